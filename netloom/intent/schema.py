@@ -1,0 +1,227 @@
+"""The machinery of declarations: a Resource is its fields, indexes, rules and operations, written down once.
+
+Derived from it, and written nowhere else: parsing and validation with the API's error texts, defaults, who may set
+and see each attribute, filters and sort keys, OpenAPI, the reference pages, how it is stored.
+
+A document is the resource as the API shows it to an administrator: a plain mapping of JSON values, plus hidden
+fields. Documents are never changed in place; `{**doc, "name": "x"}` makes a new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from netloom.intent.errors import ApiError, bad_request, invalid_input
+
+if TYPE_CHECKING:
+    from netloom.intent.operation import Context, Outcome
+    from netloom.intent.snapshot import Snapshot
+
+Doc = Mapping[str, Any]
+
+
+class Absent(Enum):
+    """What stands in for a value that a request did not give. Absent is not null."""
+
+    REQUIRED = "required"
+    """The request must give it."""
+    GENERATED = "generated"
+    """The operation makes it up when it is not given; the parsed request does not hold the attribute then."""
+
+
+REQUIRED, GENERATED = Absent.REQUIRED, Absent.GENERATED
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A type of value: how it is parsed and how OpenAPI describes it.
+
+    `parse` gives the canonical JSON value or raises ValueError with the reason that the API prints.
+    `parse_filter` does the same for the text of a query parameter.
+    """
+
+    name: str
+    parse: Callable[[Any], Any]
+    schema: Mapping[str, Any]
+    parse_filter: Callable[[str], Any] = str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One attribute. `post`/`put`: may a request give it. `set`, `change`, `see`: the policy rule (oslo.policy check
+    string) that guards giving it on create, changing it on update and seeing it; None means that the resource's own
+    rule is enough. A field that is not `visible` is stored and never shown."""
+
+    name: str
+    kind: Kind
+    doc: str
+    default: Any = REQUIRED
+    post: bool = True
+    put: bool = False
+    visible: bool = True
+    filter: bool = True
+    sort: bool = False
+    set: str | None = None
+    change: str | None = None
+    see: str | None = None
+    alias: str = ""  # the extension that brings it; empty for the core
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """How objects of a resource can be found without looking at all of them.
+
+    `keys(doc)` gives the keys a document stands under. style "set": many documents a key; "unique": one, and a second
+    one is refused; "bits": keys are (bucket, number) and the snapshot keeps which numbers of a bucket are taken.
+    """
+
+    name: str
+    keys: Callable[[Doc], Iterable[Hashable]]
+    style: str = "set"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A list filter that is not simply 'attribute equals one of the values', such as fixed_ips=ip_address=….
+
+    `matches(doc, values)` decides; `index(values)` may name (index, keys) that already narrow the search.
+    """
+
+    name: str
+    matches: Callable[[Doc, Sequence[str]], bool]
+    doc: str = ""
+    index: Callable[[Sequence[str]], tuple[str, Sequence[Hashable]] | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Policy check strings of the four verbs; None: the verb does not exist."""
+
+    create: str | None
+    get: str | None
+    update: str | None
+    delete: str | None
+
+
+class Create(Protocol):
+    def __call__(self, snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outcome: ...
+
+
+class Update(Protocol):
+    def __call__(self, snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outcome: ...
+
+
+class Delete(Protocol):
+    def __call__(self, snapshot: Snapshot, old: Doc, context: Context) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A collection of the Networking API. `name` is singular with underscores, the key of a request body."""
+
+    name: str
+    collection: str
+    doc: str
+    fields: tuple[Field, ...]
+    rules: Rules
+    indexes: tuple[Index, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    create: Create | None = None
+    update: Update | None = None
+    delete: Delete | None = None
+    quota: int | None = None  # the default limit per project; None: not counted
+    tags: bool = True
+    alias: str = ""
+    by_name: Mapping[str, Field] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_name", {f.name: f for f in self.fields})
+
+    @property
+    def path(self) -> str:
+        """The collection's segment of the URL: "security-groups" for security_groups."""
+        return self.collection.replace("_", "-")
+
+
+Catalog = Mapping[str, Resource]
+"""Every resource by name."""
+
+
+def parse_create(resource: Resource, body: Mapping[str, Any]) -> Doc:
+    """The canonical document of a create request: defaults filled in, unknown and read-only attributes refused.
+
+    A GENERATED attribute that was not given is absent from the result. tenant_id and project_id are one attribute.
+    Raises ApiError 400 with the text that Neutron gives.
+    """
+    given = merge_project(body)
+    refuse_unknown(resource, given, [f.name for f in resource.fields if f.post])
+    doc: dict[str, Any] = {}
+    for f in resource.fields:
+        if f.name in given and f.post:
+            doc[f.name] = parse_value(f, given[f.name])
+        elif f.default is REQUIRED:
+            if f.post:
+                raise bad_request(f"Failed to parse request. Required attribute '{f.name}' not specified.")
+        elif f.default is not GENERATED:
+            doc[f.name] = f.default
+    return doc
+
+
+def parse_update(resource: Resource, body: Mapping[str, Any]) -> Doc:
+    """The canonical form of just the attributes that an update request gives. Raises ApiError 400."""
+    given = merge_project(body)
+    known = [f.name for f in resource.fields if f.put]
+    readonly = [name for name in given if name in resource.by_name and name not in known]
+    if readonly:
+        raise bad_request(f"Cannot update read-only attribute {readonly[0]}")
+    refuse_unknown(resource, given, known)
+    return {name: parse_value(resource.by_name[name], value) for name, value in given.items()}
+
+
+def parse_value(f: Field, value: Any) -> Any:
+    try:
+        return f.kind.parse(value)
+    except ValueError as error:
+        raise invalid_input(f.name, str(error)) from None
+
+
+def merge_project(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """tenant_id is the old name of project_id: one of them, or both and equal."""
+    if "tenant_id" not in body:
+        return body
+    rest = {k: v for k, v in body.items() if k != "tenant_id"}
+    if rest.setdefault("project_id", body["tenant_id"]) != body["tenant_id"]:
+        raise bad_request("'project_id' and 'tenant_id' do not match")
+    return rest
+
+
+def refuse_unknown(resource: Resource, given: Mapping[str, Any], known: Sequence[str]) -> None:
+    unknown = sorted(name for name in given if name not in known)
+    if unknown:
+        raise bad_request(f"Unrecognized attribute(s) '{', '.join(unknown)}'")
+
+
+__all__ = [
+    "GENERATED",
+    "REQUIRED",
+    "Absent",
+    "ApiError",
+    "Catalog",
+    "Create",
+    "Delete",
+    "Doc",
+    "Field",
+    "Filter",
+    "Index",
+    "Kind",
+    "Resource",
+    "Rules",
+    "Update",
+    "merge_project",
+    "parse_create",
+    "parse_update",
+    "parse_value",
+]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Words: the frozen value types that the stages hand to one another. No I/O, no clock, no chance."""

@@ -1,0 +1,30 @@
+"""What a driver promises. The conformance suite in `netloom.testing` checks every driver against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from netloom.model.plan import Failure, Op, State
+
+
+class Driver(Protocol):
+    """The hands of one device.
+
+    `kinds`: the kinds of thing it holds. `needs`: for a kind, the kinds that must be there before it; the plan's order
+    comes from here and nowhere else.
+    """
+
+    @property
+    def kinds(self) -> frozenset[str]: ...
+
+    @property
+    def needs(self) -> Mapping[str, frozenset[str]]: ...
+
+    async def read(self) -> State:
+        """Only what is ours, told from the device alone, also with an empty memory (law 5)."""
+        ...
+
+    async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
+        """Make each op so. Idempotent; a missing thing to remove is fine; one failure stops no other op."""
+        ...

@@ -1,0 +1,36 @@
+"""What one host is and has: read by its agent, given to render, and (the part that others need) told to the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A device on br-int that carries external_ids:iface-id, so somebody plugged it for a port."""
+
+    name: str
+    ofport: int  # -1: the switch could not open it
+    mac: str = ""
+    error: str = ""
+    type: str = ""  # "" (system), "internal", …
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """Everything render needs to know of the host that intent cannot tell.
+
+    interfaces: by port id (iface-id). ofports: (bridge, port name) → number, for patches and tunnels.
+    """
+
+    host: str
+    tunnel_ip: str = ""
+    tunnel_types: tuple[str, ...] = ()
+    bridge_mappings: Mapping[str, str] = field(default_factory=dict)  # physical network → bridge
+    datapath_type: str = "system"
+    interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    ofports: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    underlay_devices: tuple[str, ...] = ()  # NICs that a switch opened: to be guarded
+    integration_bridge: str = "br-int"
+    tunnel_bridge: str = "br-tun"

@@ -1,0 +1,174 @@
+"""Slices: the named, versioned sets of rows that hosts follow, and the rows in them.
+
+A slice is named "kind/id": `host/<name>` (what is bound there, and which other slices that leads to),
+`network/<id>` (the network, its subnets, where each port is and which hosts it spans). A row's key is "kind/id" too.
+Rows are the one contract between server and host: a new attribute needs a default, so that N and N-1 talk.
+A row's revision is where its content came from; it is no part of equality or of digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One fixed address of a port."""
+
+    ip: str
+    subnet_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPair:
+    """An allowed address pair: `ip` is an address or a prefix."""
+
+    ip: str
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpOption:
+    """An extra DHCP option of a port, name or number as given to the API."""
+
+    name: str
+    value: str
+    ip_version: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    destination: str
+    nexthop: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """How a network's frames travel. segmentation_id is 0 where the type has none."""
+
+    network_type: str  # local flat vlan vxlan gre geneve
+    physical_network: str = ""
+    segmentation_id: int = 0
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PortRow:
+    """A port bound to this host, whole. In `host/<name>` as "port/<id>"."""
+
+    id: str
+    network_id: str
+    mac: str
+    name: str = ""
+    project_id: str = ""
+    device_id: str = ""
+    device_owner: str = ""
+    admin_state_up: bool = True
+    port_security: bool = True
+    addresses: tuple[Address, ...] = ()
+    pairs: tuple[AddressPair, ...] = ()
+    dhcp_options: tuple[DhcpOption, ...] = ()
+    hostname: str = ""
+    vnic_type: str = "normal"
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowRow:
+    """A slice that this host may and should follow. In `host/<name>` as "follow/<slice name>"."""
+
+    slice: str
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRow:
+    """The network itself. In `network/<id>` as "network/<id>".
+
+    `number` (1 … 2^24-1) tells networks apart in registers on every host; the server gives it once, for life.
+    """
+
+    id: str
+    number: int
+    name: str = ""
+    mtu: int = 1500
+    admin_state_up: bool = True
+    dns_domain: str = ""
+    external: bool = False
+    segments: tuple[Segment, ...] = ()
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetRow:
+    """A subnet. In `network/<id>` as "subnet/<id>"."""
+
+    id: str
+    network_id: str
+    cidr: str
+    ip_version: int
+    gateway_ip: str = ""
+    enable_dhcp: bool = True
+    dns_nameservers: tuple[str, ...] = ()
+    host_routes: tuple[Route, ...] = ()
+    ipv6_ra_mode: str = ""
+    ipv6_address_mode: str = ""
+    segment_id: str = ""
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRow:
+    """Where a port of the network is. In `network/<id>` as "place/<port id>". host is empty while unbound."""
+
+    id: str
+    mac: str
+    host: str = ""
+    addresses: tuple[Address, ...] = ()
+    pairs: tuple[AddressPair, ...] = ()
+    device_owner: str = ""
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """A host with at least one bound port of the network. In `network/<id>` as "host/<name>"."""
+
+    name: str
+    tunnel_ip: str = ""
+    tunnel_types: tuple[str, ...] = ()
+    revision: int = field(default=0, compare=False)
+
+
+Row = PortRow | FollowRow | NetworkRow | SubnetRow | PlaceRow | HostRow
+
+ROW_TYPES: dict[str, type] = {
+    "port": PortRow,
+    "follow": FollowRow,
+    "network": NetworkRow,
+    "subnet": SubnetRow,
+    "place": PlaceRow,
+    "host": HostRow,
+}
+"""The type of a row by the kind in its key: how the wire decodes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Rows under one name. `revision` is the last one that changed a row."""
+
+    name: str
+    revision: int
+    rows: Mapping[str, Row]
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition("/")[0]
+
+
+Slices = Mapping[str, Slice]
+
+
+def row_kind(key: str) -> str:
+    return key.partition("/")[0]
