@@ -1,0 +1,91 @@
+"""From the tables to the snapshot, at start: all objects at one instant, with their indexes.
+
+Documents of an older program get the declared default of every attribute that they lack; kinds that the catalog
+does not know stay as they are.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from netloom.intent.schema import Absent, Catalog, Doc, Resource
+from netloom.intent.snapshot import Record, Snapshot
+from netloom.store.engine import Store
+from netloom.store.errors import StoreCorrupt
+from netloom.store.log import Stored
+from netloom.store.schema import LOG, OBJECT
+
+CHUNK_ROWS = 5000
+
+
+def as_plain(value: Any) -> Any:
+    """What the JSON encoder does with a mapping that is not a dict."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+ENCODER = msgspec.json.Encoder(enc_hook=as_plain)
+DECODER = msgspec.json.Decoder(dict[str, Any])
+
+
+def encode_doc(doc: Doc) -> bytes:
+    """The JSON of a document: what is stored, what is logged and what the API sends."""
+    return ENCODER.encode(doc)
+
+
+def load_snapshot(store: Store, catalog: Catalog) -> Snapshot:
+    """All that is stored, as it was at the last commit. Raises StoreCorrupt naming the object that cannot be read.
+
+    What it makes lives as long as the process, so the collector is told not to look at it again.
+    """
+    with collector_paused(), store.read() as connection:
+        revision = connection.execute(select(func.max(LOG.c.revision))).scalar_one() or 0
+        return Snapshot(catalog, encode_doc).apply_records(load_records(connection, catalog), revision)
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Hundreds of thousands of new objects would make the garbage collector go through all of them many times."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if was_on:
+            gc.enable()
+
+
+def load_records(connection: Connection, catalog: Catalog) -> Iterator[Stored]:
+    query = select(OBJECT.c.kind, OBJECT.c.id, OBJECT.c.revision, OBJECT.c.doc)
+    rows = connection.execution_options(yield_per=CHUNK_ROWS).execute(query)
+    complete = {name: make_completer(resource) for name, resource in catalog.items()}
+    for kind, id, revision, text in rows:
+        yield kind, id, load_record(kind, id, revision, text, complete.get(kind))
+
+
+def load_record(kind: str, id: str, revision: int, text: str, complete: Callable[[Doc], Doc] | None) -> Record:
+    encoded = text.encode()
+    try:
+        doc = DECODER.decode(encoded)
+    except msgspec.MsgspecError as error:
+        raise StoreCorrupt(
+            f"The stored {kind} {id} cannot be read ({error}). Nothing was changed. "
+            "Restore a backup made by netloom db backup; netloom db check lists all that is damaged."
+        ) from None
+    full = complete(doc) if complete else doc
+    return Record(full, revision, encoded if full is doc else encode_doc(full))
+
+
+def make_completer(resource: Resource) -> Callable[[Doc], Doc]:
+    """A function that adds what a document lacks; one that lacks nothing comes back as it is."""
+    defaults = {f.name: f.default for f in resource.fields if not isinstance(f.default, Absent)}
+    names = defaults.keys()
+    return lambda doc: doc if names <= doc.keys() else {**defaults, **doc}

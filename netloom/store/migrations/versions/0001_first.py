@@ -1,0 +1,35 @@
+"""Objects, the log and what is known about the store."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+REVISION = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.create_table(
+        "object",
+        sa.Column("kind", sa.String(64), primary_key=True),
+        sa.Column("id", sa.String(255), primary_key=True),
+        sa.Column("project_id", sa.String(255)),
+        sa.Column("revision", REVISION, nullable=False),
+        sa.Column("doc", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "log",
+        sa.Column("revision", REVISION, primary_key=True, autoincrement=False),
+        sa.Column("at", sa.String(32), nullable=False),
+        sa.Column("actor", sa.String(255), nullable=False),
+        sa.Column("request_id", sa.String(255), nullable=False),
+        sa.Column("changes", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "meta",
+        sa.Column("key", sa.String(64), primary_key=True),
+        sa.Column("value", sa.Text, nullable=False),
+    )

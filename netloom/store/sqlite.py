@@ -1,0 +1,243 @@
+"""SQLite as the embedded store: everything that is particular to it, so that another engine is a sibling of this file.
+
+Write-ahead log with full sync: a commit that has returned survives kill -9 and loss of power (sqlite.org/wal.html,
+sqlite.org/pragma.html#pragma_synchronous). A new file comes into being whole, by rename: a short or empty one is
+therefore always damage and never a store that was just begun.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.dml import Insert
+
+from netloom.store.errors import (
+    StoreConflict,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreUnavailable,
+)
+
+PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA cell_size_check=ON",
+    "PRAGMA cache_size=-32768",  # 32 MiB
+    "PRAGMA wal_autocheckpoint=4000",  # pages; fewer and longer pauses than the 1,000 of the default
+    "PRAGMA journal_size_limit=67108864",
+)
+
+
+def make_engine(path: Path, busy_s: float, create: bool = False) -> Engine:
+    """An engine on the file. A transaction takes the write lock when it begins if the engine or connection has the
+    execution option `write`: one that upgrades half-way could be refused half-way."""
+    mode = "rwc" if create else "rw"
+    uri = f"file:{str(path.absolute()).replace('%', '%25').replace('?', '%3f').replace('#', '%23')}"
+    url = URL.create("sqlite", database=uri, query={"mode": mode, "uri": "true"})
+    engine = create_engine(url, connect_args={"timeout": busy_s, "isolation_level": None}, pool_size=2)
+    event.listen(engine, "connect", prepare_connection)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def prepare_connection(dbapi: sqlite3.Connection, _record: object) -> None:
+    answers = [dbapi.execute(pragma).fetchone() for pragma in PRAGMAS]
+    if answers[0] != ("wal",):
+        raise StoreUnavailable(
+            f"SQLite cannot keep a write-ahead log here (it offers {answers[0][0]!r}), as on a network file system. "
+            "Put the store on a local disk."
+        )
+
+
+def begin(connection: Connection) -> None:
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def make_upsert(table: Table) -> Insert:
+    """Insert or replace by primary key."""
+    statement = insert(table)
+    rest = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=rest)
+
+
+# -- errors ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def clear_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system raise into the errors of this package."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise make_error(error.orig, path) from error
+    except (sqlite3.Error, OSError) as error:
+        raise make_error(error, path) from error
+
+
+def make_error(error: BaseException | None, path: Path) -> StoreError:
+    """By result code (sqlite.org/rescode.html); the low byte is the primary code."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    primary = code & 0xFF
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return locked(path, "")
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return corrupt(path, str(error))
+    if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and is_full(path)):
+        return StoreFull(
+            f"There is no room to write to {path} ({error}). What was answered is stored and reads go on; the change "
+            "at hand was not made. Free space on that disk: writing goes on by itself."
+        )
+    if primary == sqlite3.SQLITE_CONSTRAINT:
+        return StoreConflict(f"Another server has written to {path} ({error}). Let only one server use it.")
+    return StoreUnavailable(
+        f"{path} cannot be used ({error}). Check that the file and its folder exist, belong to the user that runs the "
+        "server, are writable, and that the disk reports no errors."
+    )
+
+
+def locked(path: Path, by: str) -> StoreLocked:
+    return StoreLocked(
+        f"Another server already writes to {path}{by}. Nothing was changed. "
+        "Stop that one (or whatever program holds the file), or give this one a store of its own."
+    )
+
+
+def corrupt(path: Path, reason: str) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"{path} is damaged ({reason}). It was not changed: keep it and its -wal file. Restore a backup made by "
+        "netloom db backup, or see what can be recovered with: netloom db check"
+    )
+
+
+def is_full(path: Path) -> bool:
+    """Whether the disk has less than 64 KiB left: some writes then fail as plain I/O errors."""
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < 65536
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+
+class FileLock:
+    """The right to write, held by an open file: the system takes it back at the instant the process dies."""
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def take_lock(path: Path) -> FileLock:
+    """Raises StoreLocked naming the process that has it."""
+    name = path.with_name(path.name + ".lock")
+    descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 200).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise locked(path, f" ({holder})" if holder else "") from None
+    with suppress(OSError):  # a full disk must not keep a server from starting; the name is only for people
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    return FileLock(descriptor)
+
+
+def find_holder(path: Path) -> str | None:
+    """Who has the right to write, such as "process 12 on c1"; None: nobody."""
+    try:
+        with path.with_name(path.name + ".lock").open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return file.read(200).decode(errors="replace").strip()
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def check_file(path: Path) -> bool:
+    """Whether the store exists. Raises StoreCorrupt where a part of it is missing: SQLite would begin it anew."""
+    journal = path.with_name(path.name + "-wal")
+    if not path.exists():
+        if journal.exists() and journal.stat().st_size:
+            raise corrupt(path, "the file is gone but its -wal is there; changes in it would be lost")
+        return False
+    if path.stat().st_size == 0:
+        raise corrupt(path, "the file is empty")
+    return True
+
+
+def check_in_place(path: Path, inode: int) -> None:
+    """Raise StoreUnavailable if the file that was opened no longer has its name: writes to it would be lost."""
+    try:
+        there = path.stat().st_ino == inode
+    except FileNotFoundError:
+        there = False
+    if not there:
+        raise StoreUnavailable(
+            f"{path} was moved, replaced or deleted while in use. No change was made. "
+            "Put the file back and restart the server."
+        )
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A path to make a database at; it gets its real name, and is synced, when the block ends well."""
+    draft = path.with_name(path.name + ".new")
+    remove_files(draft)
+    try:
+        yield draft
+        sync(draft)
+        draft.replace(path)
+        sync(path.parent)
+    finally:
+        remove_files(draft)
+
+
+def remove_files(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def copy_into(connection: Connection, target: Path) -> None:
+    """Write a consistent, compact copy, while others read and write (sqlite.org/lang_vacuum.html#vacuuminto)."""
+    dbapi: Any = connection.connection.dbapi_connection
+    dbapi.execute("VACUUM INTO ?", (str(target),))
+
+
+def find_damage(connection: Connection) -> list[str]:
+    """What SQLite's own check finds, at most 100 lines; it reads the whole file."""
+    found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check")]
+    return [] if found == ["ok"] else found

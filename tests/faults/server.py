@@ -1,0 +1,78 @@
+"""The real server as a child process: started, asked whether it is up, killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+@dataclass
+class Server:
+    """`netloom server` with its state in `state`, without authentication unless told otherwise."""
+
+    state: Path
+    auth: str = "noauth"
+    extra: tuple[str, ...] = ()
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.state / "server.out"
+
+    def start(self, deadline_s: float = 60.0) -> float:
+        """Start and wait until it answers; returns the seconds that took."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
+        command = [
+            sys.executable, "-m", "netloom.main.cli", "server", "--state-path", str(self.state), "--bind-host",
+            "127.0.0.1", "--bind-port", str(self.port), "--auth-strategy", self.auth, *self.extra,
+        ]  # fmt: skip
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+        while time.monotonic() - began < deadline_s:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self.process.returncode}: {self.log.read_text()[-2000:]}")
+            if self.answers():
+                return time.monotonic() - began
+            time.sleep(0.02)
+        raise TimeoutError(f"no answer in {deadline_s} s: {self.log.read_text()[-2000:]}")
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthcheck", timeout=2) as reply:
+                return bool(reply.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def kill(self) -> None:
+        """kill -9, no warning."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=30)
