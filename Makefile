@@ -1,0 +1,60 @@
+# `make` alone says what there is. Every target gets the machine ready by itself (scripts/setup) and says so.
+SHELL := /bin/bash
+BIN := .venv/bin
+PURE := tests/unit tests/stories tests/property
+.DEFAULT_GOAL := help
+
+# Compiled modules must be kept: without them each of the many processes that tests start compiles everything again.
+unexport PYTHONDONTWRITEBYTECODE
+export NETLOOM_BIN := $(CURDIR)/$(BIN)
+
+help:
+	@echo 'make lab        a cloud of three simulated hosts on this machine, with instances that ping (root)'
+	@echo 'make lab-down   remove it'
+	@echo 'make test       everything: make check, then real Open vSwitch, faults and other clients (root)'
+	@echo 'make check      format, lint, types, import contracts, pure tests; under a minute, no root'
+	@echo 'make bench      the figures'
+	@echo 'make shape      sizes of files and functions, beside those of code that reads well'
+	@echo 'make docs       check every link and name in the documentation; write build/docs'
+
+lab: system python
+	@$(BIN)/netloom lab demo
+
+lab-down: python
+	@$(BIN)/netloom lab down
+
+check: static
+	@echo '==> tests: unit, stories, property'
+	@$(BIN)/pytest -q -n 2 $(PURE)
+
+# One run of pytest, so that its summary at the end counts every test.
+test: system static
+	@echo '==> tests: all of them'
+	@$(BIN)/pytest -q tests --ignore tests/bench
+
+static: python
+	@echo '==> ruff'; $(BIN)/ruff format --quiet --check . || { echo 'to repair: $(BIN)/ruff format'; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@echo '==> mypy'; $(BIN)/mypy --no-error-summary
+	@echo '==> import contracts'; $(BIN)/lint-imports >.import-contracts 2>&1 || { cat .import-contracts; rm -f .import-contracts; exit 1; }
+	@rm -f .import-contracts
+
+bench: system python
+	@$(BIN)/python tests/bench/run.py
+
+shape: python
+	@$(BIN)/python scripts/shape.py
+
+docs: python
+	@$(BIN)/python scripts/docs.py
+
+python:
+	@scripts/setup python
+
+system:
+	@scripts/setup system
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+
+.PHONY: help lab lab-down check test static bench shape docs python system clean

@@ -14,6 +14,10 @@ class ApiError(Exception):
         self.detail = detail
 
 
+class ConversionError(ValueError):
+    """A value of the wrong type, as against one that is out of bounds: the API answers another error type to it."""
+
+
 def invalid_input(attribute: str, reason: str) -> ApiError:
     return ApiError(400, "HTTPBadRequest", f"Invalid input for {attribute}. Reason: {reason}.")
 
@@ -26,3 +30,16 @@ def not_found(name: str, id: str) -> ApiError:
     """The 404 of a resource: ("port", id) → PortNotFound."""
     camel = "".join(part.capitalize() for part in name.split("_"))
     return ApiError(404, f"{camel}NotFound", f"{camel if '_' in name else name.capitalize()} {id} could not be found.")
+
+
+def invalid_operation(reason: str, type: str = "InvalidInput") -> ApiError:
+    """A request whose parts do not go together, or not with what is there."""
+    return ApiError(400, type, f"Invalid input for operation: {reason.rstrip('.')}.")
+
+
+def bad_resource(collection: str, reason: str) -> ApiError:
+    return ApiError(400, "BadRequest", f"Bad {collection} request: {reason}.")
+
+
+def conflict(type: str, message: str) -> ApiError:
+    return ApiError(409, type, message)

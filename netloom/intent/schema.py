@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from netloom.intent.errors import ApiError, bad_request, invalid_input
+from netloom.intent.errors import ApiError, ConversionError, bad_request, invalid_input, invalid_operation
 
 if TYPE_CHECKING:
     from netloom.intent.operation import Context, Outcome
@@ -135,15 +135,20 @@ class Resource:
     quota: int | None = None  # the default limit per project; None: not counted
     tags: bool = True
     alias: str = ""
+    url: str = ""  # the collection's segment of the URL where it is not the collection with dashes
     by_name: Mapping[str, Field] = field(init=False, compare=False, repr=False)
+    postable: frozenset[str] = field(init=False, compare=False, repr=False)
+    puttable: frozenset[str] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", {f.name: f for f in self.fields})
+        object.__setattr__(self, "postable", frozenset(f.name for f in self.fields if f.post))
+        object.__setattr__(self, "puttable", frozenset(f.name for f in self.fields if f.put))
 
     @property
     def path(self) -> str:
         """The collection's segment of the URL: "security-groups" for security_groups."""
-        return self.collection.replace("_", "-")
+        return self.url or self.collection.replace("_", "-")
 
 
 Catalog = Mapping[str, Resource]
@@ -157,7 +162,7 @@ def parse_create(resource: Resource, body: Mapping[str, Any]) -> Doc:
     Raises ApiError 400 with the text that Neutron gives.
     """
     given = merge_project(body)
-    refuse_unknown(resource, given, [f.name for f in resource.fields if f.post])
+    refuse_unknown(resource, given, resource.postable)
     doc: dict[str, Any] = {}
     for f in resource.fields:
         if f.name in given and f.post:
@@ -173,17 +178,18 @@ def parse_create(resource: Resource, body: Mapping[str, Any]) -> Doc:
 def parse_update(resource: Resource, body: Mapping[str, Any]) -> Doc:
     """The canonical form of just the attributes that an update request gives. Raises ApiError 400."""
     given = merge_project(body)
-    known = [f.name for f in resource.fields if f.put]
-    readonly = [name for name in given if name in resource.by_name and name not in known]
-    if readonly:
+    readonly = [name for name in given if name in resource.by_name and name not in resource.puttable]
+    if readonly and resource.by_name[readonly[0]].visible:
         raise bad_request(f"Cannot update read-only attribute {readonly[0]}")
-    refuse_unknown(resource, given, known)
+    refuse_unknown(resource, given, resource.puttable)
     return {name: parse_value(resource.by_name[name], value) for name, value in given.items()}
 
 
 def parse_value(f: Field, value: Any) -> Any:
     try:
         return f.kind.parse(value)
+    except ConversionError as error:
+        raise invalid_operation(f"{f.name}: {error}") from None
     except ValueError as error:
         raise invalid_input(f.name, str(error)) from None
 
@@ -198,9 +204,9 @@ def merge_project(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return rest
 
 
-def refuse_unknown(resource: Resource, given: Mapping[str, Any], known: Sequence[str]) -> None:
-    unknown = sorted(name for name in given if name not in known)
-    if unknown:
+def refuse_unknown(resource: Resource, given: Mapping[str, Any], known: frozenset[str]) -> None:
+    if not given.keys() <= known:
+        unknown = sorted(str(name) for name in given if name not in known)
         raise bad_request(f"Unrecognized attribute(s) '{', '.join(unknown)}'")
 
 

@@ -115,19 +115,11 @@ class Snapshot:
     def count_taken(self, kind: str, index: str, bucket: Hashable, first: int, last: int) -> int:
         """How many numbers of first … last are taken; cost grows with what is taken, not with the range."""
         chunks = self._bits.get((kind, index), _EMPTY).get(bucket, _EMPTY)
-        return sum((bits & window(chunk, first, last)).bit_count() for chunk, bits in chunks.items())
+        return sum((bits & window(chunk, first, last)).bit_count() for chunk, bits in chunks.items() if chunk >= 0)
 
     def first_free(self, kind: str, index: str, bucket: Hashable, first: int, last: int) -> int | None:
         """The lowest number of first … last that is not taken, or None."""
-        chunks = self._bits.get((kind, index), _EMPTY).get(bucket, _EMPTY)
-        at = first
-        while at <= last:
-            bits = chunks.get(at // CHUNK, 0) >> (at % CHUNK)
-            if not bits & 1:
-                return at
-            at += (~bits & (bits + 1)).bit_length() - 1
-            # A run of ones that reaches the chunk's end leads to the next chunk, which the loop looks at.
-        return None
+        return first_zero(self._bits.get((kind, index), _EMPTY).get(bucket, _EMPTY), first, last)
 
     # -- the next value --------------------------------------------------------------------------------------------
 
@@ -199,8 +191,7 @@ class _Edit:
             self.bucket(kind, index, key)[id] = None
         elif index.style == "bits":
             bucket, number = key
-            chunks = self.bucket(kind, index, bucket)
-            chunks[number // CHUNK] = chunks.get(number // CHUNK, 0) | 1 << number % CHUNK
+            set_bit(self.bucket(kind, index, bucket), number)
         else:
             owners = self.outer(kind, index)
             if owners.get(key, id) != id:
@@ -212,14 +203,34 @@ class _Edit:
             self.bucket(kind, index, key).pop(id, None)
         elif index.style == "bits":
             bucket, number = key
-            chunks = self.bucket(kind, index, bucket)
-            left = chunks.get(number // CHUNK, 0) & ~(1 << number % CHUNK)
-            if left:
-                chunks[number // CHUNK] = left
-            else:
-                chunks.pop(number // CHUNK, None)
+            clear_bit(self.bucket(kind, index, bucket), number)
         elif self.outer(kind, index).get(key) == id:
             self.outer(kind, index).pop(key)
+
+    # -- reading what is so far; never by iteration, which maps open for mutation do not allow -------------------------
+
+    def members(self, style: str, kind: str, index: str, key: Hashable) -> Any:
+        """The inner map of a "set" or "bits" index."""
+        opened = self.inner.get((style, kind, index, key))
+        if opened is not None:
+            return opened
+        outer = self.old._sets if style == "set" else self.old._bits
+        return outer.get((kind, index), _EMPTY).get(key, _EMPTY)
+
+    def chunks(self, kind: str, index: str, bucket: Hashable) -> Any:
+        return self.members("bits", kind, index, bucket)
+
+    def taken(self, kind: str, index: str, bucket: Hashable, number: int) -> bool:
+        return bool(self.chunks(kind, index, bucket).get(number // CHUNK, 0) >> (number % CHUNK) & 1)
+
+    def count_in(self, kind: str, index: str, key: Hashable) -> int:
+        return len(self.members("set", kind, index, key))
+
+    def owner(self, kind: str, index: str, key: Hashable) -> str | None:
+        opened = self.buckets.get(("unique", kind, index))
+        owners = self.old._uniques.get((kind, index), _EMPTY) if opened is None else opened
+        found: str | None = owners.get(key)
+        return found
 
     def finish(self, revision: int) -> Snapshot:
         new = Snapshot(self.old.catalog, self.old.encode)
@@ -239,6 +250,59 @@ class _Edit:
         new._uniques = self.old._uniques.update(changed["unique"])
         new._bits = self.old._bits.update(changed["bits"])
         return new
+
+
+FULL = (1 << CHUNK) - 1
+
+
+def full_key(chunk: int) -> int:
+    """Where a "bits" index keeps which chunks are full, 1024 to an integer: below zero, where no chunk is."""
+    return -1 - chunk // CHUNK
+
+
+def set_bit(chunks: Any, number: int) -> None:
+    chunk, bit = divmod(number, CHUNK)
+    bits = chunks[chunk] = chunks.get(chunk, 0) | 1 << bit
+    if bits == FULL:
+        chunks[full_key(chunk)] = chunks.get(full_key(chunk), 0) | 1 << chunk % CHUNK
+
+
+def clear_bit(chunks: Any, number: int) -> None:
+    chunk, bit = divmod(number, CHUNK)
+    bits = chunks.get(chunk, 0)
+    left = bits & ~(1 << bit)
+    if bits == FULL and left != FULL:
+        put_or_pop(chunks, full_key(chunk), chunks[full_key(chunk)] & ~(1 << chunk % CHUNK))
+    put_or_pop(chunks, chunk, left)
+
+
+def put_or_pop(chunks: Any, key: int, bits: int) -> None:
+    if bits:
+        chunks[key] = bits
+    else:
+        chunks.pop(key, None)
+
+
+def first_zero(chunks: Any, first: int, last: int) -> int | None:
+    """The lowest number of first … last whose bit is not set. A million taken numbers are passed in one step."""
+    at = first
+    while at <= last:
+        chunk, bit = divmod(at, CHUNK)
+        bits = chunks.get(chunk, 0)
+        if bits == FULL:
+            full = chunks.get(full_key(chunk), 0) >> chunk % CHUNK
+            at = (chunk + count_ones(full)) * CHUNK
+            continue
+        ones = count_ones(bits >> bit)
+        if not ones:
+            return at
+        at += ones  # up to the chunk's end at most; the next one is looked at then
+    return None
+
+
+def count_ones(bits: int) -> int:
+    """The length of the run of ones at the low end."""
+    return (~bits & (bits + 1)).bit_length() - 1
 
 
 def window(chunk: int, first: int, last: int) -> int:

@@ -15,7 +15,7 @@ WIDTH: dict[str, int] = {
     "in_port": 32, "pkt_mark": 32, "metadata": 64, "tun_id": 64, "tun_src": 32, "tun_dst": 32,
     "tun_ipv6_src": 128, "tun_ipv6_dst": 128,
     "eth_src": 48, "eth_dst": 48, "eth_type": 16, "vlan_tci": 16, "vlan_vid": 13, "vlan_pcp": 3,
-    "ip_proto": 8, "ip_frag": 8, "nw_ttl": 8, "ip_dscp": 6, "ip_src": 32, "ip_dst": 32,
+    "ip_proto": 8, "ip_frag": 2, "nw_ttl": 8, "ip_dscp": 6, "ip_src": 32, "ip_dst": 32,
     "ipv6_src": 128, "ipv6_dst": 128,
     "arp_op": 16, "arp_spa": 32, "arp_tpa": 32, "arp_sha": 48, "arp_tha": 48,
     "tcp_src": 16, "tcp_dst": 16, "tcp_flags": 12, "udp_src": 16, "udp_dst": 16, "sctp_src": 16, "sctp_dst": 16,
@@ -26,7 +26,8 @@ WIDTH: dict[str, int] = {
     "ct_tp_src": 16, "ct_tp_dst": 16,
     **{f"reg{n}": 32 for n in range(16)},
 }  # fmt: skip
-"""Bits of each field that Netloom uses. vlan_vid has 13: bit 12 says that a tag is present, as in OpenFlow."""
+"""Bits of each field that Netloom uses. ip_frag has the two bits that mean something (Open vSwitch dumps a test of both
+as exact); vlan_vid has 13: bit 12 says that a tag is present, as in OpenFlow."""
 
 Test = tuple[str, int, int | None]
 Match = tuple[Test, ...]
@@ -38,6 +39,10 @@ VLAN_PRESENT = 0x1000
 
 IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806
 ICMP, TCP, UDP, ICMPV6, SCTP = 1, 6, 17, 58, 132
+
+COOKIE_MAGIC = 0x4E4C << 48
+COOKIE_MASK = 0xFFFF << 48
+"""A flow is ours when its cookie's top 16 bits are the magic; the low 48 say which slice caused it."""
 
 # conntrack state bits, as in ovs-fields(7)
 CT_NEW, CT_EST, CT_REL, CT_RPL, CT_INV, CT_TRK, CT_SNAT, CT_DNAT = (1 << n for n in range(8))

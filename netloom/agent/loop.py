@@ -1,0 +1,213 @@
+"""One thread of decisions: pull → render → read → plan → apply → report, and what wakes it.
+
+Law: a turn depends on what is wanted and what is there, never on what woke it; so wakes may be lost, doubled or
+joined, and a restart is a turn like any other (with nothing changed it sends nothing).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from netloom.agent.desk import Desk
+from netloom.agent.mirror import Mirror
+from netloom.agent.parts import Groups, Parts, Tuning
+from netloom.agent.view import (
+    Status,
+    View,
+    device_mark,
+    drop_kinds,
+    is_complete,
+    is_replugged,
+    keep_additions,
+    make_status,
+)
+from netloom.model.facts import HostFacts
+from netloom.model.plan import Failure, Key, Op, Plan, State
+from netloom.reconcile.backoff import Retries, describe_op
+from netloom.reconcile.desired import merge_groups
+from netloom.reconcile.plan import plan
+from netloom.render.answers import Settings
+
+LOG = logging.getLogger(__name__)
+
+
+class Agent:
+    """The loop of one host. `configurations` is what the server is told of it."""
+
+    def __init__(
+        self, parts: Parts, tuning: Tuning, settings: Settings, configurations: Mapping[str, Any] | None = None
+    ) -> None:
+        self._parts, self._tuning = parts, tuning
+        self._configurations = dict(configurations or {})
+        self.desk = Desk(parts, tuning, settings)
+        self._mirror = Mirror(parts.drivers)
+        self._retries = Retries()
+        self._wake = asyncio.Event()
+        self._whole = False  # whether all that is wanted was known once since the start
+        self._mark: object = None
+        self._facts: HostFacts | None = None
+        self._drift_due = parts.clock() + tuning.drift_s
+        self._groups: Groups = {}
+        self._desired: State = {}
+        self._told: Status | None = None
+        self._done: dict[Key, Op] = {}  # what the devices took in the last turn that had ops
+        self._unowned: frozenset[str] = frozenset()
+
+    async def run(self) -> None:
+        """Run until cancelled. The data plane stays as it is."""
+        async with asyncio.TaskGroup() as group:
+            for watch in (self._watch_feed, self._watch_facts, self.desk.run, self.desk.run_adverts, self._introduce):
+                group.create_task(self._keep(watch))
+            group.create_task(self._run_turns())
+
+    async def _run_turns(self) -> None:
+        while True:
+            self._wake.clear()
+            try:
+                wait_s = await self.turn()
+            except Exception:
+                LOG.exception("a turn failed; the data plane stays as it is")
+                self._mirror.mark_stale()
+                wait_s = self._tuning.backoff.most_s
+            await self._rest(wait_s)
+
+    async def turn(self) -> float:
+        """Bring the devices to what is wanted, as far as they let us; the seconds until the next turn is due."""
+        view = await self._pull()
+        if view is None:
+            return self._tuning.reconnect_s
+        desired = self._render(view)
+        drift = self._note_clock()
+        actual = await self._mirror.read()
+        ops = self._plan(view, desired, actual)
+        due = self._find_due(ops)
+        failures = await self._mirror.apply(due)
+        self._note(due, failures, drift)
+        await self._report(view)
+        return self._next_wait()
+
+    async def _pull(self) -> View | None:
+        """Slices and facts as they are now; None while the switch does not answer."""
+        slices, revision = dict(self._parts.feed.slices), self._parts.feed.revision
+        try:
+            facts = await self._parts.facts.read_facts()
+        except (OSError, TimeoutError) as error:
+            LOG.warning("no facts of this host: %s", error)
+            self._mirror.mark_stale()
+            return None
+        self.desk.update(slices, facts)
+        if self._facts and is_replugged(self._facts, facts):
+            self._mirror.mark_stale()
+        self._facts, mark = facts, (self._parts.facts.epoch, device_mark(facts))
+        if mark != self._mark:  # another switch, as it were: what the last one held or refused says nothing
+            self._mark, self._retries = mark, Retries()
+            self._mirror.mark_stale()
+        return View(slices, revision, facts)
+
+    def _render(self, view: View) -> State:
+        """What is wanted. Groups that did not change are the same objects, and then so is the result."""
+        groups = self._parts.render(view.slices, view.facts)
+        same = groups.keys() == self._groups.keys() and all(groups[n] is held for n, held in self._groups.items())
+        if not same:
+            self._desired, clashes = merge_groups(groups)
+            self._groups = dict(groups)
+            for clash in clashes:
+                LOG.error("%s", clash)
+        return self._desired
+
+    def _plan(self, view: View, desired: State, actual: State) -> Plan:
+        """The ops. Until all that is wanted was known once, nothing that is there is changed or swept."""
+        self._whole = self._whole or is_complete(view.slices, view.facts.host)
+        unowned = frozenset(key[0] for key in desired) - self._mirror.owners.keys()
+        if unowned != self._unowned:
+            self._unowned = unowned
+            LOG.error("no driver here holds: %s", ", ".join(sorted(unowned)) or "nothing any more")
+        wanted = drop_kinds(desired, self._mirror.missing_kinds() | unowned)
+        ops = plan(wanted, drop_kinds(actual, self._mirror.missing_kinds()), self._mirror.needs)
+        return ops if self._whole else keep_additions(ops)
+
+    def _note_clock(self) -> bool:
+        """Whether this turn is the slow clock's, which reads everything."""
+        now = self._parts.clock()
+        if now < self._drift_due:
+            return False
+        self._drift_due = now + self._tuning.drift_s
+        self._mirror.mark_stale()
+        return True
+
+    def _find_due(self, ops: Plan) -> Plan:
+        """The ops to try now. One that was taken last time and is missing again waits, or a turn would chase a turn."""
+        parts, held = self._parts, self._retries.forget_missing(ops)
+        bounced = [op for op in ops if self._done.get(op.thing.key) == op and op.thing.key not in held.held]
+        words = [Failure(op, "taken by the device, but gone when it was read") for op in bounced]
+        self._retries = held.note((), words, parts.clock(), parts.chance(), self._tuning.backoff)
+        return self._retries.find_due(ops, parts.clock())[0]
+
+    def _note(self, due: Plan, failures: list[Failure], drift: bool) -> None:
+        """Remember what was done and what was refused, and say so."""
+        parts = self._parts
+        self._retries = self._retries.note(due, failures, parts.clock(), parts.chance(), self._tuning.backoff)
+        refused = {failure.op.thing.key for failure in failures}
+        if due:
+            self._done = {op.thing.key: op for op in due if op.thing.key not in refused}
+        if due:
+            LOG.info("%s%d ops, %d refused", "drift healed: " if drift else "", len(due), len(failures))
+        for failure in failures:
+            LOG.warning("refused: %s: %s", describe_op(failure.op), failure.reason)
+
+    async def _report(self, view: View) -> None:
+        """Tell the server of every new status; the feed repeats the last one to a server that comes back."""
+        pending = self._parts.find_pending(view.slices, view.facts)
+        status = make_status(view, pending, self._retries.held.values(), self._mirror.unreachable)
+        if status == self._told:
+            return
+        try:
+            await self._parts.feed.send_ack(status.revision, status.wired, status.pending)
+        except (OSError, TimeoutError) as error:
+            LOG.info("the server was not told: %s", error)
+            return
+        self._told = status
+
+    def _next_wait(self) -> float:
+        """Seconds to sleep if nothing happens: until a retry, a device to be read, or the slow clock."""
+        now = self._parts.clock()
+        waits = [self._drift_due - now]
+        waits += [held.due_s - now for held in self._retries.held.values() if held.due_s is not None]
+        if self._mirror.is_stale:
+            waits.append(self._tuning.reconnect_s if self._mirror.unreachable else 0.0)
+        return max(0.0, min(waits))
+
+    async def _rest(self, wait_s: float) -> None:
+        try:
+            await asyncio.wait_for(self._wake.wait(), wait_s)
+        except TimeoutError:
+            pass
+
+    async def _watch_feed(self) -> None:
+        while True:
+            await self._parts.feed.wait_changed()
+            self._wake.set()
+
+    async def _watch_facts(self) -> None:
+        seen = 0
+        while True:
+            seen = await self._parts.facts.wait_change(seen)
+            self._wake.set()
+
+    async def _introduce(self) -> None:
+        """Say what this host is, and take its packets; both hold for as long as the other end may come and go."""
+        await self._parts.feed.send_report(self._configurations)
+        await self._parts.packets.follow_packets(self.desk.take)
+        await asyncio.Event().wait()
+
+    async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work` for ever; what breaks it is logged, and it begins again."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                LOG.exception("%s broke off", getattr(work, "__name__", work))
+                await asyncio.sleep(self._tuning.reconnect_s)

@@ -1,0 +1,96 @@
+"""What the devices of this host hold: as last read, and as changed by us since.
+
+Reading a switch costs time in proportion to its flows, so it is done at the start, after anything that may have
+emptied a device, and on the slow clock; between these the mirror is exact as long as nobody else meddles.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from netloom.model.driver import Driver
+from netloom.model.plan import Failure, Key, Op, Plan, Put, State, Thing
+from netloom.reconcile.plan import split_by_driver
+
+LOG = logging.getLogger(__name__)
+
+
+class Mirror:
+    """The state of all drivers as one. `unreachable`: drivers that could not be read, with their words."""
+
+    def __init__(self, drivers: Mapping[str, Driver]) -> None:
+        self._drivers = drivers
+        self._states: dict[str, dict[Key, Thing]] = {}
+        self._stale = set(drivers)
+        self.unreachable: dict[str, str] = {}
+        self.owners = {kind: name for name, driver in drivers.items() for kind in driver.kinds}
+        self.needs: dict[str, frozenset[str]] = {}
+        for driver in drivers.values():
+            for kind, needed in driver.needs.items():
+                self.needs[kind] = self.needs.get(kind, frozenset()) | needed
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether something has to be read before the next plan."""
+        return bool(self._stale)
+
+    def mark_stale(self) -> None:
+        self._stale |= set(self._drivers)
+
+    async def read(self) -> State:
+        """What the reachable devices hold; those marked stale are asked, the others remembered."""
+        for name in sorted(self._stale):
+            try:
+                self._states[name] = dict(await self._drivers[name].read())
+            except (OSError, TimeoutError) as error:
+                self._note_lost(name, str(error) or type(error).__name__)
+                continue
+            self._stale.discard(name)
+            if self.unreachable.pop(name, None):
+                LOG.info("%s answers again", name)
+        return {
+            key: thing
+            for name, state in self._states.items()
+            if name not in self._stale
+            for key, thing in state.items()
+        }
+
+    def _note_lost(self, name: str, words: str) -> None:
+        if self.unreachable.get(name) != words:
+            LOG.warning("%s does not answer: %s", name, words)
+        self.unreachable[name] = words
+
+    def missing_kinds(self) -> frozenset[str]:
+        """Kinds that cannot be planned for now: their device is not known."""
+        return frozenset(kind for kind, name in self.owners.items() if name in self._stale)
+
+    async def apply(self, ops: Plan) -> list[Failure]:
+        """Apply a plan, each driver's runs in the plan's order, and remember what came of it."""
+        failures: list[Failure] = []
+        for name, run in split_by_driver(ops, self.owners):
+            failed = await self._apply_run(name, run)
+            refused = {failure.op.thing.key for failure in failed}
+            self._note_done(name, [op for op in run if op.thing.key not in refused])
+            failures += failed
+        return failures
+
+    async def _apply_run(self, name: str, run: Plan) -> Sequence[Failure]:
+        try:
+            return await self._drivers[name].apply(run)
+        except (OSError, TimeoutError) as error:
+            self._stale.add(name)
+            return [Failure(op, str(error) or type(error).__name__) for op in run]
+
+    def _note_done(self, name: str, ops: Sequence[Op]) -> None:
+        """A change to what others stand on (a bridge under its flows) may have taken them away, so they are reread."""
+        state = self._states.setdefault(name, {})
+        for op in ops:
+            if isinstance(op, Put):
+                state[op.thing.key] = op.thing
+            else:
+                state.pop(op.thing.key, None)
+        changed = {op.thing.kind for op in ops}
+        self._stale |= {
+            self.owners[kind] for kind, needed in self.needs.items() if needed & changed and kind in self.owners
+        }

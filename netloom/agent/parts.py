@@ -1,0 +1,96 @@
+"""What the loop needs of the world, as protocols and plain functions, so that it runs the same on fakes.
+
+Nothing here knows a device or a wire; `netloom.main.agent` joins the real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from netloom.model.driver import Driver
+from netloom.model.facts import HostFacts
+from netloom.model.plan import Thing
+from netloom.model.slices import Slices
+from netloom.reconcile.backoff import Backoff
+
+Groups = Mapping[str, tuple[Thing, ...]]
+
+
+class SliceFeed(Protocol):
+    """The slices that this host follows, as far as they are known; from disk before a server answers."""
+
+    @property
+    def slices(self) -> Slices: ...
+
+    @property
+    def revision(self) -> int:
+        """The newest revision that `slices` holds."""
+        ...
+
+    async def wait_changed(self) -> None:
+        """Return when slices or revision changed, or the connection was made anew, since the last return."""
+        ...
+
+    async def send_ack(self, revision: int, wired: Collection[str], pending: Mapping[str, str]) -> None:
+        """Tell the server which ports are wired at `revision` and what the others wait for. Never blocks for long."""
+        ...
+
+    async def send_report(self, configurations: Mapping[str, Any]) -> None:
+        """Tell the server what this host is."""
+        ...
+
+
+class FactsSource(Protocol):
+    """What this host is and has, and when that changes."""
+
+    @property
+    def epoch(self) -> int:
+        """Grows whenever a device may have lost what it held: the switch restarted, a bridge was made anew."""
+        ...
+
+    async def read_facts(self) -> HostFacts:
+        """ConnectionError while the switch does not answer."""
+        ...
+
+    async def wait_change(self, seen: int) -> int:
+        """Wait until something changed since `seen` (0 at first); the number to give next time."""
+        ...
+
+
+class PacketIo(Protocol):
+    """Packets that flows send to the agent, and packets out of one port."""
+
+    async def follow_packets(self, on_packet: Callable[[int, bytes], None]) -> None:
+        """From now on call `on_packet(ofport, frame)` for each; also after the switch restarted."""
+        ...
+
+    async def send_packet(self, ofport: int, frame: bytes) -> None:
+        """Put `frame` out of one port of the integration bridge. ConnectionError when there is no switch."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """All that a loop is made of. `clock` gives seconds that only go forward; `chance` a number in [0, 1)."""
+
+    feed: SliceFeed
+    facts: FactsSource
+    packets: PacketIo
+    drivers: Mapping[str, Driver]
+    render: Callable[[Slices, HostFacts], Groups]
+    find_pending: Callable[[Slices, HostFacts], Mapping[str, str]]
+    clock: Callable[[], float]
+    chance: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """How often and how fast. Seconds, and packets a second for one port."""
+
+    drift_s: float = 60.0
+    reconnect_s: float = 0.2
+    backoff: Backoff = field(default_factory=Backoff)
+    packet_rate: float = 20.0
+    packet_burst: float = 40.0

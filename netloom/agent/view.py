@@ -1,0 +1,97 @@
+"""What one turn of the loop sees, and what it says of each port afterwards. Pure functions over values.
+
+A port is wired when nothing that it needs is missing or refused; otherwise it is pending, with a reason in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from netloom.model.facts import HostFacts
+from netloom.model.plan import Plan, Put, State, Thing
+from netloom.model.slices import FollowRow, PortRow, Slices
+from netloom.reconcile.backoff import Refusal
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What was pulled: slices at a revision, and the facts of this host."""
+
+    slices: Slices
+    revision: int
+    facts: HostFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the server is told: equal statuses need telling once."""
+
+    revision: int
+    wired: frozenset[str]
+    pending: Mapping[str, str]
+
+
+def is_complete(slices: Slices, host: str) -> bool:
+    """Whether the host's own slice and every slice it leads to are known."""
+    own = slices.get(f"host/{host}")
+    return own is not None and all(row.slice in slices for row in own.rows.values() if isinstance(row, FollowRow))
+
+
+def find_ports(slices: Slices, host: str) -> tuple[PortRow, ...]:
+    """The ports bound to this host."""
+    own = slices.get(f"host/{host}")
+    return tuple(row for row in own.rows.values() if isinstance(row, PortRow)) if own else ()
+
+
+def keep_additions(ops: Plan) -> Plan:
+    """Only what brings something new: all that may be done before the whole of what is wanted is known."""
+    return tuple(op for op in ops if isinstance(op, Put) and op.before is None)
+
+
+def device_mark(facts: HostFacts) -> frozenset[tuple[tuple[str, str], int]]:
+    """The switch's own ports with their numbers, instances' apart: a change here means that devices need reading."""
+    plugged = {(facts.integration_bridge, held.name) for held in facts.interfaces.values()}
+    return frozenset(item for item in facts.ofports.items() if item[0] not in plugged)
+
+
+def is_replugged(before: HostFacts, after: HostFacts) -> bool:
+    """Whether a device went and one of its name came between two looks: what was set on the old one went with it."""
+    held = {interface.name: interface.ofport for interface in before.interfaces.values()}
+    return any(held.get(found.name, found.ofport) != found.ofport for found in after.interfaces.values())
+
+
+def drop_kinds(state: State, kinds: Iterable[str]) -> State:
+    """`state` without the things of these kinds."""
+    out = frozenset(kinds)
+    return {key: thing for key, thing in state.items() if key[0] not in out} if out else state
+
+
+def find_affected(thing: Thing, ports: Iterable[PortRow]) -> Iterable[str]:
+    """The ports that a thing is needed by, told from its reason: a port's, its network's, or every port's."""
+    ids = thing.why.ids
+    if not ids:
+        return (port.id for port in ports)
+    if ids[0].startswith("port/"):
+        return (port.id for port in ports if f"port/{port.id}" == ids[0])
+    return (port.id for port in ports if f"network/{port.network_id}" in ids)
+
+
+def make_status(
+    view: View,
+    pending: Mapping[str, str],
+    refused: Iterable[Refusal],
+    unreachable: Mapping[str, str],
+) -> Status:
+    """What to say of each port: a missing part first, then a device that does not answer, then one that refused."""
+    ports = find_ports(view.slices, view.facts.host)
+    reasons: dict[str, str] = {}
+    for refusal in refused:
+        if isinstance(refusal.op, Put):
+            for port_id in find_affected(refusal.op.thing, ports):
+                reasons.setdefault(port_id, refusal.reason)
+    for name, words in sorted(unreachable.items()):
+        reasons |= {port.id: f"{name} does not answer: {words}" for port in ports}
+    here = {port.id for port in ports}
+    reasons |= {port_id: reason for port_id, reason in pending.items() if port_id in here}
+    return Status(view.revision, frozenset(here - reasons.keys()), reasons)

@@ -1,0 +1,181 @@
+"""The one controller: list, show, create, update and delete of whatever resource the catalog declares.
+
+Law: a request is authenticated, parsed, allowed, run by the writer and shown, in this order; a refusal changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from netloom.api.listing import CHUNK_RECORDS, Listing, find_page, render_page
+from netloom.api.message import Request, Response, encode, not_allowed
+from netloom.api.query import make_links, parse_fields, parse_query
+from netloom.api.served import Api, Served, forbidden
+from netloom.api.views import make_field_viewer
+from netloom.intent.errors import bad_request, not_found
+from netloom.intent.operation import Committed, Requester
+from netloom.intent.operations import make_create, make_delete, make_update, parse_if_match
+from netloom.intent.schema import Absent, Doc, Resource, merge_project, parse_create, parse_update
+from netloom.intent.snapshot import Record
+
+MAX_BULK = 10_000
+
+
+async def list_objects(api: Api, served: Served, request: Request) -> Response:
+    resource, snapshot = served.resource, api.snapshot_of(served)
+    params, settings = request.params(), api.parts.settings
+    query = parse_query(resource, params, settings.pagination_max_limit, settings.filter_validation)
+    eyes = api.eyes(resource, request.requester)
+    page = find_page(Listing(snapshot, resource, query, eyes, api.orders, api.refresher(served)))
+    if page is None:
+        raise not_found(resource.name, query.marker)
+    url = f"{request.base_url}/v2.0/{resource.path}"
+    links = make_links(query, url, params, page.first, page.last, len(page.records))
+    view = make_field_viewer(resource, query.fields) if query.fields else served.view
+    chunks = render_page(resource.collection, page, encode(links) if links else b"", view, eyes, snapshot)
+    if len(page.records) <= CHUNK_RECORDS:
+        return Response(200, b"".join(chunks))
+    return Response(200, chunks=chunks)
+
+
+async def show(api: Api, served: Served, request: Request) -> Response:
+    snapshot, record, eyes = api.find(served, request.tail[0], request)
+    hidden = eyes.hidden_of(record.doc, snapshot)
+    fields = parse_fields(request.params())
+    view = make_field_viewer(served.resource, fields) if fields else served.view
+    return Response(200, b'{"%s":%s}' % (served.name.encode(), view(record, hidden)))
+
+
+async def create(api: Api, served: Served, request: Request) -> Response:
+    resource = served.resource
+    if resource.rules.create is None:
+        raise not_allowed()
+    items, bulk = read_items(resource, request.json(), api.parts.settings.allow_bulk)
+    snapshot, policy, requester = api.parts.snapshot(), api.policy, request.requester
+    bodies = [parse_create(resource, fill_project(resource, item, requester)) for item in items]
+    for body in bodies:
+        given = find_given(resource, body)
+        refused = policy.refused(f"create_{resource.name}", given, requester, body, snapshot)
+        if refused:
+            raise forbidden(refused)
+    committed = await api.parts.submit(make_create(resource, bodies), requester, request.request_id)
+    return render_created(api, served, committed, requester, bulk)
+
+
+async def update(api: Api, served: Served, request: Request) -> Response:
+    resource, id = served.resource, request.tail[0]
+    if resource.rules.update is None:
+        raise not_allowed()
+    body = read_item(resource, request.json())
+    changes = parse_update(resource, body)
+    snapshot, record, _ = api.find(served, id, request)
+    target = {**record.doc, **changes}
+    refused = api.policy.refused(f"update_{resource.name}", changes.items(), request.requester, target, snapshot)
+    if refused:
+        raise forbidden(refused)
+    operation = make_update(resource, id, changes, read_if_match(request))
+    committed = await api.parts.submit(operation, request.requester, request.request_id)
+    shown = render_answer(api, served, committed, committed.outcome.answer[0], request.requester)
+    return Response(200, b'{"%s":%s}' % (resource.name.encode(), shown))
+
+
+async def delete(api: Api, served: Served, request: Request) -> Response:
+    resource, id = served.resource, request.tail[0]
+    if resource.rules.delete is None:
+        raise not_allowed()
+    snapshot, record, _ = api.find(served, id, request)
+    refused = api.policy.refused(f"delete_{resource.name}", (), request.requester, record.doc, snapshot)
+    if refused:
+        raise forbidden(refused)
+    operation = make_delete(resource, id, read_if_match(request))
+    await api.parts.submit(operation, request.requester, request.request_id)
+    return Response(204, headers=())
+
+
+# -- bodies ------------------------------------------------------------------------------------------------------------
+
+
+def read_items(
+    resource: Resource, body: Mapping[str, Any], allow_bulk: bool
+) -> tuple[Sequence[Mapping[str, Any]], bool]:
+    """(the objects to make, whether they came as a list). Raises ApiError 400 with Neutron's words."""
+    if resource.collection not in body:
+        return [read_item(resource, body)], False
+    if not allow_bulk:
+        raise bad_request("Bulk operation not supported")
+    items = body[resource.collection]
+    if not items:
+        raise bad_request("Resources required")
+    if not isinstance(items, list):
+        raise bad_request("Body contains invalid data")
+    if len(items) > MAX_BULK:
+        raise bad_request(f"One request may make {MAX_BULK} {resource.collection}, not {len(items)}")
+    return [read_item(resource, item if is_wrapped(resource, item) else {resource.name: item}) for item in items], True
+
+
+def is_wrapped(resource: Resource, item: Any) -> bool:
+    return isinstance(item, dict) and resource.name in item
+
+
+def read_item(resource: Resource, body: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not body:
+        raise bad_request("Resource body required")
+    item = body.get(resource.name)
+    if item is None:
+        raise bad_request(f"Unable to find '{resource.name}' in request body")
+    if not isinstance(item, dict):
+        raise bad_request(f"Object '{resource.name}' contains invalid data")
+    return item
+
+
+def fill_project(resource: Resource, item: Mapping[str, Any], requester: Requester) -> Mapping[str, Any]:
+    """The body with the requester's project, unless it names one. Only an administrator may name another's."""
+    if "project_id" not in resource.by_name:
+        return item
+    body = merge_project(item)
+    named = body.get("project_id")
+    if named is None:
+        return {**body, "project_id": requester.project_id}
+    if named != requester.project_id and not requester.is_admin:
+        raise bad_request(
+            "Specifying 'project_id' or 'tenant_id' other than the authenticated project in request requires "
+            "admin privileges"
+        )
+    return body
+
+
+def find_given(resource: Resource, body: Doc) -> list[tuple[str, Any]]:
+    """The attributes that a request gives another value than their default: those have a policy of their own."""
+    by_name = resource.by_name
+    return [
+        (name, value)
+        for name, value in body.items()
+        if name in by_name and (isinstance(by_name[name].default, Absent) or by_name[name].default != value)
+    ]
+
+
+def read_if_match(request: Request) -> int | None:
+    """The revision that the request demands. Raises ApiError 400."""
+    header = request.headers.get(b"if-match")
+    return None if header is None else parse_if_match(header.decode("latin-1"))
+
+
+# -- answers -----------------------------------------------------------------------------------------------------------
+
+
+def render_created(api: Api, served: Served, committed: Committed, requester: Requester, bulk: bool) -> Response:
+    shown = [render_answer(api, served, committed, doc, requester) for doc in committed.outcome.answer]
+    if bulk:
+        return Response(201, b'{"%s":[%s]}' % (served.resource.collection.encode(), b",".join(shown)))
+    return Response(201, b'{"%s":%s}' % (served.name.encode(), shown[0]))
+
+
+def render_answer(api: Api, served: Served, committed: Committed, doc: Doc, requester: Requester) -> bytes:
+    """A document of the answer as the requester may see it; the record keeps the bytes for those who read it next."""
+    snapshot = committed.snapshot
+    record = snapshot.record(served.name, str(doc.get("id", "")))
+    if record is None or record.doc is not doc:
+        record = Record(doc, committed.revision, b"")
+    hidden = api.eyes(served.resource, requester).hidden_of(record.doc, snapshot)
+    return served.view(api.refresher(served)(record), hidden)

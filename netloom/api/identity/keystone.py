@@ -1,0 +1,163 @@
+"""A real Keystone says who shows a token; the answer holds as long as the token does.
+
+Law: nobody is believed while Keystone cannot be asked: that is a 503, never a guess.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from netloom.api.parts import Headers, Unauthorized
+from netloom.intent.errors import ApiError
+from netloom.intent.operation import Requester
+
+LOG = logging.getLogger(__name__)
+MAX_KNOWN = 50_000
+MARGIN_S = 60.0
+"""The own token is renewed this long before it expires."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeystoneSettings:
+    """Section [keystone_authtoken], with its names. `auth_url` is with or without /v3."""
+
+    auth_url: str
+    username: str
+    password: str = field(repr=False)
+    project_name: str = "service"
+    user_domain_name: str = "Default"
+    project_domain_name: str = "Default"
+    www_authenticate_uri: str = ""
+    cafile: str = ""
+    insecure: bool = False
+    http_connect_timeout_s: float = 10.0
+
+    @property
+    def v3(self) -> str:
+        base = self.auth_url.rstrip("/")
+        return base if base.endswith("/v3") else f"{base}/v3"
+
+
+@dataclass(slots=True)
+class KeystoneIdentity:
+    """`client` is the one to talk with (main closes it); `now` is seconds since 1970."""
+
+    settings: KeystoneSettings
+    client: httpx.AsyncClient
+    now: Callable[[], float] = time.time
+    _known: dict[bytes, tuple[float, Requester]] = field(default_factory=dict)
+    _asking: dict[bytes, asyncio.Future[Requester]] = field(default_factory=dict)
+    _own: tuple[float, str] = (0.0, "")
+
+    async def authenticate(self, headers: Headers) -> Requester:
+        text = headers.get(b"x-auth-token", b"")
+        known = self._known.get(text)
+        if known is not None and known[0] > self.now():
+            return known[1]
+        if not text or not is_header_text(text):
+            raise self._unauthorized()
+        asking = self._asking.get(text)
+        if asking is None:
+            asking = self._asking[text] = asyncio.ensure_future(self._ask(text))
+            asking.add_done_callback(lambda _: self._asking.pop(text, None))
+        return await asyncio.shield(asking)
+
+    def _unauthorized(self) -> Unauthorized:
+        return Unauthorized(f'Keystone uri="{self.settings.www_authenticate_uri or self.settings.auth_url}"')
+
+    async def _ask(self, text: bytes) -> Requester:
+        """The owner of a token, from Keystone; one question however many requests wait for it."""
+        response = await self._validate(text)
+        if response.status_code == 401:  # our own token was revoked
+            self._own = (0.0, "")
+            response = await self._validate(text)
+        if response.status_code == 404:
+            raise self._unauthorized()
+        if response.status_code != 200:
+            raise refuse(f"Keystone answered {response.status_code} when asked about a token")
+        expires_s, requester = read_token(response)
+        if expires_s <= self.now():
+            raise self._unauthorized()
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[text] = (expires_s, requester)
+        return requester
+
+    async def _validate(self, text: bytes) -> httpx.Response:
+        headers = {"X-Auth-Token": await self._own_token(), "X-Subject-Token": text.decode("ascii")}
+        return await self._send("GET", "/auth/tokens?nocatalog", headers=headers)
+
+    async def _own_token(self) -> str:
+        if self._own[0] > self.now():
+            return self._own[1]
+        response = await self._send("POST", "/auth/tokens?nocatalog", json=render_login(self.settings))
+        if response.status_code != 201:
+            raise refuse(f"Keystone refuses the service user {self.settings.username} ({response.status_code})")
+        expires_s, _ = read_token(response)
+        self._own = (expires_s - MARGIN_S, response.headers["x-subject-token"])
+        return self._own[1]
+
+    async def _send(self, method: str, path: str, **given: Any) -> httpx.Response:
+        try:
+            return await self.client.request(method, self.settings.v3 + path, **given)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise refuse(f"Keystone cannot be reached: {error!r}") from None
+
+
+def make_client(settings: KeystoneSettings) -> httpx.AsyncClient:
+    verify: ssl.SSLContext | bool = not settings.insecure
+    if settings.cafile and verify:
+        verify = ssl.create_default_context(cafile=settings.cafile)
+    return httpx.AsyncClient(verify=verify, timeout=settings.http_connect_timeout_s)
+
+
+def refuse(reason: str) -> ApiError:
+    LOG.error("%s", reason)
+    return ApiError(503, "ServiceUnavailable", "The identity service cannot be asked now. Try again later.")
+
+
+def is_header_text(text: bytes) -> bool:
+    return all(0x20 < byte < 0x7F for byte in text)
+
+
+def render_login(settings: KeystoneSettings) -> dict[str, Any]:
+    user = {
+        "name": settings.username,
+        "password": settings.password,
+        "domain": {"name": settings.user_domain_name},
+    }
+    project = {"name": settings.project_name, "domain": {"name": settings.project_domain_name}}
+    identity = {"methods": ["password"], "password": {"user": user}}
+    return {"auth": {"identity": identity, "scope": {"project": project}}}
+
+
+def read_token(response: httpx.Response) -> tuple[float, Requester]:
+    """(expiry, owner) of Keystone's token document. Raises ApiError 503 when it is no such document."""
+    try:
+        token = response.json()["token"]
+        expires_s = datetime.fromisoformat(token["expires_at"].replace("Z", "+00:00")).timestamp()
+        return expires_s, make_requester(token)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise refuse("Keystone's answer is no token document") from None
+
+
+def make_requester(token: Mapping[str, Any]) -> Requester:
+    project = token.get("project") or {}
+    return Requester(
+        user_id=token["user"]["id"],
+        project_id=project.get("id", ""),
+        roles=tuple(sorted(role["name"].lower() for role in token.get("roles", ()))),
+        project_name=project.get("name", ""),
+        user_name=token["user"].get("name", ""),
+        domain_id=(token["user"].get("domain") or {}).get("id", ""),
+        system_scope="all" if (token.get("system") or {}).get("all") else "",
+    )

@@ -1,0 +1,199 @@
+"""A list request against a snapshot: the fewest candidates that an index gives, then conditions, order, page, bytes.
+
+Law: the answer is that of looking at every object; indexes and remembered orders only make it sooner.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netloom.api.policy import find_seen
+from netloom.api.query import ListQuery, find_narrowing
+from netloom.api.views import Eyes, View
+from netloom.intent.schema import Resource
+from netloom.intent.snapshot import Record, Snapshot
+
+CHUNK_RECORDS = 512
+"""Records of one piece of a long answer."""
+
+Found = tuple[str, Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Records in their order, and the ids of the first and the last for the links."""
+
+    records: Sequence[Record]
+    first: str = ""
+    last: str = ""
+
+
+class Orders:
+    """The ids of a kind in order, as long as no object of it changes. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Mapping[str, Record], list[str]]] = {}
+
+    def ids(self, snapshot: Snapshot, kind: str) -> list[str]:
+        table = snapshot.records(kind)
+        known = self._known.get(kind)
+        if known is None or known[0] is not table:
+            known = self._known[kind] = (table, sorted(table))
+        return known[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One list request. `refresh` gives a record its live values."""
+
+    snapshot: Snapshot
+    resource: Resource
+    query: ListQuery
+    eyes: Eyes
+    orders: Orders
+    refresh: Callable[[Record], Record]
+
+
+def find_page(listing: Listing) -> Page | None:
+    """None: the marker names nothing that these eyes see."""
+    query, marker = listing.query, None
+    if query.marker:
+        marker = listing.snapshot.record(listing.resource.name, query.marker)
+        if marker is None or not listing.eyes.may_see(marker.doc, listing.snapshot):
+            return None
+    found = find_sorted(listing, marker) if query.sorts else select(listing, find_sequence(listing))
+    page = take(found, query.limit) if query.limit else list(found)
+    if query.limit and query.reverse:
+        page.reverse()
+    return Page([record for _, record in page], page[0][0], page[-1][0]) if page else Page(())
+
+
+def find_sequence(listing: Listing) -> Sequence[str]:
+    """The ids to look at, in their order, from the marker on."""
+    query = listing.query
+    candidates = find_narrowed(listing)
+    everything = candidates is None
+    ids = listing.orders.ids(listing.snapshot, listing.resource.name) if everything else sorted(candidates or ())
+    if query.reverse:
+        end = bisect_left(ids, query.marker) if query.marker else len(ids)
+        return ids[:end][::-1]
+    return ids[bisect_right(ids, query.marker) :] if query.marker else ids
+
+
+def find_sorted(listing: Listing, marker: Record | None) -> list[Found]:
+    """All that matches, in the order asked for, from after the marker on; that need not match itself."""
+    query = listing.query
+    ids = find_narrowed(listing)
+    table = listing.snapshot.records(listing.resource.name)
+    found = list(select(listing, table if ids is None else ids))
+    if marker is None:
+        return order(found, query)
+    if all(id != query.marker for id, _ in found):
+        found.append((query.marker, listing.refresh(marker)))
+    ordered = order(found, query)
+    at = next(n for n, (id, _) in enumerate(ordered) if id == query.marker)
+    return ordered[at + 1 :]
+
+
+def select(listing: Listing, ids: Iterable[str]) -> Iterator[Found]:
+    """Those of `ids` that meet all conditions and may be seen."""
+    snapshot, sees = listing.snapshot, listing.eyes.sees
+    if sees is False:
+        return
+    table = snapshot.records(listing.resource.name)
+    conditions, refresh = listing.query.conditions, listing.refresh
+    for id in ids:
+        record = refresh(table[id])
+        doc = record.doc
+        for condition in conditions:
+            if not condition(doc):
+                break
+        else:
+            if sees is True or sees(doc, snapshot):
+                yield id, record
+
+
+def find_candidates(snapshot: Snapshot, resource: Resource, query: ListQuery) -> set[str] | None:
+    """Ids among which all matches are: those of the index that leads to the fewest. None: no index helps."""
+    best: tuple[int, str, Sequence[Hashable]] | None = None
+    for condition in query.conditions:
+        narrowing = find_narrowing(resource, condition)
+        if narrowing is None:
+            continue
+        index, keys = narrowing
+        count = count_keys(snapshot, resource, index, keys)
+        if best is None or count < best[0]:
+            best = (count, index, keys)
+    return None if best is None else find_ids(snapshot, resource, best[1], best[2])
+
+
+def find_narrowed(listing: Listing) -> set[str] | None:
+    """As `find_candidates`; where no condition helps, those among which are all that the requester may see."""
+    found = find_candidates(listing.snapshot, listing.resource, listing.query)
+    sees = listing.eyes.sees
+    return (
+        find_seen(sees, listing.resource, listing.snapshot) if found is None and not isinstance(sees, bool) else found
+    )
+
+
+def index_style(resource: Resource, name: str) -> str:
+    return "id" if name == "id" else next((index.style for index in resource.indexes if index.name == name), "set")
+
+
+def count_keys(snapshot: Snapshot, resource: Resource, index: str, keys: Sequence[Hashable]) -> int:
+    if index_style(resource, index) != "set":
+        return len(keys)
+    return sum(snapshot.count_in(resource.name, index, key) for key in keys)
+
+
+def find_ids(snapshot: Snapshot, resource: Resource, index: str, keys: Sequence[Hashable]) -> set[str]:
+    kind, style = resource.name, index_style(resource, index)
+    if style == "id":
+        table = snapshot.records(kind)
+        return {key for key in keys if isinstance(key, str) and key in table}
+    if style == "unique":
+        docs = (snapshot.lookup(kind, index, key) for key in keys)
+        return {str(doc["id"]) for doc in docs if doc is not None}
+    return {id for key in keys for id in snapshot.find_ids(kind, index, key)}
+
+
+def order(found: list[Found], query: ListQuery) -> list[Found]:
+    """Sorted by the keys asked for, then by id. Null comes before everything, as in the databases Neutron uses."""
+    for name, ascending in reversed((*query.sorts, ("id", True))):
+        found.sort(key=lambda one: sort_key(one[1].doc.get(name)), reverse=ascending == query.reverse)
+    return found
+
+
+def sort_key(value: Any) -> tuple[bool, Any]:
+    return (value is not None, value) if isinstance(value, str | int | float | None) else (True, str(value))
+
+
+def take(found: Iterable[Found], limit: int) -> list[Found]:
+    page = []
+    for one in found:
+        page.append(one)
+        if len(page) >= limit:
+            break
+    return page
+
+
+def render_page(
+    collection: str, page: Page, links: bytes, view: View, eyes: Eyes, snapshot: Snapshot
+) -> Iterator[bytes]:
+    """The JSON of the answer in pieces."""
+    head = b'{"%s":[' % collection.encode()
+    records = page.records
+    for start in range(0, len(records), CHUNK_RECORDS):
+        part = records[start : start + CHUNK_RECORDS]
+        if eyes.tests:
+            body = b",".join([view(r, eyes.hidden_of(r.doc, snapshot)) for r in part])
+        else:
+            hidden = eyes.hidden
+            body = b",".join([view(r, hidden) for r in part])
+        yield head + body
+        head = b","
+    tail = b"]%s}" % (b',"%s_links":%s' % (collection.encode(), links) if links else b"")
+    yield head + tail if not records else tail

@@ -1,0 +1,154 @@
+"""One host's Open vSwitch, whole: bridges, the ports that we make, and flows; with what the agent asks of it besides.
+
+Law: flows wait for the bridges and ports they speak of, and a bridge's flows change in one bundle per run of the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from netloom.drivers.ovs import rows
+from netloom.drivers.ovs.bridge import BridgeFlows
+from netloom.drivers.ovs.channel import ChannelLost, OnPacket
+from netloom.drivers.ovs.config import OvsdbDriver
+from netloom.drivers.ovs.ovsdb import OvsdbLost
+from netloom.model.facts import Interface
+from netloom.model.flow import Action
+from netloom.model.plan import Failure, Key, Op, Put, State, Thing
+
+KINDS = frozenset({"bridge", "switch_port", "flow"})
+NEEDS: Mapping[str, frozenset[str]] = {
+    "switch_port": frozenset({"bridge"}),
+    "flow": frozenset({"bridge", "switch_port"}),
+}
+
+
+class OvsDriver:
+    """The hands of Open vSwitch. `rundir` holds db.sock and a <bridge>.mgmt for each bridge."""
+
+    def __init__(
+        self, rundir: Path, own: frozenset[str] = frozenset({"br-int", "br-tun"}), timeout_s: float = 10.0
+    ) -> None:
+        self._rundir, self._timeout_s = rundir, timeout_s
+        self._config = OvsdbDriver(rundir / "db.sock", own, timeout_s)
+        self._bridges: dict[str, BridgeFlows] = {}
+        self._packets: dict[str, OnPacket] = {}
+        self.epoch = 0  # grows when a bridge came back, perhaps with empty tables
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return KINDS
+
+    @property
+    def needs(self) -> Mapping[str, frozenset[str]]:
+        return NEEDS
+
+    async def read(self) -> State:
+        """Marked bridges and ports, and every flow with our cookie on any bridge. ConnectionError without a switch."""
+        state: dict[Key, Thing] = dict(await self._config.read())
+        for name in sorted(await self._config.read_bridges()):
+            try:
+                state.update(await self._flows(name).read())
+            except ChannelLost:
+                if ("bridge", name) in state:
+                    raise
+        return state
+
+    async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
+        """Apply runs of flows and runs of the rest in the order given; failures never stop a run."""
+        failures: list[Failure] = []
+        for is_flow, run in groupby(ops, key=lambda op: op.thing.kind == "flow"):
+            mine = list(run)
+            failures += await (self._apply_flows(mine) if is_flow else self._config.apply(mine))
+        await self._drop_gone()
+        return failures
+
+    async def _apply_flows(self, ops: Sequence[Op]) -> list[Failure]:
+        try:
+            there = await self._config.read_bridges()
+        except OvsdbLost as error:
+            return [Failure(op, str(error)) for op in ops]
+        by_bridge: dict[str, list[Op]] = {}
+        failures = []
+        for op in ops:
+            name = op.thing.key[1]
+            if name in there:
+                by_bridge.setdefault(name, []).append(op)
+            elif isinstance(op, Put):
+                failures.append(Failure(op, f"there is no bridge {name}"))
+        for name, mine in by_bridge.items():
+            failures += await self._flows(name).apply(mine)
+        await self._follow_waiting(by_bridge)
+        return failures
+
+    def _flows(self, bridge: str) -> BridgeFlows:
+        if bridge not in self._bridges:
+            self._bridges[bridge] = BridgeFlows(self._rundir, bridge, self._note_return, self._timeout_s)
+        return self._bridges[bridge]
+
+    def _note_return(self) -> None:
+        self.epoch += 1
+        self._config.note_change()
+
+    async def _drop_gone(self) -> None:
+        try:
+            there = await self._config.read_bridges()
+        except OvsdbLost:
+            return
+        for name in self._bridges.keys() - there:
+            await self._bridges.pop(name).close()
+
+    async def follow_packets(self, bridge: str, on_packet: OnPacket) -> None:
+        """Call `on_packet` for each packet that a flow of `bridge` sends to us, as long as we live.
+
+        Also when the bridge is not there yet, or is made anew: then from the first flow on.
+        """
+        self._packets[bridge] = on_packet
+        try:
+            if bridge in await self._config.read_bridges():
+                await self._follow_waiting([bridge])
+        except OvsdbLost:
+            pass
+
+    async def _follow_waiting(self, bridges: Sequence[str] | Mapping[str, object]) -> None:
+        for name in bridges:
+            flows = self._flows(name)
+            if name in self._packets and not flows.follows:
+                try:
+                    await flows.follow_packets(self._packets[name])
+                except (ChannelLost, TimeoutError):
+                    pass  # the bridge's own keeper asks again when the switch is back
+
+    async def send_packet(self, bridge: str, data: bytes, actions: Sequence[Action], in_port: int) -> None:
+        """Send a frame from `bridge` as if it had come in by `in_port`. ConnectionError when there is no switch."""
+        await self._flows(bridge).send_packet(data, actions, in_port)
+
+    async def wait_change(self, seen: int) -> int:
+        """Wait until bridges, ports or the switch itself changed since `seen` (0 at first); what to give next time."""
+        return await self._config.wait_change(seen)
+
+    async def read_interfaces(self, bridge: str) -> dict[str, Interface]:
+        """By port id, the devices that somebody plugged into `bridge`."""
+        return await self._config.read_interfaces(bridge)
+
+    async def read_ofports(self) -> dict[tuple[str, str], int]:
+        """By (bridge, port name), the numbers that the switch gave."""
+        return await self._config.read_ofports()
+
+    async def read_underlay(self) -> tuple[str, ...]:
+        """The devices of the host on any bridge that nobody plugged for a port: its NICs, sorted by name."""
+        await self._config.read_bridges()
+        return rows.read_underlay(self._config.tables)
+
+    async def close(self) -> None:
+        for flows in self._bridges.values():
+            await flows.close()
+        await self._config.close()
+
+
+def make_driver(options: Mapping[str, str]) -> OvsDriver:
+    """The driver from options: rundir (where db.sock is), own_bridges (comma-separated)."""
+    own = options.get("own_bridges", "br-int,br-tun").split(",")
+    return OvsDriver(Path(options.get("rundir", "/var/run/openvswitch")), frozenset(filter(None, own)))

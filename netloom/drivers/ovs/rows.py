@@ -1,0 +1,261 @@
+"""OVSDB rows as things, and ops as OVSDB operations: pure, so that both ways can be tested without a switch.
+
+Ours is what carries our mark in external_ids: "made" was made by us, and goes with us; "adopted" is a bridge that an
+operator made and we need, whose mark alone goes. What we wanted of an adopted bridge stands beside the mark, for we do
+not change an operator's settings beyond the fail mode of the bridges that are ours alone and the protocol we speak.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from netloom.drivers.ovs.ovsdb import Row, Tables, as_list, write_map, write_set
+from netloom.model.device import Bridge, Pairs, SwitchPort
+from netloom.model.facts import Interface
+from netloom.model.plan import Key, State, Thing
+
+MARK, WANTED = "netloom", "netloom-wanted"
+MADE, ADOPTED = "made", "adopted"
+
+Operation = dict[str, Any]
+
+
+class Refused(Exception):
+    """We will not do it, for a reason that an operator can read."""
+
+
+def _pairs(held: Mapping[str, str]) -> Pairs:
+    return tuple(sorted((key, value) for key, value in held.items() if key not in (MARK, WANTED)))
+
+
+def read_bridge(row: Row, own: frozenset[str]) -> Bridge | None:
+    """What a bridge is, if it is marked; `own` are the bridges whose fail mode is ours to set."""
+    mark = row["external_ids"].get(MARK)
+    actual = Bridge(
+        row["datapath_type"] or "system",
+        row["fail_mode"] or "standalone",
+        tuple(as_list(row["protocols"])),
+        _pairs(row["other_config"]),
+    )
+    if mark == MADE:
+        return actual
+    if mark != ADOPTED:
+        return None
+    try:
+        wanted = parse_wanted(row["external_ids"].get(WANTED, ""))
+    except (ValueError, TypeError):
+        return actual
+    speaks = not actual.protocols or set(wanted.protocols) <= set(actual.protocols)
+    fail_mode = actual.fail_mode if row["name"] in own else wanted.fail_mode
+    return replace(wanted, fail_mode=fail_mode, protocols=wanted.protocols if speaks else actual.protocols)
+
+
+def format_wanted(bridge: Bridge) -> str:
+    return json.dumps(asdict(bridge), sort_keys=True, separators=(",", ":"))
+
+
+def parse_wanted(text: str) -> Bridge:
+    held = json.loads(text)
+    config = tuple((str(key), str(value)) for key, value in held["other_config"])
+    return Bridge(held["datapath_type"], held["fail_mode"], tuple(held["protocols"]), config)
+
+
+def read_port(port: Row, interface: Row) -> SwitchPort | None:
+    """What a switch port is, if we made it."""
+    if port["external_ids"].get(MARK) != MADE:
+        return None
+    wanted = as_list(interface["ofport_request"])
+    return SwitchPort(
+        interface["type"] or "system",
+        _pairs(interface["options"]),
+        wanted[0] if wanted else None,
+        _pairs(interface["external_ids"]),
+    )
+
+
+def walk_ports(tables: Tables) -> Iterator[tuple[str, Row, Row]]:
+    """(bridge, port row, interface row) of every port that has exactly one interface."""
+    ports, interfaces = tables.get("Port", {}), tables.get("Interface", {})
+    for bridge in tables.get("Bridge", {}).values():
+        for uuid in as_list(bridge["ports"]):
+            port = ports.get(uuid)
+            members = as_list(port["interfaces"]) if port else []
+            if port and len(members) == 1 and members[0] in interfaces:
+                yield bridge["name"], port, interfaces[members[0]]
+
+
+def read_things(tables: Tables, own: frozenset[str]) -> State:
+    """All of ours, told from the rows alone."""
+    out: dict[Key, Thing] = {}
+    for row in tables.get("Bridge", {}).values():
+        if bridge := read_bridge(row, own):
+            key: Key = ("bridge", row["name"])
+            out[key] = Thing(key, bridge)
+    for name, port, interface in walk_ports(tables):
+        if value := read_port(port, interface):
+            key = ("switch_port", name, port["name"])
+            out[key] = Thing(key, value)
+    return out
+
+
+def read_interfaces(tables: Tables, bridge: str) -> dict[str, Interface]:
+    """By port id, what somebody plugged into `bridge`.
+
+    Of two with one id the working one counts, then the first by name. One that the switch has not opened yet is left
+    out: it has no number and no error.
+    """
+    out: dict[str, Interface] = {}
+    for name, port, row in sorted(walk_ports(tables), key=lambda item: str(item[1]["name"])):
+        port_id = row["external_ids"].get("iface-id")
+        ofport = read_ofport(row)
+        if name != bridge or not port_id or ofport is None:
+            continue
+        mac = row["external_ids"].get("attached-mac") or "".join(as_list(row["mac_in_use"]))
+        error = "".join(as_list(row["error"]))
+        found = Interface(port["name"], ofport, mac.lower(), error, row["type"])
+        if port_id not in out or (out[port_id].ofport <= 0 < ofport):
+            out[port_id] = found
+    return out
+
+
+def read_ofport(row: Row) -> int | None:
+    """The interface's number, -1 when the switch could not open it, None while it has not tried."""
+    numbers = as_list(row["ofport"])
+    return int(numbers[0]) if numbers else None
+
+
+def read_ofports(tables: Tables) -> dict[tuple[str, str], int]:
+    """By (bridge, port name), the numbers that the switch gave."""
+    found = ((bridge, port["name"], read_ofport(row)) for bridge, port, row in walk_ports(tables))
+    return {(bridge, name): number for bridge, name, number in found if number is not None and number > 0}
+
+
+def read_underlay(tables: Tables) -> tuple[str, ...]:
+    """Devices of the system on any bridge that carry no iface-id: the host's own NICs."""
+    found = ((port["name"], row) for _, port, row in walk_ports(tables) if row["type"] in ("", "system"))
+    return tuple(sorted(name for name, row in found if "iface-id" not in row["external_ids"]))
+
+
+def _where(uuid: str) -> list[Any]:
+    return [["_uuid", "==", ["uuid", uuid]]]
+
+
+def _find(tables: Tables, table: str, name: str) -> tuple[str, Row] | None:
+    return next(((uuid, row) for uuid, row in tables.get(table, {}).items() if row["name"] == name), None)
+
+
+def _settings(bridge: Bridge) -> Operation:
+    return {
+        "datapath_type": "" if bridge.datapath_type == "system" else bridge.datapath_type,
+        "fail_mode": write_set([bridge.fail_mode] if bridge.fail_mode else []),
+        "protocols": write_set(bridge.protocols),
+        "other_config": write_map(dict(bridge.other_config)),
+    }
+
+
+def put_bridge(tables: Tables, name: str, want: Bridge, own: frozenset[str]) -> list[Operation]:
+    """Make, change or adopt a bridge."""
+    found = _find(tables, "Bridge", name)
+    if found is None:
+        return _make_bridge(tables, name, want)
+    uuid, row = found
+    if row["external_ids"].get(MARK) == MADE:
+        return [{"op": "update", "table": "Bridge", "where": _where(uuid), "row": _settings(want)}]
+    marks = write_map({**row["external_ids"], MARK: ADOPTED, WANTED: format_wanted(want)})
+    change: Operation = {"external_ids": marks}
+    if name in own:
+        change["fail_mode"] = write_set([want.fail_mode] if want.fail_mode else [])
+    if speaks := as_list(row["protocols"]):
+        change["protocols"] = write_set(sorted({*speaks, *want.protocols}))
+    return [{"op": "update", "table": "Bridge", "where": _where(uuid), "row": change}]
+
+
+def _make_bridge(tables: Tables, name: str, want: Bridge) -> list[Operation]:
+    root = next(iter(tables.get("Open_vSwitch", {})), None)
+    if root is None:
+        raise Refused("the Open vSwitch database was never initialised (ovs-vsctl init)")
+    tag = make_tag(name)
+    mark = write_map({MARK: MADE})
+    port = {"name": name, "interfaces": ["named-uuid", f"i_{tag}"]}
+    bridge = {"name": name, "ports": ["named-uuid", f"p_{tag}"], "external_ids": mark, **_settings(want)}
+    return [
+        _insert("Interface", f"i_{tag}", {"name": name, "type": "internal"}),
+        _insert("Port", f"p_{tag}", port),
+        _insert("Bridge", f"b_{tag}", bridge),
+        _mutate("Open_vSwitch", root, "bridges", "insert", ["named-uuid", f"b_{tag}"]),
+    ]
+
+
+def make_tag(name: str) -> str:
+    """A name that may stand in a named-uuid (RFC 7047, 3.1: a letter or underscore, then those and digits)."""
+    return name.encode().hex()
+
+
+def _insert(table: str, name: str, row: Operation) -> Operation:
+    return {"op": "insert", "table": table, "uuid-name": name, "row": row}
+
+
+def _mutate(table: str, uuid: str, column: str, how: str, item: list[str]) -> Operation:
+    mutations = [[column, how, ["set", [item]]]]
+    return {"op": "mutate", "table": table, "where": _where(uuid), "mutations": mutations}
+
+
+def remove_bridge(tables: Tables, name: str) -> list[Operation]:
+    """Delete what we made; take our mark off what we adopted. The rows below go with it (OVSDB collects garbage)."""
+    found = _find(tables, "Bridge", name)
+    if found is None:
+        return []
+    uuid, row = found
+    mark = row["external_ids"].get(MARK)
+    if mark == MADE:
+        roots = tuple(tables.get("Open_vSwitch", {}))
+        return [_mutate("Open_vSwitch", root, "bridges", "delete", ["uuid", uuid]) for root in roots]
+    if mark == ADOPTED:
+        kept = {key: held for key, held in row["external_ids"].items() if key not in (MARK, WANTED)}
+        return [{"op": "update", "table": "Bridge", "where": _where(uuid), "row": {"external_ids": write_map(kept)}}]
+    return []
+
+
+def _interface(want: SwitchPort) -> Operation:
+    return {
+        "type": "" if want.type == "system" else want.type,
+        "options": write_map(dict(want.options)),
+        "ofport_request": write_set([] if want.ofport_request is None else [want.ofport_request]),
+        "external_ids": write_map(dict(want.external_ids)),
+    }
+
+
+def put_port(tables: Tables, bridge: str, name: str, want: SwitchPort) -> list[Operation]:
+    """Make or change a switch port. Refused for a port that somebody else made, or that is on another bridge."""
+    home = _find(tables, "Bridge", bridge)
+    if home is None:
+        raise Refused(f"there is no bridge {bridge}")
+    found = _find(tables, "Port", name)
+    if found is None:
+        tag = make_tag(name)
+        port = {"name": name, "interfaces": ["named-uuid", f"i_{tag}"], "external_ids": write_map({MARK: MADE})}
+        return [
+            _insert("Interface", f"i_{tag}", {"name": name, **_interface(want)}),
+            _insert("Port", f"p_{tag}", port),
+            _mutate("Bridge", home[0], "ports", "insert", ["named-uuid", f"p_{tag}"]),
+        ]
+    uuid, row = found
+    if uuid not in as_list(home[1]["ports"]):
+        raise Refused(f"port {name} is on another bridge")
+    if row["external_ids"].get(MARK) != MADE:
+        raise Refused(f"port {name} is there already, and was not made by Netloom: remove it or rename it")
+    change = {"op": "update", "table": "Interface", "row": _interface(want)}
+    return [{**change, "where": _where(member)} for member in as_list(row["interfaces"])]
+
+
+def remove_port(tables: Tables, bridge: str, name: str) -> list[Operation]:
+    """Delete a port that we made on that bridge; anything else is left alone."""
+    home, found = _find(tables, "Bridge", bridge), _find(tables, "Port", name)
+    if home is None or found is None or found[1]["external_ids"].get(MARK) != MADE:
+        return []
+    if found[0] not in as_list(home[1]["ports"]):
+        return []
+    return [_mutate("Bridge", home[0], "ports", "delete", ["uuid", found[0]])]

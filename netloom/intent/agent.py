@@ -1,0 +1,159 @@
+"""Agents: what serves a host. They register themselves; people may only switch, describe and forget them.
+
+Law: what a host says of itself changes its agents and the ports that wait for it, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from netloom.intent import binding, kinds
+from netloom.intent.binding import HOST, OVS_AGENT, VIF_TYPE
+from netloom.intent.draft import Draft
+from netloom.intent.errors import bad_resource
+from netloom.intent.operation import Context, Outcome
+from netloom.intent.policy_rules import ADMIN
+from netloom.intent.schema import GENERATED, Doc, Field, Index, Resource, Rules
+from netloom.intent.snapshot import Snapshot
+from netloom.intent.stamp import make_updated
+
+DHCP_AGENT = "DHCP agent"
+BINARY = "netloom-agent"
+
+
+def report_host(
+    snapshot: Snapshot, context: Context, host: str, configurations: Mapping[str, Any], availability_zone: str | None
+) -> Outcome:
+    """Register a host's agents, or refresh what they say of it. Ports whose binding there failed are tried again.
+
+    Nothing new gives an empty Outcome.
+    """
+    draft = Draft(snapshot, context)
+    for body in describe_agents(host, configurations, availability_zone, context):
+        put_agent(draft, body)
+    if draft.changes:
+        rebind_failed(draft, host)
+    return draft.finish()
+
+
+def describe_agents(
+    host: str, configurations: Mapping[str, Any], availability_zone: str | None, context: Context
+) -> tuple[dict[str, Any], ...]:
+    """One process serves a host, and shows itself as the agents that the API's clients look for."""
+    dhcp = {
+        "dhcp_driver": "netloom",
+        "dhcp_lease_duration": context.settings.dhcp_lease_duration,
+        "log_agent_heartbeats": False,
+    }
+    return (
+        describe_agent(OVS_AGENT, host, "N/A", None, configurations),
+        describe_agent(DHCP_AGENT, host, "dhcp_agent", availability_zone or None, dhcp),
+    )
+
+
+def describe_agent(
+    agent_type: str, host: str, topic: str, availability_zone: str | None, configurations: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "agent_type": agent_type, "binary": BINARY, "host": host, "topic": topic,
+        "availability_zone": availability_zone, "configurations": dict(configurations), "alive": True,
+    }  # fmt: skip
+
+
+def put_agent(draft: Draft, body: Mapping[str, Any]) -> None:
+    now = format_time(draft.context.now)
+    old = draft.lookup("agent", "host_type", (body["host"], body["agent_type"]))
+    if old is None:
+        draft.put("agent", {
+            "id": draft.context.new_id(), **body, "admin_state_up": True, "description": "", "resources_synced": None,
+            "created_at": now, "started_at": now, "heartbeat_timestamp": now, "revision_number": 1,
+        })  # fmt: skip
+    elif any(old[name] != value for name, value in body.items()):
+        started = old["started_at"] if old["alive"] else now
+        draft.put("agent", renew(old, {**body, "started_at": started}, now))
+
+
+def renew(old: Doc, changes: Mapping[str, Any], now: str) -> Doc:
+    return {**old, **changes, "heartbeat_timestamp": now, "revision_number": old["revision_number"] + 1}
+
+
+def format_time(now: str) -> str:
+    """2026-11-21T01:02:03Z as agents show it: 2026-11-21 01:02:03."""
+    return now.replace("T", " ").removesuffix("Z")
+
+
+def mark_alive(snapshot: Snapshot, context: Context, host: str, alive: bool) -> Outcome:
+    """Whether the host's agents are connected. No change gives an empty Outcome."""
+    draft = Draft(snapshot, context)
+    for agent in list(draft.find("agent", "host", host)):
+        if agent["alive"] != alive:
+            draft.put("agent", renew(agent, {"alive": alive}, format_time(context.now)))
+    if draft.changes and alive:
+        rebind_failed(draft, host)
+    return draft.finish()
+
+
+def rebind_failed(draft: Draft, host: str) -> None:
+    for port in list(draft.find("port", HOST, host)):
+        if port[VIF_TYPE] == binding.FAILED:
+            draft.put("port", make_updated(port, binding.bind_port(draft, port), draft.context))
+
+
+def create(snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outcome:
+    raise bad_resource("agents", "Agent creation using API is not supported")
+
+
+def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outcome:
+    draft = Draft(snapshot, context)
+    if any(old[name] != value for name, value in changes.items()):
+        draft.put("agent", {**old, **changes, "revision_number": old["revision_number"] + 1})
+    return draft.finish([("agent", old["id"])])
+
+
+def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
+    """Forget an agent. A host that still runs registers again when it next reports."""
+    draft = Draft(snapshot, context)
+    draft.remove("agent", old["id"])
+    return draft.finish()
+
+
+_ZONE = kinds.text_kind(255, nullable=True)
+
+AGENT = Resource(
+    "agent",
+    "agents",
+    "What serves a host.",
+    (
+        Field("id", kinds.UUID, "The agent's id.", GENERATED, post=False, sort=True),
+        Field("agent_type", kinds.TEXT, "Open vSwitch agent, DHCP agent.", GENERATED, post=False, sort=True),
+        Field("binary", kinds.TEXT, "The program.", GENERATED, post=False, sort=True),
+        Field("topic", kinds.TEXT, "Kept for clients that look at it.", GENERATED, post=False, sort=True),
+        Field("host", kinds.TEXT, "The host that it serves.", GENERATED, post=False, sort=True),
+        Field(
+            "admin_state_up", kinds.BOOL, "Whether new work is given to it.", GENERATED, post=False, put=True, sort=True
+        ),
+        Field("created_at", kinds.TIMESTAMP, "When it first reported.", GENERATED, post=False, sort=True),
+        Field("started_at", kinds.TIMESTAMP, "When it last came.", GENERATED, post=False, sort=True),
+        Field(
+            "heartbeat_timestamp", kinds.TIMESTAMP, "When it last said something new.", GENERATED, post=False, sort=True
+        ),
+        Field("alive", kinds.BOOL, "Whether it is connected.", GENERATED, post=False),
+        Field("configurations", kinds.OBJECT, "What it says of its host.", GENERATED, post=False, filter=False),
+        Field("description", kinds.TEXT, "Words for people.", GENERATED, post=False, put=True, sort=True),
+        Field("resources_synced", kinds.ANY, "Not kept.", GENERATED, post=False, filter=False),
+        Field("availability_zone", _ZONE, "The zone that it is in.", GENERATED, post=False, alias="availability_zone"),
+        Field("revision_number", kinds.COUNT, "Grows by one with each change.", GENERATED, post=False, visible=False),
+    ),
+    Rules(ADMIN, ADMIN, ADMIN, ADMIN),
+    indexes=(
+        Index("host", lambda doc: (doc["host"],)),
+        Index("agent_type", lambda doc: (doc["agent_type"],)),
+        Index("host_type", lambda doc: ((doc["host"], doc["agent_type"]),), "unique"),
+    ),
+    create=create,
+    update=update,
+    delete=delete,
+    tags=False,
+    alias="agent",
+)

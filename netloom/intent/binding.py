@@ -1,0 +1,136 @@
+"""Where a port is plugged, and how: decided inside the write by a pure function of the host's agent.
+
+A mechanism looks at the port, the segments of its network and the host's agent, and says how the port is plugged, or
+why it cannot be. A host where none can gives binding_failed, never an error: the request stands, the port waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from netloom.intent.draft import Draft
+from netloom.intent.schema import Doc
+from netloom.intent.segments import TYPES, find_segments
+
+HOST, VNIC_TYPE, PROFILE = "binding:host_id", "binding:vnic_type", "binding:profile"
+VIF_TYPE, VIF_DETAILS = "binding:vif_type", "binding:vif_details"
+UNBOUND, FAILED = "unbound", "binding_failed"
+OVS_AGENT = "Open vSwitch agent"
+VNIC_TYPES = (
+    "normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic", "vdpa",
+    "accelerator-direct", "accelerator-direct-physical", "remote-managed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How a port is plugged on its host."""
+
+    vif_type: str
+    vif_details: Mapping[str, Any]
+    segment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a mechanism cannot plug a port, in words for an operator."""
+
+    reason: str
+
+
+Mechanism = Callable[[Doc, Sequence[Doc], Doc | None], Bound | Refused]
+"""(port, segments of its network, the host's agent of that mechanism) → how, or why not."""
+
+
+def bind_openvswitch(port: Doc, segments: Sequence[Doc], agent: Doc | None) -> Bound | Refused:
+    """Plug into the integration bridge of the host's Open vSwitch."""
+    host = port[HOST]
+    vnic_type = port[VNIC_TYPE]
+    offloaded = vnic_type == "direct" and "switchdev" in (port[PROFILE].get("capabilities") or ())
+    if vnic_type not in ("normal", "smart-nic", "vdpa") and not offloaded:
+        return Refused(f"Open vSwitch does not plug ports of vnic_type {vnic_type}")
+    if agent is None:
+        return Refused(f"there is no {OVS_AGENT} on host {host}")
+    if not agent["alive"]:
+        return Refused(f"the {OVS_AGENT} on host {host} is not alive")
+    reasons = []
+    for segment in segments:
+        reason = refuse_segment(segment, agent)
+        if not reason:
+            return Bound("ovs", ovs_details(agent), segment["id"])
+        reasons.append(reason)
+    return Refused("; ".join(reasons) or "its network has no segment")
+
+
+def refuse_segment(segment: Doc, agent: Doc) -> str:
+    """Why the agent's host cannot carry a segment; empty: it can."""
+    configurations, name = agent["configurations"], segment["network_type"]
+    if TYPES[name].tunnel and name not in (configurations.get("tunnel_types") or ()):
+        return f"host {agent['host']} has no {name} tunnels"
+    physical = segment["physical_network"]
+    if TYPES[name].physical and physical not in (configurations.get("bridge_mappings") or {}):
+        return f"host {agent['host']} has no bridge for physical network {physical}"
+    return ""
+
+
+def ovs_details(agent: Doc) -> dict[str, Any]:
+    """What Nova's plug library is told, as Neutron's Open vSwitch driver tells it."""
+    configurations = agent["configurations"]
+    return {
+        "port_filter": True,
+        "connectivity": "l2",
+        "ovs_hybrid_plug": False,
+        "datapath_type": configurations.get("datapath_type") or "system",
+        "bridge_name": configurations.get("integration_bridge") or "br-int",
+        "bound_drivers": {"0": "openvswitch"},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class MechanismDriver:
+    """A mechanism and the type of the agent that it asks for."""
+
+    name: str
+    agent_type: str
+    bind: Mechanism = field(compare=False)
+
+
+MECHANISMS = (MechanismDriver("openvswitch", OVS_AGENT, bind_openvswitch),)
+"""In the order in which they are asked."""
+
+
+def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
+    """The binding attributes of a port, from its host, vnic_type and profile; status DOWN, and what it waits for."""
+    host = port[HOST]
+    if not host:
+        return {VIF_TYPE: UNBOUND, VIF_DETAILS: {}, "bound_segment": "", **wait_for("to be bound to a host")}
+    segments = find_segments(draft, port["network_id"])
+    refused = []
+    for driver in MECHANISMS:
+        agent = draft.lookup("agent", "host_type", (host, driver.agent_type))
+        found = driver.bind(port, segments, agent)
+        if isinstance(found, Bound):
+            return {
+                VIF_TYPE: found.vif_type, VIF_DETAILS: dict(found.vif_details), "bound_segment": found.segment_id,
+                **wait_for_host(port, draft.base.revision + 1),
+            }  # fmt: skip
+        refused.append(found.reason)
+    return {VIF_TYPE: FAILED, VIF_DETAILS: {}, "bound_segment": "", **wait_for("; ".join(refused))}
+
+
+def wait_for_host(port: Doc, revision: int) -> dict[str, Any]:
+    """What a bound port waits for, from the revision that describes it: its host, unless it is switched off."""
+    if not port["admin_state_up"]:
+        return wait_for("to be switched on: admin_state_up is false")
+    return {**wait_for(f"host {port[HOST]} to acknowledge it"), "described_at": revision}
+
+
+def wait_for(reason: str) -> dict[str, Any]:
+    return {"status": "DOWN", "waits_for": reason}
+
+
+def is_bound(port: Doc) -> bool:
+    """Whether the port is plugged on the host that it names."""
+    return port[VIF_TYPE] not in (UNBOUND, FAILED)

@@ -1,0 +1,341 @@
+"""Networks: what ports are on. A create makes its segments, gives it its number and works out its MTU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from netloom.intent import availability_zone, kinds, stamp
+from netloom.intent.addresses import AUTO_DELETED_OWNERS
+from netloom.intent.draft import Draft
+from netloom.intent.errors import bad_request, conflict, invalid_operation
+from netloom.intent.operation import Context, Outcome
+from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_READER, ADVSVC, SERVICE, any_of
+from netloom.intent.quota import DEFAULTS, check_quota
+from netloom.intent.schema import GENERATED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.segments import (
+    NETWORK_TYPE,
+    PHYSICAL_NETWORK,
+    PROVIDER,
+    SEGMENTATION_ID,
+    allocate_segments,
+    change_vlan,
+    find_max_mtu,
+    find_segments,
+    find_wanted,
+    provider_values,
+    release_segments,
+)
+from netloom.intent.snapshot import Snapshot
+
+MAX_NUMBER = 2**24 - 1
+IPV4_MIN_MTU, IPV6_MIN_MTU = 68, 1280
+"""RFC 791 and RFC 8200 section 5."""
+
+
+def create(snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outcome:
+    draft = Draft(snapshot, context)
+    check_quota(draft, "network", bodies)
+    return draft.finish([("network", create_network(draft, body)["id"]) for body in bodies])
+
+
+def create_network(draft: Draft, body: Doc) -> Doc:
+    context = draft.context
+    wanted = find_wanted(body)
+    plain = {name: value for name, value in body.items() if name not in (*PROVIDER, "segments")}
+    network = stamp.make_created(context.new_id(), plain, context)
+    segments = allocate_segments(draft, network, wanted)
+    network |= provider_values(segments)
+    network["mtu"] = decide_mtu(body["mtu"], find_max_mtu(segments, context.settings))
+    hints = availability_zone.find_hints(body["availability_zone_hints"], context.settings)
+    network["number"] = allocate_number(draft)
+    network["is_default"] = decide_default(draft, network)
+    network["availability_zones"] = availability_zone.find_serving(draft, hints)
+    return draft.put("network", network)
+
+
+def allocate_number(draft: Draft) -> int:
+    """The lowest free number: what tells the network from others in a host's registers, for as long as it lives."""
+    number = draft.first_free("network", "number", "number", 1, MAX_NUMBER)
+    if number is None:
+        raise conflict(
+            "NoNetworkAvailable", f"There are {MAX_NUMBER} networks, which is all that hosts can tell apart."
+        )
+    return number
+
+
+def decide_mtu(wanted: int, most: int) -> int:
+    if wanted and most and wanted > most:
+        raise invalid_operation(f"Requested MTU is too big, maximum is {most}")
+    return wanted or most
+
+
+def decide_default(draft: Draft, network: Doc) -> bool:
+    """is_default means something on an external network, and on one at a time."""
+    if not (network["is_default"] and network["router:external"]):
+        return False
+    for id in draft.find_ids("network", "is_default", True):
+        if id != network["id"]:
+            raise conflict("DefaultExternalNetworkExists", f"A default external network already exists: {id}.")
+    return True
+
+
+def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outcome:
+    draft = Draft(snapshot, context)
+    network = {**old, **changes}
+    check_shared(draft, old, network)
+    changes = {**changes, **update_provider(draft, old, changes)}
+    if "mtu" in changes:
+        changes["mtu"] = decide_mtu(changes["mtu"], find_max_mtu(find_segments(draft, old["id"]), context.settings))
+        for id in old["subnets"]:
+            subnet = draft.get("subnet", id)
+            check_mtu(old["id"], changes["mtu"], subnet["ip_version"] if subnet else 4)
+    if "is_default" in changes or "router:external" in changes:
+        changes["is_default"] = decide_default(draft, network)
+    draft.put("network", stamp.make_updated(old, changes, context))
+    for id in old["subnets"]:
+        mirror_network(draft, id, network)
+    return draft.finish([("network", old["id"])])
+
+
+def check_mtu(network_id: str, mtu: int, ip_version: int) -> None:
+    """Raises NetworkMTUSubnetConflict where a subnet of this version cannot live on a network of this MTU."""
+    for least, applies in ((IPV4_MIN_MTU, True), (IPV6_MIN_MTU, ip_version == 6)):
+        if applies and 0 < mtu < least:
+            raise conflict(
+                "NetworkMTUSubnetConflict", f"MTU of {network_id} is not valid, subnet requires a minimum of {least}"
+            )
+
+
+def check_shared(draft: Draft, old: Doc, new: Doc) -> None:
+    """A network that other projects use stays shared."""
+    if not old["shared"] or new["shared"]:
+        return
+    subnets = (draft.get("subnet", id) for id in old["subnets"])
+    ports = (p for p in draft.find("port", "network_id", old["id"]) if not p["device_owner"].startswith("network:"))
+    if any(doc and doc["project_id"] != old["project_id"] for group in (subnets, ports) for doc in group):
+        raise conflict(
+            "InvalidSharedSetting",
+            f"Unable to reconfigure sharing settings for network {old['name']}. Multiple projects are using it.",
+        )
+
+
+def update_provider(draft: Draft, old: Doc, changes: Doc) -> dict[str, Any]:
+    """What the network shows of its segments after the update. Only a VLAN's segmentation_id may change."""
+    for name in (NETWORK_TYPE, PHYSICAL_NETWORK):
+        if changes.get(name) and changes[name] != old.get(name):
+            raise cannot_update(name)
+    if changes.get("segments") and changes["segments"] != old.get("segments"):
+        raise cannot_update("segments")
+    number = changes.get(SEGMENTATION_ID)
+    if number and number != old.get(SEGMENTATION_ID):
+        change_vlan(draft, old, number)
+    elif not any(name in changes for name in (*PROVIDER, "segments")):
+        return {}
+    shown = provider_values(find_segments(draft, old["id"]))
+    return {name: shown[name] for name in (*PROVIDER, "segments") if name in shown}
+
+
+def cannot_update(name: str) -> Exception:
+    return invalid_operation(f"Plugin does not support updating the following provider network attributes: {name}")
+
+
+def mirror_network(draft: Draft, subnet_id: str, network: Doc) -> None:
+    """Keep what a subnet mirrors of its network, for filters and rules on it, in step. No revision of the subnet's."""
+    subnet = draft.get("subnet", subnet_id)
+    mirrored = {name: network[name] for name in ("shared", "router:external")}
+    if subnet is not None and any(subnet[name] != value for name, value in mirrored.items()):
+        draft.put("subnet", {**subnet, **mirrored})
+
+
+def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
+    """Delete the network with its subnets, segments and the ports that nobody asked for."""
+    draft = Draft(snapshot, context)
+    ports = list(draft.find("port", "network_id", old["id"]))
+    used = sorted(port["id"] for port in ports if port["device_owner"] not in AUTO_DELETED_OWNERS)
+    if used:
+        raise conflict(
+            "NetworkInUse",
+            f"Unable to complete operation on network {old['id']}. There are one or more ports still in use on the "
+            f"network, id for these ports is: {','.join(used)}.",
+        )
+    release_segments(draft, old["id"])
+    for port in ports:
+        draft.remove("port", port["id"])
+    for subnet in list(draft.find("subnet", "network_id", old["id"])):
+        draft.remove("subnet", subnet["id"])
+    draft.remove("network", old["id"])
+    return draft.finish()
+
+
+def parse_segments(value: Any) -> list[dict[str, Any]]:
+    """Several segments of one network; null is none."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise ValueError(f"'{kinds.show(value)}' is not a list of segments")
+    return [parse_segment(one) for one in value]
+
+
+def parse_segment(value: dict[str, Any]) -> dict[str, Any]:
+    unknown = sorted(kinds.show(name) for name in value if name not in PROVIDER)
+    if unknown:
+        raise bad_request(f"Unrecognized attribute(s) '{', '.join(unknown)}'")
+    return {name: SEGMENT_VALUES[name].parse(value[name]) if name in value else None for name in PROVIDER}
+
+
+_TYPE = kinds.text_kind(32, nullable=True)
+_PHYSICAL = kinds.text_kind(64, nullable=True)
+_NUMBER = kinds.int_kind(0, 2**32 - 1, nullable=True)
+SEGMENT_VALUES = {NETWORK_TYPE: _TYPE, PHYSICAL_NETWORK: _PHYSICAL, SEGMENTATION_ID: _NUMBER}
+_SEGMENTS = Kind(
+    "segments", parse_segments, kinds.array_of({n: k.schema for n, k in SEGMENT_VALUES.items()}, nullable=True)
+)
+_MTU = kinds.int_kind(0, 2**31 - 1)
+
+
+def provider_field(name: str, kind: Kind, doc: str) -> Field:
+    return Field(name, kind, doc, GENERATED, put=True, set=ADMIN, change=ADMIN, see=ADMIN, alias="provider")
+
+
+FIELDS = stamp.standard_fields(
+    Field("admin_state_up", kinds.BOOL, "Whether frames pass.", True, put=True, sort=True),
+    Field("status", kinds.NAME, "ACTIVE once it exists.", "ACTIVE", post=False, sort=True),
+    Field("shared", kinds.BOOL, "Whether every project may use it.", False, put=True, set=ADMIN, change=ADMIN),
+    Field("subnets", kinds.TEXTS, "The ids of its subnets.", [], post=False, filter=False),
+    Field(
+        "router:external",
+        kinds.BOOL,
+        "Whether routers may have their gateway here.",
+        False,
+        put=True,
+        set=ADMIN,
+        change=ADMIN,
+        alias="external-net",
+    ),
+    Field(
+        "is_default",
+        kinds.BOOL,
+        "Whether it is the external network that others mean.",
+        False,
+        put=True,
+        set=ADMIN,
+        change=ADMIN,
+        alias="external-net",
+    ),
+    provider_field(NETWORK_TYPE, _TYPE, "local, flat, vlan, vxlan, gre or geneve."),
+    provider_field(PHYSICAL_NETWORK, _PHYSICAL, "The physical network of flat and vlan."),
+    provider_field(SEGMENTATION_ID, _NUMBER, "The VLAN, VNI or key."),
+    Field(
+        "segments",
+        _SEGMENTS,
+        "Several segments, instead of the provider attributes.",
+        GENERATED,
+        put=True,
+        filter=False,
+        set=ADMIN,
+        change=ADMIN,
+        see=ADMIN,
+        alias="multi-provider",
+    ),
+    Field(
+        "mtu",
+        _MTU,
+        "The largest packet, bytes; 0: as large as the segments carry.",
+        0,
+        put=True,
+        sort=True,
+        alias="net-mtu-writable",
+    ),
+    Field(
+        "port_security_enabled",
+        kinds.BOOL,
+        "What its new ports have.",
+        True,
+        put=True,
+        filter=False,
+        set=ADMIN_OR_MEMBER,
+        change=ADMIN_OR_MEMBER,
+        alias="port-security",
+    ),
+    Field(
+        "availability_zone_hints",
+        kinds.TEXTS,
+        "Zones to serve it in.",
+        [],
+        filter=False,
+        alias="network_availability_zone",
+    ),
+    Field(
+        "availability_zones",
+        kinds.TEXTS,
+        "Zones whose hosts serve it.",
+        GENERATED,
+        post=False,
+        filter=False,
+        alias="network_availability_zone",
+    ),
+    Field(
+        "ipv4_address_scope",
+        kinds.UUID_OR_NONE,
+        "The IPv4 address scope of its subnets.",
+        None,
+        post=False,
+        filter=False,
+    ),
+    Field(
+        "ipv6_address_scope",
+        kinds.UUID_OR_NONE,
+        "The IPv6 address scope of its subnets.",
+        None,
+        post=False,
+        filter=False,
+    ),
+    Field(
+        "l2_adjacency",
+        kinds.BOOL,
+        "Whether all its ports are in one Ethernet.",
+        True,
+        post=False,
+        filter=False,
+        alias="l2_adjacency",
+    ),
+    Field(
+        "dns_domain",
+        kinds.DNS_DOMAIN,
+        "The domain of its ports' names.",
+        "",
+        put=True,
+        filter=False,
+        alias="dns-integration",
+    ),
+    Field(
+        "number", kinds.COUNT, "What tells it from others in a host's registers.", GENERATED, post=False, visible=False
+    ),
+    tag_rules=(ADMIN_OR_MEMBER, any_of(ADMIN_OR_READER, "rule:shared", "rule:external", ADVSVC)),
+)
+
+NETWORK = Resource(
+    "network",
+    "networks",
+    "An Ethernet that ports are on, across all the hosts that have one.",
+    FIELDS,
+    Rules(
+        ADMIN_OR_MEMBER,
+        any_of(ADMIN_OR_READER, SERVICE, "rule:shared", "rule:external", ADVSVC),
+        ADMIN_OR_MEMBER,
+        ADMIN_OR_MEMBER,
+    ),
+    indexes=(
+        Index("project_id", lambda doc: (doc["project_id"],)),
+        Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
+        Index("public", lambda doc: (True,) if doc["shared"] or doc["router:external"] else ()),
+        Index("is_default", lambda doc: (True,) if doc["is_default"] else ()),
+        Index("number", lambda doc: (("number", doc["number"]),), "bits"),
+    ),
+    filters=stamp.TAG_FILTERS,
+    create=create,
+    update=update,
+    delete=delete,
+    quota=DEFAULTS["network"],
+)

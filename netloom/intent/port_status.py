@@ -1,0 +1,60 @@
+"""The status of ports, from what their hosts acknowledge.
+
+Law 8: a port is ACTIVE when its host has acknowledged the revision that describes it, and for no other reason; while
+it is not, `waits_for` says what it waits for. Law 9: a host speaks for the ports that are bound to it, and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from netloom.intent import binding
+from netloom.intent.binding import HOST
+from netloom.intent.draft import Draft
+from netloom.intent.operation import Context, Outcome
+from netloom.intent.schema import Doc
+from netloom.intent.snapshot import Snapshot
+from netloom.intent.stamp import make_updated
+
+MAX_REASON = 255
+
+
+def acknowledge(
+    snapshot: Snapshot,
+    context: Context,
+    host: str,
+    wired: Collection[str],
+    pending: Mapping[str, str],
+    revision: int | None = None,
+) -> Outcome:
+    """What follows from a host's word that `wired` ports carry traffic and `pending` ones (id → reason) do not yet.
+
+    `revision` is what the host had seen when it said so; None: all there is. A port that was described anew since
+    waits on. Ports of other hosts, and ports that are gone, are passed over. Nothing new gives an empty Outcome.
+    """
+    draft = Draft(snapshot, context)
+    for id in wired:
+        port = find_port(snapshot, host, id)
+        if port is not None and (revision is None or port["described_at"] <= revision):
+            put_status(draft, port, "ACTIVE", "")
+    for id, reason in pending.items():
+        port = find_port(snapshot, host, id)
+        if port is not None:
+            put_status(draft, port, "DOWN", reason[:MAX_REASON])
+    return draft.finish()
+
+
+def find_port(snapshot: Snapshot, host: str, id: str) -> Doc | None:
+    """The port if it is bound to this host and switched on."""
+    port = snapshot.get("port", id)
+    if port is None or port[HOST] != host or not binding.is_bound(port) or not port["admin_state_up"]:
+        return None
+    return port
+
+
+def put_status(draft: Draft, port: Doc, status: str, waits_for: str) -> None:
+    """Only a status that differs makes a new revision of the port; another reason to wait is noted without one."""
+    if port["status"] != status:
+        draft.put("port", make_updated(port, {"status": status, "waits_for": waits_for}, draft.context))
+    elif port["waits_for"] != waits_for:
+        draft.put("port", {**port, "waits_for": waits_for})

@@ -1,0 +1,142 @@
+"""Instances as a user asks for them: a port through the API, a NIC on a host, addresses off the wire.
+
+Law: a boot that fails leaves neither port nor namespace behind, unless it was asked to.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any
+
+from netloom.lab import addressing, instances
+from netloom.lab.client import Client, Doc, open_client
+from netloom.lab.shell import LabError, Say, wait_for
+from netloom.lab.state import Instance, Lab, Place, check_name, choose_host, with_instance, without_instance
+
+ACTIVE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for an instance. Without `host`: on the one with the fewest. `keep`: also what failed."""
+
+    name: str
+    network: str
+    host: str = ""
+    subnet: str = ""
+    use_dhcp: bool = True
+    keep: bool = False
+
+
+def boot(place: Place, asked: Asked, say: Say) -> Instance:
+    """The instance, with every address that the API has given its port. Raises LabError."""
+    check_name(asked.name)
+    instance = reserve(place, asked)
+    lab = place.require()
+    try:
+        with open_client(place.clouds) as client:
+            return start(lab, place, client, asked, instance, say)
+    except BaseException as error:
+        undo(place, asked, error)
+        raise
+
+
+def undo(place: Place, asked: Asked, error: BaseException) -> None:
+    """Remove what was made, unless it is to be looked at. What then goes wrong as well is added to `error`."""
+    if asked.keep:
+        error.add_note(f"kept as it is; `netloom lab delete {asked.name}` removes it")
+        return
+    try:
+        delete(place, asked.name)
+    except LabError as second:
+        error.add_note(f"and not all of it could be removed: {second}")
+
+
+def reserve(place: Place, asked: Asked) -> Instance:
+    """Write the instance down, on its host, before anything of it is made."""
+
+    def add(lab: Lab) -> Lab:
+        if asked.name in lab.instances:
+            raise LabError(f"there is an instance '{asked.name}' already")
+        host = choose_host(lab, asked.host)
+        return with_instance(lab, Instance(asked.name, host, asked.network, device_id=str(uuid.uuid4())))
+
+    return place.change(add).instances[asked.name]
+
+
+def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instance, say: Say) -> Instance:
+    begin = monotonic()
+    network = client.find("networks", asked.network)
+    port = create_port(client, network, asked, instance)
+    instance = replace(
+        instance, network=network["name"] or network["id"], port_id=port["id"], mac=port["mac_address"],
+        addresses=tuple(fixed["ip_address"] for fixed in port["fixed_ips"]),
+    )  # fmt: skip
+    place.change(lambda lab: with_instance(lab, instance))
+    if port["binding:vif_type"] == "binding_failed":
+        raise LabError(f"the server could not bind the port to {instance.host}")
+    say(f"port {port['id']} on {instance.host}: {', '.join(instance.addresses) or 'no address'}")
+    place.instance(instance.name).mkdir(parents=True, exist_ok=True)
+    instances.make_instance(lab, place, instance, network["mtu"])
+    wait_active(client, port["id"])
+    say(f"ACTIVE after {monotonic() - begin:.2f} s")
+    subnets = client.list("subnets", network_id=network["id"])
+    wanted = addressing.find_wanted(port, subnets, asked.use_dhcp)
+    addressing.configure(lab.instance_netns(instance.name), place.instance(instance.name), place.directory, wanted)
+    say(f"configured by {', '.join(sorted({a.how for a in wanted})) or 'nobody'} after {monotonic() - begin:.2f} s")
+    return instance
+
+
+def create_port(client: Client, network: Doc, asked: Asked, instance: Instance) -> Doc:
+    """As Nova does: the port is bound in the same request."""
+    body: dict[str, Any] = {
+        "network_id": network["id"],
+        "name": instance.name,
+        "device_id": instance.device_id,
+        "device_owner": "compute:nova",
+        "binding:host_id": instance.host,
+    }
+    if asked.subnet:
+        subnet = client.find("subnets", asked.subnet, network_id=network["id"])
+        body["fixed_ips"] = [{"subnet_id": subnet["id"]}]
+    return client.create("ports", "port", **body)
+
+
+def wait_active(client: Client, port_id: str) -> None:
+    seen: Mapping[str, Any] = {}
+
+    def is_active() -> bool:
+        nonlocal seen
+        seen = client.get(f"ports/{port_id}")["port"]
+        return bool(seen["status"] == "ACTIVE")
+
+    wait_for(f"port {port_id} ACTIVE", is_active, ACTIVE_S, lambda: describe_wait(seen))
+
+
+def describe_wait(port: Mapping[str, Any]) -> str:
+    """Why a port is not ACTIVE, as the API tells."""
+    return f"it is {port.get('status')} and waits for: {port.get('waits_for') or 'nothing that the API names'}"
+
+
+def delete(place: Place, name: str) -> None:
+    """Remove the instance and its port; also one that was half made."""
+    lab = place.require()
+    instance = instances.find_instance(lab, name)
+    instances.remove_instance(lab, place, instance)
+    try:
+        with open_client(place.clouds) as client:
+            for port in client.list("ports", device_id=instance.device_id):
+                client.delete(f"ports/{port['id']}")
+    finally:
+        place.change(lambda lab: without_instance(lab, name))
+
+
+def choose_address(instance: Instance, family: int = 0) -> str:
+    """The address to ping: the first, or the first of a family."""
+    fitting = [a for a in instance.addresses if not family or (":" in a) == (family == 6)]
+    if not fitting:
+        raise LabError(f"{instance.name} has no {f'IPv{family} ' if family else ''}address")
+    return fitting[0]

@@ -1,0 +1,243 @@
+"""The cloud as a whole: up, down, and what must be so in between.
+
+Law: `down` needs no memory. It stops what carries the lab's mark and removes the namespaces that carry it or are
+written down; so it cleans up after a kill at any instant, and so does `up`, which begins with it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from netloom.lab import hosts, processes
+from netloom.lab.client import open_client
+from netloom.lab.namespaces import find_namespaces, list_namespaces, remove_namespace
+from netloom.lab.shell import LabError, Say, run, wait_for
+from netloom.lab.state import Host, Lab, Place
+
+NETLOOM = (sys.executable, "-m", "netloom.main.cli")
+PROGRAMS = {
+    "ip": "iproute2", "ovs-vsctl": "openvswitch-switch", "ovsdb-server": "openvswitch-switch",
+    "ovs-vswitchd": "openvswitch-switch", "nft": "nftables", "ethtool": "ethtool", "ping": "iputils-ping",
+    "udhcpc": "udhcpc", "dhclient": "isc-dhcp-client", "sysctl": "procps",
+}  # fmt: skip
+"""What the lab runs, and the Debian package it is in."""
+
+START_S = 30.0
+MAX_HOSTS = 100
+SOCKET_PATH_MAX = 107
+"""Longest path of a unix socket in Linux (sizeof sun_path - 1)."""
+
+
+def up(place: Place, count: int, physnet: bool, prefix: str, say: Say) -> Lab:
+    """Hosts, server and agents, all of them alive as the API tells it. What a killed lab left is removed first."""
+    check_machine(place)
+    if not 1 <= count <= MAX_HOSTS:
+        raise LabError(f"--hosts {count}: allowed are 1 to {MAX_HOSTS}")
+    with place.locked():
+        refuse_second(place)
+        sweep(place, prefix, say)
+        made = [Host(f"h{number}", number, physnet) for number in range(1, count + 1)]
+        lab = place.save(Lab(prefix=prefix, hosts={host.name: host for host in made}, api_url=choose_url()))
+        say("the underlay: a switch between hosts")
+        hosts.make_underlay(lab, place)
+        for host in made:
+            say(f"host {host.name}: a namespace with an Open vSwitch of its own, tunnel address {host.tunnel_ip}")
+            hosts.make_host(lab, place, host)
+        start_server(lab, place, say)
+        start_agents(lab, place, say)
+        return place.save(replace(lab, ready=True))
+
+
+def down(place: Place, prefix: str, say: Say) -> bool:
+    """Remove all that the lab made; False if there was nothing."""
+    if os.geteuid() != 0:
+        raise LabError("the lab needs root")
+    with place.locked():
+        return sweep(place, prefix, say)
+
+
+def check_machine(place: Place) -> None:
+    """Raises LabError, saying what is missing and how to get it."""
+    if os.geteuid() != 0:
+        raise LabError("the lab needs root: it makes network namespaces and switches")
+    missing = {package for program, package in PROGRAMS.items() if not shutil.which(program)}
+    if missing:
+        raise LabError(f"missing here: {', '.join(sorted(missing))}; `make system` or apt-get install brings them")
+    longest = len(str(place.host("h999") / "ovs-vswitchd.ctl"))
+    if longest > SOCKET_PATH_MAX:
+        raise LabError(f"{place.directory} is too long a path for sockets in it: {longest} > {SOCKET_PATH_MAX} bytes")
+
+
+def refuse_second(place: Place) -> None:
+    with suppress(LabError):
+        lab = place.load()
+        if lab and lab.ready and answers(lab.api_url):
+            count = f"{len(lab.hosts)} hosts, {len(lab.instances)} instances"
+            raise SecondLab(
+                f"a lab is up in {place.directory} ({count}): see `netloom lab status`; `lab down` removes it"
+            )
+
+
+class SecondLab(Exception):
+    """A lab is up already. Not a LabError: it must not be taken for a state file that cannot be read."""
+
+
+def sweep(place: Place, prefix: str, say: Say) -> bool:
+    """Remove every process, namespace and file of this lab; False if there was none."""
+    lab = load_or_forget(place)
+    running = processes.find_owned(place.directory)
+    written = lab.namespaces() if lab else ()
+    marked = find_namespaces(lab.prefix if lab else prefix, place.directory)
+    namespaces = [name for name in list_namespaces() if name in {*written, *marked}]
+    found = bool(running or namespaces or place.state.exists())
+    if running or namespaces:
+        say(f"removing the lab there was: {len(running)} processes, {len(namespaces)} namespaces")
+    processes.stop(running, place.directory)
+    for name in namespaces:
+        remove_namespace(name, place.directory)
+    processes.stop(processes.find_owned(place.directory), place.directory)
+    for path in place.contents():
+        remove(path)
+    return found
+
+
+def load_or_forget(place: Place) -> Lab | None:
+    """A state file that cannot be read must not keep what it describes from being removed."""
+    with suppress(LabError):
+        return place.load()
+    return None
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+# -- server and agents -------------------------------------------------------------------------------------------------
+
+
+def choose_url(first: int = 9696) -> str:
+    """The first port that is free, from the usual one upwards."""
+    for port in range(first, first + 100):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return f"http://127.0.0.1:{port}"
+    raise LabError(f"no port is free from {first} to {first + 99}")
+
+
+def start_server(lab: Lab, place: Place, say: Say) -> None:
+    say(f"the server: netloom server --config-file {place.config}")
+    place.config.write_text(render_server_config(lab, place))
+    command = (*NETLOOM, "server", "--config-file", str(place.config))
+    server = processes.start(command, place.directory, place.server_log)
+
+    def ready() -> bool:
+        if server.poll() is not None:
+            raise LabError(f"the server ended at once ({server.returncode}): {read_tail(place.server_log)}")
+        return place.clouds.exists() and answers(lab.api_url)
+
+    wait_for(f"the server at {lab.api_url}", ready, START_S, lambda: read_tail(place.server_log))
+
+
+def render_server_config(lab: Lab, place: Place) -> str:
+    host, _, port = lab.api_url.removeprefix("http://").partition(":")
+    return f"""# Made by `netloom lab up`.
+[DEFAULT]
+bind_host = {host}
+bind_port = {port}
+state_path = {place.server}
+auth_strategy = builtin
+
+[ml2_type_vlan]
+network_vlan_ranges = {hosts.PHYSNET}:100:199
+
+[netloom]
+feed_listen = unix:{place.feed}
+"""
+
+
+def render_agent_config(place: Place, host: Host) -> str:
+    mappings = f"{hosts.PHYSNET}:{hosts.PHYSNET_BRIDGE}" if host.physnet else ""
+    return f"""# Made by `netloom lab up`.
+[DEFAULT]
+host = {host.name}
+state_path = {place.host(host.name)}/agent
+
+[ovs]
+local_ip = {host.tunnel_ip}
+datapath_type = netdev
+bridge_mappings = {mappings}
+
+[netloom]
+feed_server = unix:{place.feed}
+ovs_rundir = {place.host(host.name)}
+"""
+
+
+def start_agents(lab: Lab, place: Place, say: Say) -> None:
+    """An agent on every host, with a certificate got by a token of its own; returns when the API calls them alive."""
+    say("the agents: each joins with a token of its own, in its host's namespace")
+    tokens = fetch_tokens(place, lab.hosts)
+    for host in lab.hosts.values():
+        start_agent(lab, place, host, tokens[host.name])
+    with open_client(place.clouds) as client:
+
+        def silent() -> set[str]:
+            return set(lab.hosts) - {agent["host"] for agent in client.list("agents") if agent["alive"]}
+
+        def why() -> str:
+            return "; ".join(f"{host}: {read_tail(place.agent_log(host))}" for host in sorted(silent()))
+
+        wait_for("agents alive", lambda: not silent(), START_S, why)
+
+
+def fetch_tokens(place: Place, names: Iterable[str]) -> Mapping[str, str]:
+    """A one-time join token for each host, as an administrator gets them on the server's machine."""
+    names = tuple(names)
+    shown = run(*NETLOOM, "agent", "token", *names, "--config-file", str(place.config))
+    return dict(zip(names, shown.split(), strict=True))
+
+
+def start_agent(lab: Lab, place: Place, host: Host, token: str = "") -> None:
+    config = place.host(host.name) / "netloom.conf"
+    config.write_text(render_agent_config(place, host))
+    processes.start(
+        (*NETLOOM, "agent", "run", "--config-file", str(config)), place.directory, place.agent_log(host.name),
+        lab.host_netns(host.name), {"NETLOOM_JOIN_TOKEN": token} if token else {},
+    )  # fmt: skip
+
+
+def restart_agent(lab: Lab, place: Place, host: Host) -> None:
+    """Kill the host's agent, whose certificate and slices are kept, and start another."""
+    inside = processes.find_in_netns(lab.host_netns(host.name))
+    agents = {pid for pid, command in processes.find_owned(place.directory).items() if "agent run" in command}
+    processes.stop(inside & agents, place.directory)
+    start_agent(lab, place, host)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/", timeout=2, trust_env=False).status_code < 500
+    except httpx.HTTPError:
+        return False
+
+
+def read_tail(log: Path, lines: int = 5) -> str:
+    try:
+        text = log.read_text(errors="replace").strip().splitlines()
+    except OSError:
+        return f"no {log}"
+    return f"{log} ends: " + " | ".join(text[-lines:]) if text else f"{log} is empty"

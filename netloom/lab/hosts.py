@@ -1,0 +1,136 @@
+"""Simulated hosts: a namespace, an Open vSwitch of its own (userspace datapath), and a NIC on the underlay.
+
+                    namespace nl-ul                        namespace nl-h1
+      bridge underlay (mtu 1600) ──── h1 ═══════════ eth0 ─ br-phy (10.99.0.1, fd00:99::1)
+      bridge provider (mtu 1600) ──── p1 ═══════════ eth1 ─ br-ex              br-int, br-tun: the agent's
+
+Law: the kernel never sees a frame that a switch has taken from a NIC (an nft guard on eth0 and eth1); else it would
+answer ARP in the name of br-phy with the NIC's MAC, and frames of tunnels would go astray.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from netloom.lab import processes
+from netloom.lab.namespaces import make_namespace, set_sysctl
+from netloom.lab.shell import run, succeeds
+from netloom.lab.state import Host, Lab, Place
+
+UNDERLAY_MTU = 1600
+"""Room for the longest tunnel header (GENEVE over v6: 40 + 8 + 8 + 14 and options) around a frame of 1,500."""
+
+SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+PHYSNET, PHYSNET_BRIDGE = "physnet1", "br-ex"
+
+
+def make_underlay(lab: Lab, place: Place) -> None:
+    """The switches that hosts are cabled to: one for tunnels, one for the provider network."""
+    make_namespace(lab.underlay, place.directory)
+    for bridge in ("underlay", "provider"):
+        run(
+            "ip", "-n", lab.underlay, "link", "add", bridge, "mtu", str(UNDERLAY_MTU),
+            "type", "bridge", "mcast_snooping", "0",
+        )  # fmt: skip
+        run("ip", "-n", lab.underlay, "link", "set", bridge, "up")
+
+
+def make_host(lab: Lab, place: Place, host: Host) -> None:
+    """The host with its switch running and its tunnel addresses answering; no agent yet."""
+    netns, directory = lab.host_netns(host.name), place.host(host.name)
+    directory.mkdir(parents=True, exist_ok=True)
+    make_namespace(netns, place.directory)
+    make_nic(lab.underlay, f"h{host.number}", "underlay", netns, "eth0")
+    if host.physnet:
+        make_nic(lab.underlay, f"p{host.number}", "provider", netns, "eth1")
+    guard(netns, ["eth0", "eth1"] if host.physnet else ["eth0"])
+    start_switch(place, host, netns)
+    make_underlay_bridge(place, host, netns)
+    if host.physnet:
+        vsctl(place, host.name, *add_bridge(PHYSNET_BRIDGE, "eth1", f"02:00:00:01:00:{host.number:02x}"))
+
+
+def make_nic(underlay: str, port: str, bridge: str, netns: str, device: str) -> None:
+    """A cable from the host's `device` to the underlay's `bridge`, both ends up."""
+    run(
+        "ip", "link", "add", port, "netns", underlay, "mtu", str(UNDERLAY_MTU),
+        "type", "veth", "peer", "name", device, "netns", netns, "mtu", str(UNDERLAY_MTU),
+    )  # fmt: skip
+    run("ip", "-n", underlay, "link", "set", port, "master", bridge, "up")
+    run("ip", "-n", netns, "link", "set", device, "up")
+
+
+def guard(netns: str, devices: Iterable[str]) -> None:
+    rules = f"""table netdev netloom_lab {{
+    chain nics {{
+        type filter hook ingress devices = {{ {", ".join(devices)} }} priority 0
+        drop
+    }}
+}}
+"""
+    run("ip", "netns", "exec", netns, "nft", "-f", "-", input=rules)
+
+
+def make_underlay_bridge(place: Place, host: Host, netns: str) -> None:
+    vsctl(place, host.name, *add_bridge("br-phy", "eth0", f"02:00:00:00:00:{host.number:02x}"))
+    set_sysctl(netns, "net.ipv6.conf.br-phy.disable_ipv6", 0)
+    run("ip", "-n", netns, "link", "set", "br-phy", "up", "mtu", str(UNDERLAY_MTU))
+    run("ip", "-n", netns, "addr", "add", f"{host.tunnel_ip}/24", "dev", "br-phy")
+    run("ip", "-n", netns, "addr", "add", f"{host.tunnel_ip6}/64", "dev", "br-phy", "nodad")
+
+
+def add_bridge(bridge: str, device: str, mac: str) -> tuple[str, ...]:
+    return (
+        "--may-exist", "add-br", bridge,
+        "--", "set", "bridge", bridge, "datapath_type=netdev", f"other-config:hwaddr={mac}",
+        "--", "--may-exist", "add-port", bridge, device,
+    )  # fmt: skip
+
+
+def switch_env(directory: Path) -> dict[str, str]:
+    """Where this host's Open vSwitch keeps its sockets and files; programs of Open vSwitch read these."""
+    return {name: str(directory) for name in ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR")}
+
+
+def start_switch(place: Place, host: Host, netns: str) -> None:
+    """ovsdb-server and ovs-vswitchd of one host, ready for ovs-vsctl."""
+    directory = place.host(host.name)
+    env = processes.marked(place.directory, switch_env(directory))
+    database = directory / "conf.db"
+    if not database.exists():
+        run("ovsdb-tool", "create", str(database), SCHEMA)
+    inside = ("ip", "netns", "exec", netns)
+    common = ("--detach", "--no-chdir", "-vconsole:off", "-vsyslog:off")
+    run(
+        *inside, "ovsdb-server", str(database), f"--remote=punix:{directory}/db.sock",
+        f"--pidfile={directory}/ovsdb-server.pid", f"--unixctl={directory}/ovsdb.ctl",
+        f"--log-file={directory}/ovsdb-server.log", *common, env=env,
+    )  # fmt: skip
+    vsctl(place, host.name, "--no-wait", "init", "--", "set", "Open_vSwitch", ".", *identity(host))
+    run(
+        *inside, "ovs-vswitchd", f"unix:{directory}/db.sock",
+        f"--pidfile={directory}/ovs-vswitchd.pid", f"--unixctl={directory}/ovs-vswitchd.ctl",
+        f"--log-file={directory}/ovs-vswitchd.log", *common, env=env,
+    )  # fmt: skip
+
+
+def identity(host: Host) -> tuple[str, ...]:
+    return (f"external_ids:system-id={host.name}", f"external_ids:hostname={host.name}")
+
+
+def vsctl(place: Place, host: str, *arguments: str) -> str:
+    """What `ovs-vsctl` says of this host. Raises CommandFailed."""
+    socket = place.host(host) / "db.sock"
+    return run("ovs-vsctl", f"--db=unix:{socket}", "--timeout=10", *arguments)
+
+
+def read_fault(place: Place, host: str) -> str:
+    """What is wrong with the host's switch; empty if it answers."""
+    directory = place.host(host)
+    env = {**os.environ, **switch_env(directory)}
+    control = str(directory / "ovs-vswitchd.ctl")
+    if succeeds("ovs-appctl", "--timeout=3", "-t", control, "version", env=env):
+        return ""
+    return f"does not answer; log: {directory}/ovs-vswitchd.log"

@@ -1,0 +1,88 @@
+"""Instances: a namespace each, with a NIC that is plugged into its host's br-int as Nova plugs one.
+
+    namespace nl-i-a                      namespace nl-h1
+      eth0 (the port's MAC) ═══════════ tap<port id> on br-int, external_ids iface-id and attached-mac
+
+Law: the instance's kernel makes whole checksums (tx off). The userspace datapath copies frames as they are: with the
+checksum left to a NIC that is none, ping works and TCP passes no byte.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+from netloom.lab.hosts import vsctl
+from netloom.lab.namespaces import make_namespace, remove_namespace, set_sysctl
+from netloom.lab.shell import CommandFailed, LabError, run
+from netloom.lab.state import Instance, Lab, Place
+
+NIC_MTU = 1500
+"""What the NIC starts with, as a virtual machine's does; DHCP and router advertisements lower it."""
+
+
+def make_instance(lab: Lab, place: Place, instance: Instance, mtu: int) -> None:
+    """The namespace, its NIC, and the plug. The instance has no address yet."""
+    netns = lab.instance_netns(instance.name)
+    make_namespace(netns, place.directory, ipv6=True)
+    plug(lab, instance, mtu)
+    run("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off")
+    set_sysctl(netns, "net.ipv6.conf.eth0.accept_ra", 2)
+    vsctl(
+        place, instance.host, "--may-exist", "add-port", "br-int", instance.device,
+        "--", "set", "Interface", instance.device,
+        f"external_ids:iface-id={instance.port_id}", f'external_ids:attached-mac="{instance.mac}"',
+        f"external_ids:vm-uuid={instance.device_id}", "external_ids:iface-status=active",
+    )  # fmt: skip
+    run("ip", "-n", netns, "link", "set", "eth0", "up")
+
+
+def plug(lab: Lab, instance: Instance, mtu: int) -> None:
+    """The cable: eth0 in the instance, up last, so that its first frames find the switch listening."""
+    host, netns = lab.host_netns(instance.host), lab.instance_netns(instance.name)
+    mtu = max(mtu, NIC_MTU)
+    run(
+        "ip", "link", "add", instance.device, "netns", host, "mtu", str(mtu),
+        "type", "veth", "peer", "name", "eth0", "netns", netns, "address", instance.mac, "mtu", str(mtu),
+    )  # fmt: skip
+    run("ip", "-n", host, "link", "set", instance.device, "up")
+
+
+def remove_instance(lab: Lab, place: Place, instance: Instance) -> None:
+    """The plug, the namespace with what runs in it, and its files. What is gone already is no error."""
+    if instance.port_id and instance.host in lab.hosts:
+        try:
+            vsctl(place, instance.host, "--if-exists", "del-port", "br-int", instance.device)
+        except CommandFailed:
+            pass  # the host's switch is dead: its port goes with it
+    remove_namespace(lab.instance_netns(instance.name), place.directory)
+    shutil.rmtree(place.instance(instance.name), ignore_errors=True)
+
+
+def find_instance(lab: Lab, name: str) -> Instance:
+    if name not in lab.instances:
+        known = ", ".join(lab.instances) or "none yet"
+        raise LabError(f"there is no instance '{name}'; there are: {known}")
+    return lab.instances[name]
+
+
+def ping(lab: Lab, source: str, address: str, count: int = 3, wait_s: int = 2) -> tuple[int, float | None]:
+    """How many of `count` pings came back, and the median-like average round trip in ms (None: no answer)."""
+    netns = lab.instance_netns(find_instance(lab, source).name)
+    command = ("ip", "netns", "exec", netns, "ping", "-q", "-n", "-c", str(count), "-i", "0.2", "-W", str(wait_s))
+    try:
+        shown = run(*command, address, timeout_s=wait_s + count + 10)
+    except CommandFailed as error:
+        if error.status != 1:  # 1: no answer; else ping itself could not do it
+            shown = error.output
+            if "received" not in shown and "unreachable" not in shown.lower():
+                raise
+        return 0, None
+    return parse_ping(shown)
+
+
+def parse_ping(text: str) -> tuple[int, float | None]:
+    """(answers, average ms) of iputils' summary."""
+    received = re.search(r"(\d+) received", text)
+    times = re.search(r"= [\d.]+/([\d.]+)/", text)
+    return int(received[1]) if received else 0, float(times[1]) if times else None

@@ -1,0 +1,155 @@
+"""Every option of Netloom, declared once: oslo.config checks types and simple bounds, the reference page is made of it.
+
+Law: an option has Neutron's section and name where it means what Neutron means; what is ours alone is in [netloom].
+Nothing is registered globally: `make_conf` gives a set of options of its own at every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from oslo_config import cfg
+from oslo_config.types import HostAddress
+
+from netloom.intent.segments import TYPES
+
+AUTH_STRATEGIES = ("builtin", "keystone", "noauth")
+TUNNEL_TYPES = tuple(name for name, kind in TYPES.items() if kind.tunnel)
+MECHANISMS = ("openvswitch",)
+IGNORED_MECHANISMS = ("l2population", "baremetal", "logger")
+"""Drivers that operators name and that need no counterpart: what they do is always done, or there is nothing to do."""
+
+MAX_MTU = 65535
+MIN_MTU = 68  # RFC 791: every link carries this much
+
+CONFIG_FILES = ("/etc/netloom/netloom.conf",)
+"""Read when no --config-file is given, if they exist."""
+
+DEFAULT: Sequence[cfg.Opt] = (
+    cfg.Opt("bind_host", HostAddress(), default="0.0.0.0", help="Address that the API listens on."),
+    cfg.PortOpt("bind_port", default=9696, help="Port that the API listens on; 0: any free one."),
+    cfg.StrOpt("state_path", help="Folder for what is kept: the store, certificates, clouds.yaml, an agent's slices."),
+    cfg.StrOpt(
+        "auth_strategy", default="builtin", choices=AUTH_STRATEGIES,
+        help="builtin: users of Netloom's own; keystone: those of a Keystone; noauth: everybody is an administrator.",
+    ),
+    cfg.BoolOpt("debug", default=False, help="Log every step."),
+    cfg.StrOpt("base_mac", default="fa:16:3e:00:00:00", help="MACs begin with its first three bytes, or four."),
+    cfg.IntOpt(
+        "global_physnet_mtu", default=1500, min=MIN_MTU, max=MAX_MTU, help="MTU of physical networks, in bytes."
+    ),
+    cfg.StrOpt("dns_domain", default="openstacklocal", help="Domain of the names of ports."),
+    cfg.IntOpt("max_dns_nameservers", default=5, min=0, help="How many DNS servers a subnet may have."),
+    cfg.IntOpt("max_subnet_host_routes", default=20, min=0, help="How many routes a subnet may have."),
+    cfg.IntOpt("max_fixed_ips_per_port", default=5, min=1, help="How many addresses a port may have."),
+    cfg.IntOpt("max_allowed_address_pair", default=10, min=0, help="How many address pairs a port may have."),
+    cfg.IntOpt("dhcp_lease_duration", default=86400, min=-1, help="Seconds that a DHCP lease holds; -1: for ever."),
+    cfg.ListOpt("default_availability_zones", default=[], help="Zones of a network that names none."),
+    cfg.IntOpt("agent_down_time", default=75, min=1, help="Seconds of silence after which an agent counts as dead."),
+    cfg.StrOpt("pagination_max_limit", default="-1", help="Most objects that a list gives; -1 or infinite: no limit."),
+    cfg.BoolOpt("allow_bulk", default=True, help="Whether one request may create several objects."),
+    cfg.BoolOpt("filter_validation", default=True, help="Whether a list refuses filters that it does not know."),
+    cfg.BoolOpt("use_ssl", default=False, help="Whether the API speaks TLS; see [ssl]."),
+    cfg.StrOpt("host", help="The name of this host, as Nova calls it; else what the system says."),
+)  # fmt: skip
+
+GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
+    "DEFAULT": DEFAULT,
+    "database": (
+        cfg.StrOpt("connection", secret=True, help="sqlite:////folder/file; else netloom.db in state_path."),
+    ),
+    "oslo_middleware": (
+        cfg.IntOpt("max_request_body_size", default=16 << 20, min=1024, help="Longest request, in bytes."),
+    ),
+    "oslo_policy": (cfg.StrOpt("policy_file", default="policy.yaml", help="Rules that replace the default ones."),),
+    "ssl": (
+        cfg.StrOpt("cert_file", help="Certificate of the API and of those that signed it, PEM."),
+        cfg.StrOpt("key_file", help="Its key, PEM."),
+    ),
+    "ml2": (
+        cfg.ListOpt("type_drivers", default=list(TYPES), help=f"Network types there may be, of: {', '.join(TYPES)}."),
+        cfg.ListOpt("tenant_network_types", default=["vxlan"], help="Types for networks of projects, in this order."),
+        cfg.ListOpt("mechanism_drivers", default=list(MECHANISMS), help="What may bind ports."),
+        cfg.IntOpt("path_mtu", default=0, min=0, max=MAX_MTU, help="MTU of the underlay, in bytes; 0: as physical."),
+        cfg.ListOpt("physical_network_mtus", default=[], help="MTUs that differ: physical_network:bytes, …"),
+        cfg.IntOpt("overlay_ip_version", default=4, choices=(4, 6), help="IP version that tunnels run over."),
+    ),
+    "ml2_type_flat": (
+        cfg.ListOpt("flat_networks", default=["*"], help="Physical networks that may be flat; *: any."),
+    ),
+    "ml2_type_vlan": (
+        cfg.ListOpt(
+            "network_vlan_ranges", default=[],
+            help="physical_network:min:max, … are VLANs for projects; physical_network alone: for administrators.",
+        ),
+    ),
+    "ml2_type_vxlan": (cfg.ListOpt("vni_ranges", default=["1:16777215"], help="VNIs for projects: min:max, …"),),
+    "ml2_type_gre": (cfg.ListOpt("tunnel_id_ranges", default=["1:16777215"], help="Keys for projects: min:max, …"),),
+    "ml2_type_geneve": (cfg.ListOpt("vni_ranges", default=["1:16777215"], help="VNIs for projects: min:max, …"),),
+    "quotas": (
+        cfg.IntOpt("default_quota", default=-1, min=-1, help="Limit of a resource without an option here; -1: none."),
+        cfg.IntOpt("quota_network", default=100, min=-1, help="Networks that a project may have; -1: any number."),
+        cfg.IntOpt("quota_subnet", default=100, min=-1, help="Subnets that a project may have; -1: any number."),
+        cfg.IntOpt("quota_port", default=500, min=-1, help="Ports that a project may have; -1: any number."),
+    ),
+    "keystone_authtoken": (
+        cfg.StrOpt("auth_url", help="Where Keystone is, for auth_strategy = keystone."),
+        cfg.StrOpt("username", help="The service user that validates tokens."),
+        cfg.StrOpt("password", secret=True, help="Its password."),
+        cfg.StrOpt("project_name", default="service", help="Its project."),
+        cfg.StrOpt("user_domain_name", default="Default", help="Its domain."),
+        cfg.StrOpt("project_domain_name", default="Default", help="The domain of its project."),
+        cfg.StrOpt("www_authenticate_uri", default="", help="What clients without a token are told; else auth_url."),
+        cfg.StrOpt("cafile", default="", help="Authorities that Keystone's certificate must come from, PEM."),
+        cfg.BoolOpt("insecure", default=False, help="Do not check Keystone's certificate."),
+        cfg.IntOpt("http_connect_timeout", default=10, min=1, help="Seconds to wait for Keystone."),
+    ),
+    "ovs": (
+        cfg.StrOpt("integration_bridge", default="br-int", help="The bridge that every port of this host is on."),
+        cfg.StrOpt("tunnel_bridge", default="br-tun", help="The bridge of tunnels."),
+        cfg.StrOpt("local_ip", default="", help="This host's tunnel address; none: no tunnels."),
+        cfg.ListOpt("bridge_mappings", default=[], help="physical_network:bridge, …"),
+        cfg.StrOpt(
+            "datapath_type", default="system", choices=("system", "netdev"),
+            help="system: in the kernel; netdev: in userspace.",
+        ),
+    ),
+    "agent": (
+        cfg.ListOpt("tunnel_types", default=list(TUNNEL_TYPES), help=f"Of: {', '.join(TUNNEL_TYPES)}."),
+        cfg.StrOpt("availability_zone", default="nova", help="The zone of this host."),
+    ),
+    "netloom": (
+        cfg.ListOpt(
+            "feed_listen", default=["0.0.0.0:9697"],
+            help="Where the server waits for agents: address:port, [v6]:port or unix:/path, …",
+        ),
+        cfg.StrOpt("feed_server", help="Where the agent finds the server: host:port, [v6]:port or unix:/path."),
+        cfg.StrOpt(
+            "ovs_rundir", default="/var/run/openvswitch", help="Where the agent finds the sockets of Open vSwitch."
+        ),
+    ),
+}  # fmt: skip
+
+
+def make_conf() -> cfg.ConfigOpts:
+    """A fresh set of all options, with no value read yet."""
+    conf = cfg.ConfigOpts()
+    for group, options in GROUPS.items():
+        conf.register_opts(options, group=None if group == "DEFAULT" else group)
+    return conf
+
+
+def render_reference() -> str:
+    """The page that lists every option, for the documentation."""
+    lines = ["# Options", "", "Made from `netloom/main/option_table.py` by `make docs`.", ""]
+    for group, options in GROUPS.items():
+        lines += [f"## [{group}]", "", "| option | default | meaning |", "|---|---|---|"]
+        lines += [f"| {o.name} | {render_default(o)} | {o.help} |" for o in options]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def render_default(option: cfg.Opt) -> str:
+    value = option.default
+    text = ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+    return f"`{text}`" if text else ""

@@ -1,0 +1,213 @@
+"""Options: read from files and the command line, checked, and given to the parts as frozen values.
+
+Law: nothing but this package reads configuration; a part receives the few values that it needs. Operators' neutron.conf
+and ml2_conf.ini may be given as they are: what Netloom has no use for is left out with a note, what it uses is checked.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from netloom import __version__
+from netloom.api.identity.keystone import KeystoneSettings
+from netloom.api.parts import ApiSettings
+from netloom.intent.operation import Settings
+from netloom.intent.segments import TYPES
+from netloom.main import option_checks as checks
+from netloom.main.option_checks import Given, OptionError
+from netloom.main.option_reading import Read, find_state_path, read_options
+from netloom.main.option_table import IGNORED_MECHANISMS, MECHANISMS
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """All that a server is told. `quotas`: default limits by resource name. `notes` are for the log."""
+
+    bind_host: str
+    bind_port: int
+    state_path: Path
+    database_url: str
+    auth_strategy: str
+    feed_listen: tuple[str, ...]
+    settings: Settings
+    api: ApiSettings
+    quotas: Mapping[str, int]
+    mechanism_drivers: tuple[str, ...]
+    keystone: KeystoneSettings | None = None
+    policy_file: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    debug: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def load_server_options(files: Sequence[Path] = (), overrides: Mapping[str, str] | None = None) -> ServerOptions:
+    """From the files in order, then `overrides` ("bind_port" or "ml2.path_mtu" → text). Raises OptionError."""
+    read = read_options(files, overrides or {})
+    state_path = find_state_path(read)
+    return ServerOptions(
+        bind_host=read.value("DEFAULT", "bind_host"),
+        bind_port=read.value("DEFAULT", "bind_port"),
+        state_path=state_path,
+        database_url=read.value("database", "connection") or f"sqlite:///{state_path}/netloom.db",
+        auth_strategy=read.value("DEFAULT", "auth_strategy"),
+        feed_listen=make_listen(read),
+        settings=make_settings(read),
+        api=make_api_settings(read),
+        quotas=make_quotas(read),
+        mechanism_drivers=make_mechanisms(read),
+        keystone=make_keystone(read),
+        policy_file=find_policy_file(read),
+        **make_tls(read),
+        debug=read.value("DEFAULT", "debug"),
+        notes=read.notes,
+    )
+
+
+# -- values for the parts ----------------------------------------------------------------------------------------------
+
+
+def make_settings(read: Read) -> Settings:
+    value, given = read.value, read.given
+    types = checks.parse_names(given("ml2", "type_drivers"), value("ml2", "type_drivers"), TYPES)
+    tenant = checks.parse_names(given("ml2", "tenant_network_types"), value("ml2", "tenant_network_types"), TYPES)
+    checks.check_subset(given("ml2", "tenant_network_types"), tenant, types, "[ml2] type_drivers")
+    vlans = checks.parse_vlan_ranges(
+        given("ml2_type_vlan", "network_vlan_ranges"), value("ml2_type_vlan", "network_vlan_ranges")
+    )
+    if "vlan" in tenant and not any(vlans.values()):
+        raise given("ml2", "tenant_network_types").refuse("vlan", "[ml2_type_vlan] network_vlan_ranges has no range")
+    return Settings(
+        base_mac=checks.parse_base_mac(given("DEFAULT", "base_mac"), value("DEFAULT", "base_mac")),
+        global_physnet_mtu=value("DEFAULT", "global_physnet_mtu"),
+        path_mtu=checks.parse_mtu_floor(given("ml2", "path_mtu"), value("ml2", "path_mtu")),
+        physical_network_mtus=checks.parse_mtus(
+            given("ml2", "physical_network_mtus"), value("ml2", "physical_network_mtus")
+        ),
+        tenant_network_types=tenant,
+        type_drivers=types,
+        flat_networks=tuple(value("ml2_type_flat", "flat_networks")),
+        network_vlan_ranges=vlans,
+        vni_ranges=make_vni_ranges(read),
+        overlay_ip_version=value("ml2", "overlay_ip_version"),
+        default_availability_zones=tuple(value("DEFAULT", "default_availability_zones")),
+        quotas=make_quotas(read),
+        **{
+            name: value("DEFAULT", name)
+            for name in (
+                "dns_domain",
+                "max_fixed_ips_per_port",
+                "max_dns_nameservers",
+                "max_subnet_host_routes",
+                "max_allowed_address_pair",
+                "dhcp_lease_duration",
+                "agent_down_time",
+            )
+        },
+    )
+
+
+def make_vni_ranges(read: Read) -> dict[str, tuple[checks.Range, ...]]:
+    names = {"vxlan": "vni_ranges", "gre": "tunnel_id_ranges", "geneve": "vni_ranges"}
+    return {
+        kind: checks.parse_ranges(read.given(f"ml2_type_{kind}", name), read.value(f"ml2_type_{kind}", name), kind)
+        for kind, name in names.items()
+    }
+
+
+def make_api_settings(read: Read) -> ApiSettings:
+    limit = read.given("DEFAULT", "pagination_max_limit")
+    return ApiSettings(
+        pagination_max_limit=checks.parse_max_limit(limit, read.value("DEFAULT", "pagination_max_limit")),
+        allow_bulk=read.value("DEFAULT", "allow_bulk"),
+        filter_validation=read.value("DEFAULT", "filter_validation"),
+        max_request_body_size=read.value("oslo_middleware", "max_request_body_size"),
+        version=__version__,
+    )
+
+
+def make_quotas(read: Read) -> dict[str, int]:
+    return {name: read.value("quotas", f"quota_{name}") for name in ("network", "subnet", "port")}
+
+
+def make_mechanisms(read: Read) -> tuple[str, ...]:
+    names = [name for name in read.value("ml2", "mechanism_drivers") if name not in IGNORED_MECHANISMS]
+    return checks.parse_names(read.given("ml2", "mechanism_drivers"), names, MECHANISMS)
+
+
+def make_keystone(read: Read) -> KeystoneSettings | None:
+    """Section [keystone_authtoken], whose options are needed with auth_strategy = keystone only."""
+    if read.value("DEFAULT", "auth_strategy") != "keystone":
+        return None
+    group = "keystone_authtoken"
+    for name in ("auth_url", "username", "password"):
+        if not read.value(group, name):
+            raise OptionError(f"[{group}] {name}", "", "auth_strategy = keystone needs it")
+    auth_url = read.value(group, "auth_url")
+    if not auth_url.startswith(("http://", "https://")):
+        raise read.given(group, "auth_url").refuse(auth_url, "allowed: http://… or https://…")
+    if read.value(group, "cafile"):
+        checks.parse_file(read.given(group, "cafile"), read.value(group, "cafile"))
+    names = ("username", "password", "project_name", "user_domain_name", "project_domain_name", "www_authenticate_uri")
+    return KeystoneSettings(
+        auth_url=auth_url,
+        cafile=read.value(group, "cafile"),
+        insecure=read.value(group, "insecure"),
+        http_connect_timeout_s=float(read.value(group, "http_connect_timeout")),
+        **{name: read.value(group, name) for name in names},
+    )
+
+
+def make_tls(read: Read) -> dict[str, Path | None]:
+    """Certificate and key, both or neither, as use_ssl says."""
+    if not read.value("DEFAULT", "use_ssl"):
+        return {"tls_cert": None, "tls_key": None}
+    paths: dict[str, Path | None] = {}
+    for name, attribute in (("cert_file", "tls_cert"), ("key_file", "tls_key")):
+        if not read.value("ssl", name):
+            raise OptionError(f"[ssl] {name}", "", "use_ssl = true needs it")
+        paths[attribute] = checks.parse_file(read.given("ssl", name), read.value("ssl", name))
+    return paths
+
+
+def make_listen(read: Read) -> tuple[str, ...]:
+    given = read.given("netloom", "feed_listen")
+    return tuple(checks.parse_endpoint(given, value) for value in read.value("netloom", "feed_listen"))
+
+
+def check_listen(options: ServerOptions) -> None:
+    """Raises OptionError if somebody listens where this server is to: better now than after the store is open."""
+    if options.bind_port:
+        check_free(Given("bind_port"), options.bind_host, options.bind_port)
+    for endpoint in options.feed_listen:
+        host, _, port = endpoint.rpartition(":")
+        if host != "unix" and port != "0":
+            check_free(Given("[netloom] feed_listen"), host.strip("[]"), int(port))
+
+
+def check_free(given: Given, host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        allowed = "allowed: an address of this machine and a port that is free"
+        raise given.refuse(f"{host}:{port}", f"{error.strerror}; {allowed}") from None
+
+
+def find_policy_file(read: Read) -> Path | None:
+    """As oslo.policy finds it: beside the configuration file. The default name may be missing, another one not."""
+    name: str = read.value("oslo_policy", "policy_file")
+    if not name:
+        return None
+    folder = read.files[0].parent if read.files else Path("/etc/netloom")
+    path = folder / name
+    if path.exists():
+        return path
+    if name == "policy.yaml":
+        return None
+    return checks.parse_file(read.given("oslo_policy", "policy_file"), str(path))

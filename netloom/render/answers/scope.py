@@ -1,0 +1,118 @@
+"""What an answer is made from: the network around a port, the host's settings, and who the server seems to be.
+
+All of it is a function of slices and settings, the same on every host; so a port that moves meets the same server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from netloom.model.address import Mac, ip_text, link_local, parse_net
+from netloom.model.slices import NetworkRow, PlaceRow, PortRow, Slice, SubnetRow
+
+SERVER_MAC = Mac("02:4e:4c:00:00:01")
+"""The locally administered MAC that every answer comes from, on every host. Frames with it never leave a host."""
+
+SERVER_LINK_LOCAL = link_local(SERVER_MAC)
+
+ROUTER_OWNERS = frozenset(
+    {
+        "network:router_interface",
+        "network:router_interface_distributed",
+        "network:ha_router_replicated_interface",
+    }
+)
+"""Owners of ports through which a router serves a network."""
+
+FOREVER = 0xFFFFFFFF
+"""The lifetime that means infinity in DHCP, DHCPv6 and ND."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may set. Times in seconds; a lease of -1 never ends, as with Neutron's dhcp_lease_duration."""
+
+    lease_s: int = 86400
+    domain: str = "openstacklocal"
+    dns_servers: tuple[str, ...] = ()  # offered where a subnet names none
+    ra_interval_s: int = 100
+    ra_router_lifetime_s: int = 1800
+    prefix_valid_s: int = 86400
+    prefix_preferred_s: int = 14400
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A network as the answers see it: subnets in order of id, every address in use, and its routers' ports."""
+
+    network: NetworkRow
+    subnets: tuple[SubnetRow, ...] = ()
+    taken: frozenset[str] = frozenset()
+    routers: tuple[PlaceRow, ...] = ()
+
+
+def make_scope(network: NetworkRow, subnets: tuple[SubnetRow, ...], places: tuple[PlaceRow, ...]) -> Scope:
+    taken = frozenset(address.ip for place in places for address in place.addresses)
+    routers = tuple(sorted((p for p in places if p.device_owner in ROUTER_OWNERS), key=lambda p: p.id))
+    return Scope(network, tuple(sorted(subnets, key=lambda s: s.id)), taken, routers)
+
+
+def read_scope(part: Slice) -> Scope | None:
+    """The scope of a `network/<id>` slice; None when the network's own row is not there (law 4)."""
+    rows = tuple(part.rows.values())
+    network = next((row for row in rows if isinstance(row, NetworkRow)), None)
+    if network is None:
+        return None
+    subnets = tuple(row for row in rows if isinstance(row, SubnetRow))
+    return make_scope(network, subnets, tuple(row for row in rows if isinstance(row, PlaceRow)))
+
+
+def lease_time(settings: Settings) -> int:
+    return FOREVER if settings.lease_s < 0 else min(settings.lease_s, FOREVER - 1)
+
+
+def domain_of(scope: Scope, settings: Settings) -> str:
+    return (scope.network.dns_domain or settings.domain).strip(".")
+
+
+def name_servers(subnet: SubnetRow, settings: Settings) -> tuple[str, ...]:
+    """The subnet's DNS servers of its own family. One of 0.0.0.0 or :: says: offer none (as the API has it)."""
+    given = subnet.dns_nameservers or settings.dns_servers
+    ours = tuple(ip for ip in given if (":" in ip) == (subnet.ip_version == 6))
+    return () if any(ip in ("0.0.0.0", "::") for ip in ours) else ours
+
+
+def server_address(subnet: SubnetRow, taken: frozenset[str]) -> str:
+    """The v4 server identifier: the gateway, else the first address of the subnet that no port has, else nothing.
+
+    It need not answer: whoever asks it is answered by packet-in. It must only be the same on all hosts.
+    """
+    return subnet.gateway_ip or next((ip for ip in islice(usable_addresses(subnet), 65536) if ip not in taken), "")
+
+
+def usable_addresses(subnet: SubnetRow) -> Iterator[str]:
+    """The subnet's addresses that a host could have, in order."""
+    net = parse_net(subnet.cidr)
+    first, last = int(net.network_address), int(net.broadcast_address)
+    edge = 0 if net.prefixlen >= net.max_prefixlen - 1 else 1
+    return (ip_text(number, net.version) for number in range(first + edge, last + 1 - edge))
+
+
+def leased_addresses(port: PortRow, scope: Scope, version: int) -> tuple[tuple[str, SubnetRow], ...]:
+    """The port's addresses that DHCP may hand out, in the port's order, each with its subnet."""
+    by_id = {s.id: s for s in scope.subnets if s.ip_version == version and s.enable_dhcp}
+    if version == 6:
+        by_id = {id: s for id, s in by_id.items() if s.ipv6_address_mode == "dhcpv6-stateful"}
+    return tuple((a.ip, by_id[a.subnet_id]) for a in port.addresses if a.subnet_id in by_id)
+
+
+def client_macs(port: PortRow) -> frozenset[str]:
+    """Who may ask through this port: its own MAC and those of its allowed address pairs."""
+    return frozenset((port.mac, *(pair.mac for pair in port.pairs)))
+
+
+def host_name(port: PortRow, ip: str) -> str:
+    """The name given with an address: the port's, else host-10-0-0-5 as OpenStack clouds have always named them."""
+    return port.hostname or "host-" + ip.replace(".", "-").replace(":", "-")

@@ -1,0 +1,274 @@
+"""The agent of one host on a real switch: real clients get their addresses, and a switch that died is filled again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from netloom.agent.loop import Agent
+from netloom.agent.ovs_host import OvsHost as SwitchView
+from netloom.agent.parts import Parts, Tuning
+from netloom.drivers.ovs.driver import OvsDriver
+from netloom.model.device import Bridge, FlowBody
+from netloom.model.facts import HostFacts
+from netloom.model.flow import COOKIE_MAGIC, ToController, make_match
+from netloom.model.plan import Op, Thing
+from netloom.model.slices import Address, FollowRow, NetworkRow, PortRow, Route, Slice, Slices, SubnetRow
+from netloom.render.answers import Settings
+from tests.dataplane.ovs import OvsHost, run
+from tests.unit.agent.agent_kit import FakeFeed
+
+pytestmark = pytest.mark.dataplane
+
+MAC = "fa:16:3e:00:00:05"
+PORT = PortRow("port-a", "n1", MAC, addresses=(Address("10.0.0.5", "s4"), Address("2001:db8::5", "s6")), hostname="web")
+NETWORK = NetworkRow("n1", 7, mtu=1442)
+S4 = SubnetRow("s4", "n1", "10.0.0.0/24", 4, "10.0.0.1", True, ("9.9.9.9",), (Route("10.7.0.0/16", "10.0.0.7"),))
+S6 = SubnetRow(
+    "s6", "n1", "2001:db8::/64", 6, dns_nameservers=("2001:db8::53",),
+    ipv6_ra_mode="dhcpv6-stateful", ipv6_address_mode="dhcpv6-stateful",
+)  # fmt: skip
+SLAAC = SubnetRow("s6", "n1", "2001:db8::/64", 6, ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
+
+
+def ask_flow(**tests: int) -> Thing:
+    body = FlowBody(COOKIE_MAGIC | 1, (ToController(1),))
+    return Thing(("flow", "br-int", 0, 50, make_match(**tests)), body)
+
+
+BASE = (
+    Thing(("bridge", "br-int"), Bridge("netdev")),
+    ask_flow(eth_type=0x800, ip_proto=17, udp_dst=67),
+    ask_flow(eth_type=0x86DD, ip_proto=17, udp_dst=547),
+    ask_flow(eth_type=0x86DD, ip_proto=58, icmpv6_type=133),
+)
+
+
+def render(slices: Slices, facts: HostFacts) -> Mapping[str, tuple[Thing, ...]]:
+    """Just enough of a pipeline: questions go to the agent."""
+    return {"base": BASE}
+
+
+class CountingDriver(OvsDriver):
+    """The driver, with what it was asked."""
+
+    def __init__(self, rundir: Path) -> None:
+        super().__init__(rundir)
+        self.ops: list[Op] = []
+
+    async def apply(self, ops):  # type: ignore[no-untyped-def]
+        self.ops += ops
+        return await super().apply(ops)
+
+
+@dataclass
+class Running:
+    """An agent on a real switch, with a feed of our own; and an instance behind a veth."""
+
+    host: OvsHost
+    driver: CountingDriver
+    agent: Agent
+    feed: FakeFeed = field(default_factory=FakeFeed)
+
+    @property
+    def instance(self) -> str:
+        return f"{self.host.netns}-i"
+
+    def inside(self, *command: str, check: bool = True) -> str:
+        return run("ip", "netns", "exec", self.instance, *command, check=check)
+
+    async def ask(self, *command: str, check: bool = True) -> str:
+        """A command in the instance, while the agent goes on."""
+        return await asyncio.to_thread(self.inside, *command, check=check)
+
+
+def make_slices(*subnets: SubnetRow) -> tuple[Slice, Slice]:
+    rows = {"network/n1": NETWORK, **{f"subnet/{s.id}": s for s in subnets}}
+    return (
+        Slice("host/h1", 3, {"port/port-a": PORT, "follow/network/n1": FollowRow("network/n1")}),
+        Slice("network/n1", 3, rows),
+    )
+
+
+def make_running(host: OvsHost, *subnets: SubnetRow) -> Running:
+    driver, feed = CountingDriver(host.rundir), FakeFeed()
+    view = SwitchView(driver, HostFacts("h1", datapath_type="netdev"))
+    parts = Parts(feed, view, view, {"ovs": driver}, render, lambda slices, facts: {}, time.monotonic, lambda: 0.5)
+    feed.say(*make_slices(*subnets))
+    return Running(host, driver, Agent(parts, Tuning(), Settings()), feed)
+
+
+@pytest.fixture
+def plugged(ovs_host: OvsHost) -> Iterator[OvsHost]:
+    """A host with one instance: a namespace behind a veth whose end is on the integration bridge."""
+    instance, n = f"{ovs_host.netns}-i", ovs_host.netns
+    run("ip", "netns", "add", instance)
+    run("ip", "-n", n, "link", "add", "tapa", "type", "veth", "peer", "name", "eth0", "netns", instance)
+    run("ip", "-n", instance, "link", "set", "eth0", "address", MAC, "up")
+    run("ip", "netns", "exec", instance, "ethtool", "-K", "eth0", "tx", "off")
+    run("ip", "-n", n, "link", "set", "tapa", "up")
+    yield ovs_host
+    run("ip", "netns", "del", instance, check=False)
+
+
+def plug(host: OvsHost) -> None:
+    host.vsctl("add-port", "br-int", "tapa", "--", "set", "interface", "tapa", "external_ids:iface-id=port-a")
+
+
+async def until(done: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not done():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+async def start(running: Running) -> asyncio.Task[None]:
+    """The agent running, the instance plugged and acknowledged."""
+    task = asyncio.create_task(running.agent.run())
+    await until(lambda: bool(running.feed.acks))
+    if "tapa" not in running.host.vsctl("list-ports", "br-int"):
+        await asyncio.to_thread(plug, running.host)
+    await until(lambda: bool(running.agent.desk.seats))
+    return task
+
+
+async def stop(running: Running, task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await running.driver.close()
+
+
+def make_script(folder: Path) -> Path:
+    """What udhcpc or dhclient calls: it writes down what it was given."""
+    script = folder / "note"
+    script.write_text(f"#!/bin/sh\nenv > {folder}/$1$reason\n")
+    script.chmod(0o755)
+    return script
+
+
+def read_note(folder: Path, name: str) -> dict[str, str]:
+    path = folder / name
+    assert path.exists(), f"no {name}: {sorted(p.name for p in folder.iterdir())}"
+    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+
+
+def test_udhcpc_gets_its_lease(plugged: OvsHost, tmp_path: Path) -> None:
+    """BusyBox's client gets address, mask, MTU, name server, router and routes."""
+    script = make_script(tmp_path)
+
+    async def story() -> None:
+        running = make_running(plugged, S4, S6)
+        task = await start(running)
+        try:
+            await running.ask(
+                "udhcpc", "-i", "eth0", "-f", "-q", "-n", "-t", "5", "-T", "1", "-s", str(script), "-O", "mtu",
+                "-O", "staticroutes",
+            )  # fmt: skip
+        finally:
+            await stop(running, task)
+
+    asyncio.run(story())
+    got = read_note(tmp_path, "bound")
+    assert (got["ip"], got["subnet"], got["router"], got["mtu"]) == ("10.0.0.5", "255.255.255.0", "10.0.0.1", "1442")
+    assert (got["dns"], got["hostname"], got["domain"]) == ("9.9.9.9", "web", "openstacklocal")
+    assert got["staticroutes"] == "10.7.0.0/16 10.0.0.7 0.0.0.0/0 10.0.0.1"
+    assert got["lease"] == "86400"
+
+
+def test_dhclient_gets_and_renews_its_lease(plugged: OvsHost, tmp_path: Path) -> None:
+    """ISC's client, for IPv4: bound, and after a restart bound again to the same address (init-reboot)."""
+    script = make_script(tmp_path)
+    command = (
+        "dhclient", "-4", "-1", "-v", "-sf", str(script), "-lf", f"{tmp_path}/leases", "-pf", f"{tmp_path}/pid", "eth0",
+    )  # fmt: skip
+
+    async def story() -> None:
+        running = make_running(plugged, S4)
+        task = await start(running)
+        try:
+            for _ in range(2):
+                await running.ask(*command)
+                await running.ask("sh", "-c", f"kill -9 $(cat {tmp_path}/pid)")
+        finally:
+            await stop(running, task)
+
+    asyncio.run(story())
+    assert read_note(tmp_path, "BOUND")["new_ip_address"] == "10.0.0.5"
+    assert read_note(tmp_path, "REBOOT")["new_interface_mtu"] == "1442"
+
+
+def test_dhclient_gets_its_ipv6_lease(plugged: OvsHost, tmp_path: Path) -> None:
+    """ISC's client, for IPv6: four messages, one address, the name server."""
+    script = make_script(tmp_path)
+
+    async def story() -> None:
+        running = make_running(plugged, S6)
+        task = await start(running)
+        try:
+            await until(lambda: "tentative" not in running.inside("ip", "-6", "addr", "show", "dev", "eth0"))
+            await running.ask(
+                "dhclient",
+                "-6",
+                "-1",
+                "-v",
+                "-sf",
+                str(script),
+                "-lf",
+                f"{tmp_path}/l6",
+                "-pf",
+                f"{tmp_path}/p6",
+                "eth0",
+            )
+            await running.ask("sh", "-c", f"kill -9 $(cat {tmp_path}/p6)")
+        finally:
+            await stop(running, task)
+
+    asyncio.run(story())
+    got = read_note(tmp_path, "BOUND6")
+    assert (got["new_ip6_address"], got["new_dhcp6_name_servers"]) == ("2001:db8::5", "2001:db8::53")
+
+
+def test_the_kernel_configures_itself_from_advertisements(plugged: OvsHost) -> None:
+    """SLAAC: an instance that comes up has its address and MTU, and no default route while there is no router."""
+
+    async def story() -> None:
+        running = make_running(plugged, SLAAC)
+        task = await start(running)
+        try:
+            for command in (("ip", "link", "set", "eth0", "down"), ("sysctl", "-qw", "net.ipv6.conf.eth0.accept_ra=2"),
+                            ("ip", "link", "set", "eth0", "up")):  # fmt: skip
+                await running.ask(*command)
+            await until(
+                lambda: "2001:db8::f816:3eff:fe00:5/64" in running.inside("ip", "-6", "addr", "show", "dev", "eth0")
+            )
+            assert (await running.ask("sysctl", "-n", "net.ipv6.conf.eth0.mtu")).strip() == "1442"
+            assert (await running.ask("ip", "-6", "route", "show", "default")).strip() == ""
+        finally:
+            await stop(running, task)
+
+    asyncio.run(story())
+
+
+def test_a_restarted_agent_sends_nothing_and_a_dead_switch_is_filled(plugged: OvsHost) -> None:
+    """Law 2 on a real switch; and after vswitchd was killed its tables are full again within a second of its start."""
+
+    async def story() -> None:
+        first = make_running(plugged, S4)
+        await stop(first, await start(first))
+        running = make_running(plugged, S4)
+        task = await start(running)
+        try:
+            assert running.driver.ops == []
+            await asyncio.to_thread(plugged.stop, "ovs-vswitchd")
+            await asyncio.to_thread(plugged.start_switch)
+            began = time.monotonic()
+            await until(lambda: plugged.ofctl("dump-flows", "br-int").count("CONTROLLER") == 3, 5)
+            assert time.monotonic() - began < 1.0
+        finally:
+            await stop(running, task)
+
+    asyncio.run(story())

@@ -1,0 +1,156 @@
+"""The nft and links drivers in a namespace of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from pyroute2 import netns
+
+from netloom.drivers.links import LinksDriver, make_veth, remove_link
+from netloom.drivers.nft import TABLE, NftDriver
+from netloom.model.device import Guard, Link
+from netloom.model.driver import Driver
+from netloom.model.plan import Put, Thing
+from netloom.reconcile.plan import plan
+from netloom.testing.conformance import CHECKS, Check, Subject
+from tests.dataplane.conftest import why_not
+from tests.dataplane.ovs import run
+
+pytestmark = pytest.mark.dataplane
+
+
+@pytest.fixture
+def inside() -> Iterator[str]:
+    """The test runs in a new namespace with two pairs of devices, a0-a1 and b0-b1."""
+    if reason := why_not():
+        pytest.skip(reason)
+    name = f"nlt-{uuid4().hex[:8]}"
+    run("ip", "netns", "add", name)
+    netns.pushns(name)
+    try:
+        run("ip", "link", "set", "lo", "up")
+        for pair in "ab":
+            run("ip", "link", "add", f"{pair}0", "type", "veth", "peer", "name", f"{pair}1")
+        yield name
+    finally:
+        netns.popns()
+        run("ip", "netns", "del", name)
+
+
+async def _stop(driver: Driver) -> None:
+    assert isinstance(driver, NftDriver | LinksDriver)
+    await driver.close()
+
+
+def _guard(device: str) -> Thing:
+    return Thing(("guard", device), Guard())
+
+
+def _link(device: str, up: bool, mtu: int | None = None) -> Thing:
+    return Thing(("link", device), Link(up, mtu))
+
+
+async def _start_nft() -> Driver:
+    return NftDriver()
+
+
+async def _start_links() -> Driver:
+    return LinksDriver()
+
+
+def _look_nft() -> object:
+    return run("nft", "list", "table", "inet", "theirs"), run("nft", "list", "chain", "netdev", "theirs", "in")
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_nft_driver_conforms(inside: str, check: Check) -> None:
+    """The nft driver keeps every promise of a driver, beside an operator's own tables."""
+    run("nft", "add table inet theirs; add chain inet theirs c; add rule inet theirs c counter packets 0 bytes 0 drop")
+    run("nft", "add table netdev theirs; add chain netdev theirs in { type filter hook ingress device a0 priority 5; }")
+    things = (_guard("a0"), _guard("b0"), _guard("b1"))
+    subject = Subject(_start_nft, _stop, things, (), (_guard("n" * 40),), plan, _look_nft)
+    asyncio.run(_run(check, subject))
+
+
+def _look_links() -> object:
+    return run("ip", "-o", "link", "show", "lo"), run("ip", "-o", "link", "show", "b1").split("state")[0][-40:]
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_links_driver_conforms(inside: str, check: Check) -> None:
+    """The links driver keeps every promise of a driver, and finds by the alias what it set in an earlier life."""
+    things = (_link("a0", True, 1400), _link("a1", True), _link("b0", False, 1300))
+    changed = (_link("a0", True, 1380), _link("b0", True))
+    impossible = (_link("nowhere", True), _link("lo", True, 10**9))
+    asyncio.run(_run(check, Subject(_start_links, _stop, things, changed, impossible[:1], plan, _look_links)))
+
+
+async def _run(check: Check, subject: Subject) -> None:
+    await check(subject)
+
+
+def test_a_guard_hides_the_host_from_the_device(inside: str) -> None:
+    """With a guard the host's kernel answers nobody on that device; without it, it does."""
+    peer = f"{inside}-p"
+    run("ip", "netns", "add", peer)
+    try:
+        run("ip", "link", "set", "a1", "netns", peer)
+        run("ip", "addr", "add", "10.9.9.1/24", "dev", "a0")
+        run("ip", "link", "set", "a0", "up")
+        run("ip", "-n", peer, "addr", "add", "10.9.9.2/24", "dev", "a1")
+        run("ip", "-n", peer, "link", "set", "a1", "up")
+        ping = ("ip", "netns", "exec", peer, "ping", "-c1", "-W1", "10.9.9.1")
+        assert "1 received" in run(*ping)
+        assert not asyncio.run(_apply(NftDriver(), _guard("a0")))
+        assert "0 received" in run(*ping, check=False)
+    finally:
+        run("ip", "netns", "del", peer)
+
+
+async def _apply(driver: NftDriver, *things: Thing) -> object:
+    return await driver.apply([Put(thing) for thing in things])
+
+
+def test_guards_of_vanished_devices_are_swept(inside: str) -> None:
+    """When a device is gone nothing of its guard stays once nobody wants it."""
+
+    async def use() -> None:
+        driver = NftDriver()
+        assert not await driver.apply([Put(_guard("a0")), Put(_guard("b0"))])
+        run("ip", "link", "del", "a0")
+        kept = {_guard("b0").key: _guard("b0")}
+        assert not await driver.apply(plan(kept, await driver.read(), driver.needs))
+        assert await driver.read() == kept
+        assert "a0" not in run("nft", "list", "table", "netdev", TABLE)
+
+    asyncio.run(use())
+
+
+def test_an_mtu_the_device_cannot_have_is_refused_in_words(inside: str) -> None:
+    """A wrong MTU is reported for its device; the others are set."""
+
+    async def use() -> None:
+        driver = LinksDriver()
+        failures = await driver.apply([Put(_link("a0", True, 10**8)), Put(_link("b0", True, 1200))])
+        assert [failure.op.thing.key for failure in failures] == [("link", "a0")] and failures[0].reason
+        assert (await driver.read())[("link", "b0")].value == Link(True, 1200)
+
+    asyncio.run(use())
+
+
+def test_a_veth_pair_is_made_across_namespaces(inside: str) -> None:
+    """Whoever plugs an instance gets a pair with one end in the instance, and can take it away twice."""
+    peer = f"{inside}-p"
+    run("ip", "netns", "add", peer)
+    try:
+        for _ in range(2):
+            asyncio.run(make_veth("t0", "eth0", peer))
+        assert "eth0" in run("ip", "-n", peer, "-o", "link") and "t0" in run("ip", "-o", "link")
+        for _ in range(2):
+            asyncio.run(remove_link("t0"))
+        assert "t0" not in run("ip", "-o", "link")
+    finally:
+        run("ip", "netns", "del", peer)

@@ -1,0 +1,138 @@
+"""noauth and a real Keystone (played by a transport)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from netloom.api.identity.keystone import KeystoneIdentity, KeystoneSettings
+from netloom.api.identity.noauth import NoAuth
+from netloom.api.parts import Unauthorized
+from netloom.intent.errors import ApiError
+
+TOKEN = {
+    "token": {
+        "expires_at": "2026-11-21T12:00:00.000000Z",
+        "user": {"id": "u1", "name": "eva", "domain": {"id": "default", "name": "Default"}},
+        "project": {"id": "p1", "name": "blue", "domain": {"id": "default"}},
+        "roles": [{"id": "r", "name": "Member"}, {"id": "s", "name": "reader"}],
+    }
+}
+NOON = 1795262400.0  # 2026-11-21T12:00:00Z
+
+
+class FakeKeystone:
+    """Answers as Keystone does, counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.logins = 0
+        self.asked: list[str] = []
+        self.valid = {"good"}
+        self.revoked_logins = 0
+        self.down = False
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.down:
+            raise httpx.ConnectError("refused")
+        if request.method == "POST":
+            self.logins += 1
+            return httpx.Response(201, json=TOKEN, headers={"X-Subject-Token": f"own{self.logins}"})
+        if int(request.headers["X-Auth-Token"].removeprefix("own")) <= self.revoked_logins:
+            return httpx.Response(401, json={})
+        subject = request.headers["X-Subject-Token"]
+        self.asked.append(subject)
+        return httpx.Response(200, json=TOKEN) if subject in self.valid else httpx.Response(404, json={})
+
+
+def ask(
+    fake: Callable[[httpx.Request], httpx.Response], *tokens: str, times: list[float] | None = None
+) -> list[object]:
+    """What the identity says of each token in turn, at the given times."""
+
+    async def run() -> list[object]:
+        clock = iter(times or [])
+        now = NOON - 3600
+        client = httpx.AsyncClient(transport=httpx.MockTransport(fake))
+        identity = KeystoneIdentity(KeystoneSettings("http://k:5000", "netloom", "x"), client, lambda: now)
+        found: list[object] = []
+        for token in tokens:
+            now = next(clock, now)
+            try:
+                found.append(await identity.authenticate({b"x-auth-token": token.encode()}))
+            except (Unauthorized, ApiError) as error:
+                found.append(error)
+        await client.aclose()
+        return found
+
+    return asyncio.run(run())
+
+
+def test_keystone_says_who_asks_and_is_asked_once() -> None:
+    """A token costs one question for as long as it lives."""
+    fake = FakeKeystone()
+    first, second = ask(fake, "good", "good")
+    assert first == second
+    assert fake.asked == ["good"]
+    assert fake.logins == 1
+    assert getattr(first, "roles", None) == ("member", "reader")
+    assert getattr(first, "project_id", None) == "p1"
+
+
+def test_a_token_that_keystone_does_not_know_is_refused() -> None:
+    """401, and where to get a better one."""
+    (error,) = ask(FakeKeystone(), "bad")
+    assert isinstance(error, Unauthorized)
+    assert "http://k:5000" in error.www_authenticate
+
+
+def test_an_expired_token_is_asked_about_again() -> None:
+    """The memory of a token ends with the token."""
+    fake = FakeKeystone()
+    first, second = ask(fake, "good", "good", times=[NOON - 3600, NOON + 1])
+    assert not isinstance(first, Exception)
+    assert isinstance(second, Unauthorized)
+
+
+def test_the_own_token_is_renewed_when_it_was_revoked() -> None:
+    """A restart of Keystone's token store costs one more login."""
+    fake = FakeKeystone()
+    fake.revoked_logins = 1
+    (found,) = ask(fake, "good")
+    assert not isinstance(found, Exception)
+    assert fake.logins == 2
+
+
+def test_nobody_is_believed_while_keystone_is_down() -> None:
+    """503: try again later."""
+    fake = FakeKeystone()
+    fake.down = True
+    (error,) = ask(fake, "good")
+    assert isinstance(error, ApiError)
+    assert error.status == 503
+
+
+def test_an_answer_that_is_no_token_is_not_believed() -> None:
+    """A proxy's page in Keystone's place is a 503."""
+    (error,) = ask(lambda request: httpx.Response(201, text="<html>", headers={"X-Subject-Token": "x"}), "good")
+    assert isinstance(error, ApiError)
+    assert error.status == 503
+
+
+@pytest.mark.parametrize("token", ["", "with space", "naïve"])
+def test_what_cannot_be_a_token_is_not_sent_to_keystone(token: str) -> None:
+    """No question for what no header can carry."""
+    fake = FakeKeystone()
+    (error,) = ask(fake, token)
+    assert isinstance(error, Unauthorized)
+    assert fake.asked == []
+
+
+def test_noauth_believes_the_headers() -> None:
+    """Everybody administers, or plays who they say."""
+    someone = asyncio.run(NoAuth().authenticate({}))
+    assert someone.is_admin
+    played = asyncio.run(NoAuth().authenticate({b"x-project-id": b"p1", b"x-roles": b"Member, reader"}))
+    assert (played.is_admin, played.project_id, played.roles) == (False, "p1", ("member", "reader"))

@@ -1,0 +1,35 @@
+"""The OpenAPI document and the reference pages say what the catalog says."""
+
+from __future__ import annotations
+
+from netloom.api.openapi import render_openapi
+from netloom.api.reference import render_reference
+from netloom.intent.catalog import CATALOG
+
+
+def test_every_attribute_that_is_shown_has_its_line() -> None:
+    """And none that is hidden."""
+    pages = render_reference(CATALOG)
+    for resource in CATALOG.values():
+        page = pages.get(f"{resource.path}.md", "")
+        for f in resource.fields:
+            assert (f"| `{f.name}` |" in page) == (f.visible and bool(page))
+    assert "[ports](ports.md)" in pages["index.md"]
+
+
+def test_the_document_has_the_verbs_that_are_declared() -> None:
+    """A resource that cannot be made has no POST."""
+    document = render_openapi(CATALOG)
+    for resource in CATALOG.values():
+        collection = document["paths"].get(f"/v2.0/{resource.path}", {})
+        item = document["paths"].get(f"/v2.0/{resource.path}/{{id}}", {})
+        if resource.name != "quota" and collection:
+            assert ("post" in collection) == (resource.rules.create is not None)
+            assert ("delete" in item) == (resource.rules.delete is not None)
+
+
+def test_what_must_be_given_is_required() -> None:
+    """A port needs its network and nothing else."""
+    document = render_openapi(CATALOG)
+    body = document["paths"]["/v2.0/ports"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["anyOf"][0]["properties"]["port"]["required"] == ["network_id"]

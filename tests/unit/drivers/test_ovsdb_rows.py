@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netloom.drivers.ovs import rows
+from netloom.drivers.ovs.config import split_batches
+from netloom.drivers.ovs.ovsdb import OvsdbClient, OvsdbLost, Tables, change_tables, read_value, split_json
+from netloom.model.device import Bridge, SwitchPort, make_pairs
+from netloom.model.facts import Interface
+from netloom.model.plan import Put, Remove, Thing
+from tests.unit.drivers.peers import make_database, serve
+
+OWN = frozenset({"br-int"})
+
+
+def bridge_row(name: str, ports: list[str], **ids: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {"datapath_type": "", "fail_mode": [], "protocols": [], "other_config": {}}
+    return {"name": name, "ports": ports, "external_ids": ids, **settings}
+
+
+def port_row(name: str, **ids: str) -> dict[str, Any]:
+    return {"name": name, "interfaces": f"i-{name}", "external_ids": ids}
+
+
+def interface_row(name: str, ofport: Any, **ids: str) -> dict[str, Any]:
+    rest: dict[str, Any] = {"type": "", "options": {}, "ofport_request": [], "mac_in_use": [], "error": []}
+    return {"name": name, "ofport": ofport, "external_ids": ids, **rest}
+
+
+def tables(*names: str, **interfaces: dict[str, Any]) -> Tables:
+    return {
+        "Open_vSwitch": {"root": {"bridges": [], "cur_cfg": 0, "next_cfg": 0}},
+        "Bridge": {"b": bridge_row("br-int", [f"p-{name}" for name in names])},
+        "Port": {f"p-{name}": port_row(name) for name in names},
+        "Interface": {f"i-{name}": interfaces.get(name, interface_row(name, [])) for name in names},
+    }
+
+
+def test_values_of_the_wire_are_plain_values_here() -> None:
+    """Sets, maps and references of OVSDB are lists, dicts and texts."""
+    assert read_value(["set", [["uuid", "b"], ["uuid", "a"]]]) == ["a", "b"]
+    assert read_value(["map", [["k", "v"]]]) == {"k": "v"}
+    assert read_value("x") == "x"
+
+
+def test_messages_are_found_however_they_are_cut() -> None:
+    """OVSDB messages have no frame: a brace in a text ends none."""
+    assert split_json('{"a": "}"} {"b": [1]}{"c"') == ([{"a": "}"}, {"b": [1]}], '{"c"')
+
+
+def test_a_number_comes_as_a_change_of_a_nameless_row() -> None:
+    """The port's number is found by the row's uuid, whatever else changes at the same time."""
+    held = tables("tap1", tap1=interface_row("tap1", [], **{"iface-id": "p1"}))
+    assert rows.read_interfaces(held, "br-int") == {}
+    fresh = {name: value for name, value in held["Interface"]["i-tap1"].items()}
+    wire = {**fresh, "ofport": 7, "external_ids": ["map", [["iface-id", "p1"]]], "options": ["map", []]}
+    change_tables(held, {"Interface": {"i-tap1": {"old": {"ofport": ["set", []]}, "new": wire}}})
+    assert rows.read_interfaces(held, "br-int") == {"p1": Interface("tap1", 7)}
+    change_tables(held, {"Interface": {"i-tap1": {"old": {}}}})
+    assert rows.read_interfaces(held, "br-int") == {}
+
+
+def test_of_two_devices_with_one_id_the_working_one_counts() -> None:
+    """While an instance migrates, or its old device lingers, the device that works is its device."""
+    ids = {"iface-id": "p1"}
+    held = tables("a", "b", "c", a=interface_row("a", -1, **ids), b=interface_row("b", 4, **ids),
+                  c=interface_row("c", 5, **ids))  # fmt: skip
+    assert rows.read_interfaces(held, "br-int")["p1"].name == "b"
+    assert rows.read_interfaces(held, "br-other") == {}
+
+
+def test_only_what_is_marked_is_ours() -> None:
+    """An operator's bridge, and a port that Nova plugged, are nobody's business here."""
+    held = tables("tap1", "patch")
+    assert rows.read_things(held, OWN) == {}
+    held["Port"]["p-patch"]["external_ids"] = {"netloom": "made"}
+    assert set(rows.read_things(held, OWN)) == {("switch_port", "br-int", "patch")}
+
+
+def test_a_mark_with_nonsense_beside_it_is_still_a_mark() -> None:
+    """Somebody who edits our notes on a bridge makes us look again, not fail."""
+    held = tables()
+    held["Bridge"]["b"]["external_ids"] = {"netloom": "adopted", "netloom-wanted": "{"}
+    assert rows.read_things(held, OWN)[("bridge", "br-int")].value == Bridge(fail_mode="standalone", protocols=())
+
+
+def test_adopting_changes_only_what_is_ours_to_change() -> None:
+    """An operator's bridge gets our mark and our protocol; its fail mode changes only where the bridge is ours alone."""
+    held = tables()
+    held["Bridge"]["b"]["protocols"] = ["OpenFlow13"]
+    (operation,) = rows.put_bridge(held, "br-int", Bridge("netdev"), frozenset())
+    assert operation["row"].keys() == {"external_ids", "protocols"}
+    assert operation["row"]["protocols"] == ["set", ["OpenFlow13", "OpenFlow14"]]
+    (operation,) = rows.put_bridge(held, "br-int", Bridge("netdev"), OWN)
+    assert operation["row"]["fail_mode"] == ["set", ["secure"]]
+
+
+@pytest.mark.parametrize(
+    ("bridge", "name", "words"),
+    [("br-x", "p", "no bridge br-x"), ("br-int", "tap1", "not made by Netloom"), ("br-two", "tap1", "another bridge")],
+)
+def test_a_port_that_is_not_ours_is_not_taken(bridge: str, name: str, words: str) -> None:
+    """A name that somebody else uses is refused in words, with what to do."""
+    held = tables("tap1")
+    held["Bridge"]["b2"] = bridge_row("br-two", [])
+    with pytest.raises(rows.Refused, match=words):
+        rows.put_port(held, bridge, name, SwitchPort("patch"))
+
+
+def test_removing_what_is_not_ours_or_not_there_is_nothing() -> None:
+    """Sweeping never touches what others made."""
+    held = tables("tap1")
+    assert rows.remove_port(held, "br-int", "tap1") == rows.remove_port(held, "br-x", "tap1") == []
+    assert rows.remove_bridge(held, "br-int") == rows.remove_bridge(held, "br-x") == []
+
+
+def test_a_system_port_has_the_empty_type() -> None:
+    """A NIC's type is empty in the database and has a name here."""
+    *_, mutate = rows.put_port(tables(), "br-int", "eth1", SwitchPort("system", ofport_request=4))
+    first = rows.put_port(tables(), "br-int", "eth1", SwitchPort("system", make_pairs(a="b"), 4))[0]["row"]
+    assert (first["type"], first["options"], first["ofport_request"]) == ("", ["map", [["a", "b"]]], ["set", [4]])
+    assert mutate["where"] == [["_uuid", "==", ["uuid", "b"]]]
+
+
+def test_what_stands_on_a_new_row_waits_for_it() -> None:
+    """Ports go in the transaction after their bridge's, and all of a sort go in one."""
+    bridges = [Put(Thing(("bridge", name), Bridge())) for name in "ab"]
+    ports = [Put(Thing(("switch_port", "a", name), SwitchPort("patch"))) for name in "xy"]
+    gone = Remove(Thing(("switch_port", "a", "z"), None))
+    assert split_batches([gone, *bridges, *ports]) == [[gone], bridges, ports]
+
+
+def test_the_replica_is_whole_before_it_is_used_and_echo_is_answered(tmp_path: Path) -> None:
+    """However slowly the server talks the picture is whole, and the server's probe is answered."""
+    row = {"name": "br-ü", "ports": ["set", []], "external_ids": ["map", [["k", "}"]]]}
+    seen: list[Any] = []
+
+    async def use() -> None:
+        async with serve(tmp_path / "db.sock", make_database({"Bridge": {"u": row}}, seen, echo=True)):
+            changed = asyncio.Event()
+            client = OvsdbClient(tmp_path / "db.sock", changed.set, 5.0)
+            await client.ready()
+            assert client.find("Bridge", "br-ü") == ("u", {"name": "br-ü", "ports": [], "external_ids": {"k": "}"}})
+            async with asyncio.timeout(5):
+                while not any(message.get("id") == "echo" for message in seen):
+                    await asyncio.sleep(0)
+            await client.close()
+
+    asyncio.run(use())
+    assert {"result": ["x"], "error": None, "id": "echo"} in seen
+
+
+def test_without_a_server_the_picture_is_empty_not_old(tmp_path: Path) -> None:
+    """When the database goes away nothing is claimed of it until it is back."""
+    row = {"name": "br", "ports": ["set", []], "external_ids": ["map", []]}
+
+    async def use() -> None:
+        client = OvsdbClient(tmp_path / "db.sock", timeout_s=0.2)
+        async with serve(tmp_path / "db.sock", make_database({"Bridge": {"u": row}}, [])):
+            await client.ready()
+            assert client.find("Bridge", "br")
+        (tmp_path / "db.sock").unlink(missing_ok=True)
+        assert await client.wait_for(lambda: not client.tables, 5.0)
+        with pytest.raises(OvsdbLost, match=r"db\.sock"):
+            await client.transact([])
+        async with serve(tmp_path / "db.sock", make_database({"Bridge": {"u": row}}, [])):
+            assert await client.wait_for(lambda: client.find("Bridge", "br") is not None, 5.0)
+            await client.close()
+
+    asyncio.run(use())

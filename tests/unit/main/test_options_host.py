@@ -1,0 +1,72 @@
+"""Options of an agent."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from netloom.main.host_options import HostOptions, load_host_options
+from netloom.main.option_checks import OptionError
+
+
+def load(tmp_path: Path, text: str = "") -> HostOptions:
+    file = tmp_path / "netloom.conf"
+    file.write_text(f"[DEFAULT]\nstate_path = {tmp_path}\n{text}")
+    return load_host_options([file])
+
+
+def test_an_agents_file_of_neutron_is_read(tmp_path: Path) -> None:
+    """openvswitch_agent.ini gives bridges, tunnels and mappings as operators wrote them."""
+    options = load(
+        tmp_path,
+        "host = h7\n[ovs]\nlocal_ip = 2001:DB8::7\nbridge_mappings = physnet1:br-ex, physnet2:br-b\n"
+        "[agent]\ntunnel_types = vxlan,gre\nl2_population = true\n[netloom]\nfeed_server = netloom.example.org:9697\n",
+    )
+    assert (options.host, options.local_ip, options.tunnel_types) == ("h7", "2001:db8::7", ("vxlan", "gre"))
+    assert options.bridge_mappings == {"physnet1": "br-ex", "physnet2": "br-b"}
+    assert options.feed_server == "netloom.example.org:9697"
+    assert options.notes == (f"{tmp_path}/netloom.conf: not used by Netloom: [agent] l2_population",)
+
+
+def test_a_host_without_tunnel_address_has_no_tunnels(tmp_path: Path) -> None:
+    """Without local_ip a host offers no tunnel type, and it is named as the system names it."""
+    options = load(tmp_path)
+    assert (options.tunnel_types, options.host) == ((), socket.gethostname())
+
+
+@pytest.mark.parametrize(
+    ("text", "option", "allowed"),
+    [
+        ("[ovs]\nlocal_ip = 10.0.0.256\n", "[ovs] local_ip", "an IPv4 or IPv6 address"),
+        ("[ovs]\nlocal_ip = 224.0.0.1\n", "[ovs] local_ip", "one host can have"),
+        ("[ovs]\nintegration_bridge = a-name-that-is-too-long\n", "[ovs] integration_bridge", "1 to 15"),
+        ("[ovs]\ntunnel_bridge = br int\n", "[ovs] tunnel_bridge", "1 to 15"),
+        ("[ovs]\ntunnel_bridge = br-int\n", "[ovs] tunnel_bridge", "integration_bridge"),
+        ("[ovs]\nbridge_mappings = physnet1\n", "[ovs] bridge_mappings", "physical_network:bridge"),
+        ("[ovs]\nbridge_mappings = a:br-x,a:br-y\n", "[ovs] bridge_mappings", "twice"),
+        ("[ovs]\nbridge_mappings = a:br-x,b:br-x\n", "[ovs] bridge_mappings", "one physical network"),
+        ("[ovs]\ndatapath_type = dpdk\n", "[ovs] datapath_type", "system, netdev"),
+        ("[agent]\ntunnel_types = vxlan,ipip\n", "[agent] tunnel_types", "vxlan, gre, geneve"),
+        ("[netloom]\nfeed_server = somewhere\n", "[netloom] feed_server", "host:port"),
+        ("[netloom]\nfeed_server = [::1]:x\n", "[netloom] feed_server", "host:port"),
+    ],
+)
+def test_a_bad_option_stops_the_agent(tmp_path: Path, text: str, option: str, allowed: str) -> None:
+    """A bad option is named with what is allowed."""
+    with pytest.raises(OptionError) as error:
+        load(tmp_path, text)
+    assert error.value.option == option
+    assert allowed in str(error.value)
+
+
+def test_an_agent_needs_no_server_code() -> None:
+    """Reading an agent's options loads neither the API nor SQL."""
+    check = (
+        "import sys, netloom.main.host_options as _;"
+        "print([m for m in sys.modules if m.startswith(('netloom.api', 'netloom.store', 'sqlalchemy', 'starlette'))])"
+    )
+    assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout == "[]\n"
