@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -31,16 +32,24 @@ from netloom.api.message import (
 from netloom.api.metrics import CONTENT_TYPE, Metrics, make_metrics
 from netloom.api.openapi import render_openapi
 from netloom.api.parts import ApiParts, Headers, Mounted, Unauthorized
-from netloom.api.served import Api, Served, make_api
+from netloom.api.served import Api, make_api
 from netloom.intent.errors import ApiError
 
 LOG = logging.getLogger(__name__)
 
-Handler = Callable[[Api, Served, Request], Awaitable[Response]]
-GLOBAL_ID = re.compile(rb"^req-[0-9a-fA-F-]{36}$")
+Handler = Callable[[Api, Any, Request], Awaitable[Response]]
+"""What answers a request; its second argument is what the route names: a Served, a mounted part, or nothing."""
 
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+GLOBAL_ID = re.compile(rb"^req-[0-9a-fA-F-]{36}$")
 COLLECTION: Mapping[str, Handler] = {"GET": controller.list_objects, "POST": controller.create}
 ITEM: Mapping[str, Handler] = {"GET": controller.show, "PUT": controller.update, "DELETE": controller.delete}
+SPECIAL: Mapping[str, Handler] = {"extensions": discovery.serve_extensions, "quotas": quotas.serve_quotas}
+
+
+class Route(NamedTuple):
+    handler: Handler
+    given: Any = None
 
 
 class App:
@@ -49,8 +58,8 @@ class App:
     def __init__(self, api: Api, metrics: Metrics) -> None:
         self.api = api
         self.metrics = metrics
+        self.openapi = b""
         self._limit = api.parts.settings.max_request_body_size
-        self._openapi: bytes | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,72 +77,56 @@ class App:
 
     async def answer(self, scope: Scope, receive: Receive, request: Request) -> Response | None:
         """Whatever happens, an answer; None: nobody waits for it any more."""
+        api = self.api
         try:
             request.base_url = read_base_url(scope, request.headers)
-            if request.method in ("POST", "PUT", "PATCH"):
+            if request.method in WITH_BODY:
                 body = await read_body(receive, self._limit)
                 if body is None:
                     return None
                 request.body = body
-            return await self.dispatch(scope, request)
+            segments = split_path(scope)
+            if segments[:1] != ["v2.0"]:
+                handler, given = self.find_public(segments, request)
+                return await handler(api, given, request)
+            requester = await api.parts.identity.authenticate(request.headers)
+            request.requester = api.policy.recognise(requester)
+            handler, given = self.find_route(segments[1:], request)
+            return await handler(api, given, request)
         except ApiError as error:
             return make_error(error)
         except Unauthorized as error:
             return make_unauthorized(error)
         except Exception:
-            LOG.exception("%s: %s %s failed", request.request_id, request.method, request.path)
+            LOG.exception("%s %s failed (%s)", request.method, request.path, name_request(request))
             text = "Request Failed: internal server error while processing your request."
             return make_error(ApiError(500, "HTTPInternalServerError", text))
 
-    async def dispatch(self, scope: Scope, request: Request) -> Response:
-        segments = split_path(scope)
-        if segments[:1] != ["v2.0"]:
-            return await self.serve_public(segments, request)
-        requester = await self.api.parts.identity.authenticate(request.headers)
-        request.requester = self.api.policy.recognise(requester)
-        return await self.serve_v2(segments[1:], request)
-
-    async def serve_v2(self, segments: list[str], request: Request) -> Response:
+    def find_route(self, segments: list[str], request: Request) -> Route:
+        """Who answers what is below /v2.0. Raises ApiError 404 and 405."""
         if not segments:
-            discovery.require_get(request)
-            return make_json(discovery.render_resources(self.api, request.base_url))
+            return Route(discovery.serve_resources)
         name, request.tail = segments[0], tuple(segments[1:])
-        if name == "extensions":
-            return await serve_extensions(self.api, request)
-        if name == "quotas":
+        special = SPECIAL.get(name)
+        if special is not None:
             request.route = name
-            return await quotas.serve_quotas(self.api, request)
+            return Route(special)
         served = self.api.served.get(name)
         if served is None:
             raise not_found()
         request.route = name
-        return await serve_resource(self.api, served, request)
+        return Route(find_handler(request), served)
 
-    async def serve_public(self, segments: list[str], request: Request) -> Response:
+    def find_public(self, segments: list[str], request: Request) -> Route:
         """What needs no token: versions, health, figures, the description of the API, and mounted parts."""
         name = segments[0] if segments else ""
         mounted = self.api.parts.mounts.get(f"/{name}")
         if mounted is not None:
             request.route = name
-            return await serve_mounted(mounted, request)
+            return Route(serve_mounted, mounted)
         if len(segments) > 1 or name not in PUBLIC:
             raise not_found()
-        discovery.require_get(request)
-        return PUBLIC[name](self, request)
-
-    def render_openapi(self) -> bytes:
-        if self._openapi is None:
-            self._openapi = encode(render_openapi(self.api.parts.catalog, self.api.parts.settings.version))
-        return self._openapi
-
-
-PUBLIC: Mapping[str, Callable[[App, Request], Response]] = {
-    "": lambda app, request: make_json(discovery.render_versions(request.base_url)),
-    "healthcheck": lambda app, request: make_health(app.api.parts),
-    "metrics": lambda app, request: Response(200, app.metrics.render(), (CONTENT_TYPE,)),
-    "openapi.json": lambda app, request: Response(200, app.render_openapi()),
-    "openapi": lambda app, request: Response(200, app.render_openapi()),
-}
+        return Route(PUBLIC[name], self)
 
 
 def make_app(parts: ApiParts) -> App:
@@ -141,33 +134,68 @@ def make_app(parts: ApiParts) -> App:
     return App(make_api(parts), make_metrics(parts.registry, lambda: parts.snapshot().revision))
 
 
-async def serve_resource(api: Api, served: Served, request: Request) -> Response:
+def name_request(request: Request) -> str:
+    """The request's ids for the log: ours, and the one of the service that asked, if it said one."""
+    theirs = request.headers.get(b"x-openstack-request-id", b"")
+    return f"{request.request_id} for {theirs.decode()}" if GLOBAL_ID.match(theirs) else request.request_id
+
+
+def find_handler(request: Request) -> Handler:
+    """The handler of a resource's collection, of an object, or of its tags."""
     tail = request.tail
     if len(tail) < 2:
         handler = (ITEM if tail else COLLECTION).get(request.method)
         if handler is None:
             raise not_allowed()
-        return await handler(api, served, request)
-    if tail[1] == "tags" and len(tail) == 2:
-        return await tags.serve_tags(api, served, request)
-    if tail[1] == "tags" and len(tail) == 3:
-        return await tags.serve_tag(api, served, request)
-    raise not_found()
+        return handler
+    if tail[1] != "tags" or len(tail) > 3:
+        raise not_found()
+    return tags.serve_tags if len(tail) == 2 else tags.serve_tag
 
 
-async def serve_extensions(api: Api, request: Request) -> Response:
-    if not request.tail:
-        return await discovery.list_extensions(api, request)
-    if len(request.tail) == 1:
-        return await discovery.show_extension(api, request)
-    raise not_found()
+# -- what needs no token -------------------------------------------------------------------------------------------
 
 
-async def serve_mounted(mounted: Mounted, request: Request) -> Response:
+async def serve_mounted(api: Api, mounted: Mounted, request: Request) -> Response:
     status, body, headers = await mounted.serve(
         request.method, request.path, request.params(), request.headers, request.body, request.base_url
     )
     return Response(status, body, headers)
+
+
+async def serve_versions(api: Api, app: App, request: Request) -> Response:
+    discovery.require_get(request)
+    return make_json(discovery.render_versions(request.base_url))
+
+
+async def serve_health(api: Api, app: App, request: Request) -> Response:
+    discovery.require_get(request)
+    found = {"revision": api.parts.snapshot().revision, **api.parts.ready()}
+    return make_json(found, 200 if found.get("ready", True) else 503)
+
+
+async def serve_metrics(api: Api, app: App, request: Request) -> Response:
+    discovery.require_get(request)
+    return Response(200, app.metrics.render(), (CONTENT_TYPE,))
+
+
+async def serve_openapi(api: Api, app: App, request: Request) -> Response:
+    discovery.require_get(request)
+    if not app.openapi:
+        app.openapi = encode(render_openapi(api.parts.catalog, api.parts.settings.version))
+    return Response(200, app.openapi)
+
+
+PUBLIC: Mapping[str, Handler] = {
+    "": serve_versions,
+    "healthcheck": serve_health,
+    "metrics": serve_metrics,
+    "openapi.json": serve_openapi,
+    "openapi": serve_openapi,
+}
+
+
+# -- what comes with the connection ----------------------------------------------------------------------------------
 
 
 def split_path(scope: Scope) -> list[str]:
@@ -196,11 +224,6 @@ def make_unauthorized(error: Unauthorized) -> Response:
     body = {"error": {"code": 401, "title": "Unauthorized", "message": message}}
     challenge = (error.www_authenticate or "Keystone").encode("latin-1", "replace")
     return Response(401, encode(body), (JSON_TYPE, (b"www-authenticate", challenge)))
-
-
-def make_health(parts: ApiParts) -> Response:
-    found = {"revision": parts.snapshot().revision, **parts.ready()}
-    return make_json(found, 200 if found.get("ready", True) else 503)
 
 
 async def serve_lifespan(scope: Scope, receive: Receive, send: Send) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.api.message import Request, Response, make_json, not_allowed
+from netloom.api.message import Request, Response, make_json, not_allowed, not_found
 from netloom.api.query import parse_fields
 from netloom.api.served import Api
 from netloom.api.views import pick_fields
@@ -25,19 +25,24 @@ def render_extension(extension: Extension) -> dict[str, Any]:
     }
 
 
-async def list_extensions(api: Api, request: Request) -> Response:
+async def serve_extensions(api: Api, _: None, request: Request) -> Response:
+    """All of them, or the one that the path names."""
     require_get(request)
-    fields = parse_fields(request.params())
-    return make_json({"extensions": [pick_fields(render_extension(e), fields) for e in EXTENSIONS.values()]})
-
-
-async def show_extension(api: Api, request: Request) -> Response:
-    require_get(request)
+    if not request.tail:
+        fields = parse_fields(request.params())
+        return make_json({"extensions": [pick_fields(render_extension(e), fields) for e in EXTENSIONS.values()]})
+    if len(request.tail) > 1:
+        raise not_found()
     alias = request.tail[0]
     extension = EXTENSIONS.get(alias)
     if extension is None:
         raise ApiError(404, "HTTPNotFound", f"Extension with alias {alias} does not exist")
     return make_json({"extension": render_extension(extension)})
+
+
+async def serve_resources(api: Api, _: None, request: Request) -> Response:
+    require_get(request)
+    return make_json(render_resources(api, request.base_url))
 
 
 def render_versions(base_url: str) -> dict[str, Any]:

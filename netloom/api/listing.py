@@ -132,11 +132,13 @@ def find_candidates(snapshot: Snapshot, resource: Resource, query: ListQuery) ->
 
 def find_narrowed(listing: Listing) -> set[str] | None:
     """As `find_candidates`; where no condition helps, those among which are all that the requester may see."""
-    found = find_candidates(listing.snapshot, listing.resource, listing.query)
-    sees = listing.eyes.sees
-    return (
-        find_seen(sees, listing.resource, listing.snapshot) if found is None and not isinstance(sees, bool) else found
-    )
+    snapshot, resource, sees = listing.snapshot, listing.resource, listing.eyes.sees
+    found = find_candidates(snapshot, resource, listing.query)
+    if found is not None or isinstance(sees, bool):
+        return found
+    seen = find_seen(sees, resource, snapshot)
+    # Half of everything is found sooner by going through the order that is known than by sorting that half.
+    return seen if seen is not None and len(seen) * 4 < snapshot.count(resource.name) else None
 
 
 def index_style(resource: Resource, name: str) -> str:

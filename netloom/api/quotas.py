@@ -23,7 +23,7 @@ from netloom.intent.schema import Doc, merge_project
 MAX_PROJECT_ID = 255
 
 
-async def serve_quotas(api: Api, request: Request) -> Response:
+async def serve_quotas(api: Api, _: None, request: Request) -> Response:
     tail = request.tail
     if not tail:
         return list_all(api, request)

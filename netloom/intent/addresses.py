@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from netloom.intent import dns
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict, invalid_operation, not_found
 from netloom.intent.operation import Settings
@@ -267,15 +268,5 @@ def show_addresses(port: Mapping[str, Any], fixed_ips: Sequence[FixedIp], settin
     """The attributes of a port that follow from its addresses."""
     return {
         "fixed_ips": list(fixed_ips),
-        "dns_assignment": [assign_name(port["dns_name"], fixed["ip_address"], settings) for fixed in fixed_ips],
+        "dns_assignment": [dns.assign_name(port["dns_name"], fixed["ip_address"], settings) for fixed in fixed_ips],
     }
-
-
-def assign_name(dns_name: str, ip: str, settings: Settings) -> dict[str, str]:
-    """The name of one address: the port's, or one made of the address, in the domain of the option dns_domain."""
-    hostname = dns_name.removesuffix(".").split(".")[0] or "host-" + ip.replace(".", "-").replace(":", "-")
-    domain = settings.dns_domain.removesuffix(".")
-    fqdn = f"{hostname}.{domain}." if domain else hostname
-    if dns_name.endswith("."):
-        fqdn = dns_name
-    return {"ip_address": ip, "hostname": hostname, "fqdn": fqdn}

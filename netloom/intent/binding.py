@@ -24,6 +24,11 @@ VNIC_TYPES = (
 )  # fmt: skip
 
 
+def is_bound(port: Doc) -> bool:
+    """Whether a host is to carry the port: it has one, and the binding there did not fail."""
+    return bool(port[HOST]) and port[VIF_TYPE] not in (UNBOUND, FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class Bound:
     """How a port is plugged on its host."""
@@ -129,8 +134,3 @@ def wait_for_host(port: Doc, revision: int) -> dict[str, Any]:
 
 def wait_for(reason: str) -> dict[str, Any]:
     return {"status": "DOWN", "waits_for": reason}
-
-
-def is_bound(port: Doc) -> bool:
-    """Whether the port is plugged on the host that it names."""
-    return port[VIF_TYPE] not in (UNBOUND, FAILED)

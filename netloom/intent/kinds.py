@@ -333,13 +333,6 @@ def choice_kind(*allowed: Any) -> Kind:
     return Kind("choice", choice_parser(allowed), {"enum": list(allowed)})
 
 
-def list_kind(name: str, item: Parse, schema: Mapping[str, Any], unique: bool = False, nullable: bool = False) -> Kind:
-    """A list; where nullable, null means the empty list."""
-    parse = list_parser(item, unique)
-    described: dict[str, Any] = {"type": ["array", "null"] if nullable else "array", "items": schema}
-    return Kind(name, (lambda v: [] if v is None else parse(v)) if nullable else parse, described)
-
-
 _UUID_SCHEMA = {"type": "string", "format": "uuid"}
 _IP_SCHEMA = {"type": "string", "format": "ip"}
 _CIDR_SCHEMA = {"type": "string", "format": "cidr"}
@@ -389,47 +382,3 @@ HOST_ROUTES = Kind(
     parse_host_routes,
     array_of({"destination": _CIDR_SCHEMA, "nexthop": _IP_SCHEMA}, ("destination", "nexthop"), nullable=True),
 )
-
-
-def dns_parser(limit: int) -> Parse:
-    """A host or domain name, lower case (RFC 952, RFC 1123 section 2.1); empty is none."""
-
-    def parse_dns(value: Any) -> str:
-        if not isinstance(value, str):
-            raise ConversionError(f"Input value {show(value)} must be string type")
-        low = value.lower()
-        reason = find_dns_fault(low, limit)
-        if reason:
-            raise ValueError(f"'{show(low)}' not a valid PQDN or FQDN. Reason: {reason}")
-        return low
-
-    return parse_dns
-
-
-_LABEL = re.compile(r"^[a-z0-9-]{1,63}\Z")
-
-
-def find_dns_fault(name: str, limit: int) -> str:
-    """What is wrong with a name; empty: nothing. A period at the end says that it is fully qualified."""
-    if not name:
-        return ""
-    trimmed = name.removesuffix(".")
-    if len(trimmed) > limit:
-        return f"'{show(trimmed)}' exceeds the {limit} character FQDN limit"
-    labels = trimmed.split(".")
-    for label in labels:
-        if not label:
-            return "Encountered an empty component"
-        if label.startswith("-") or label.endswith("-"):
-            return f"Name '{show(label)}' must not start or end with a hyphen"
-        if not _LABEL.match(label):
-            return (
-                f"Name '{show(label)}' must be 1-63 characters long, each of which can only be alphanumeric or a hyphen"
-            )
-    if len(labels) > 1 and labels[-1].isdigit():
-        return f"TLD '{labels[-1]}' must not be all numeric"
-    return ""
-
-
-DNS_NAME = Kind("dns_name", dns_parser(255), {"type": "string", "maxLength": 255})
-DNS_DOMAIN = Kind("dns_domain", dns_parser(255), {"type": "string", "maxLength": 255})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netloom.intent import availability_zone, kinds, stamp
+from netloom.intent import availability_zone, dns, kinds, stamp
 from netloom.intent.addresses import AUTO_DELETED_OWNERS
 from netloom.intent.draft import Draft
 from netloom.intent.errors import bad_request, conflict, invalid_operation
@@ -302,7 +302,7 @@ FIELDS = stamp.standard_fields(
     ),
     Field(
         "dns_domain",
-        kinds.DNS_DOMAIN,
+        dns.DNS_DOMAIN,
         "The domain of its ports' names.",
         "",
         put=True,
@@ -333,7 +333,7 @@ NETWORK = Resource(
         Index("is_default", lambda doc: (True,) if doc["is_default"] else ()),
         Index("number", lambda doc: (("number", doc["number"]),), "bits"),
     ),
-    filters=stamp.TAG_FILTERS,
+    filters=stamp.STANDARD_FILTERS,
     create=create,
     update=update,
     delete=delete,

@@ -1,6 +1,7 @@
-"""The named policy rules that the declarations' check strings refer to, as data: Neutron's names and today's defaults.
+"""The named rules that check strings refer to, and the check strings that several declarations share.
 
-Source: the policy reference of the Networking service. An operator's policy.yaml overrides any of them by name.
+Names and defaults are those of Neutron 2026 (new defaults: admin, manager, member, reader and service roles).
+An operator's policy.yaml overrides any of them by name.
 """
 
 from __future__ import annotations
@@ -11,31 +12,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class PolicyRule:
-    """An oslo.policy check string, and who it lets through in words."""
+    """An oslo.policy check string, and who or what it lets through, in words."""
 
     check: str
     doc: str
-
-
-POLICY_RULES: Mapping[str, PolicyRule] = {
-    "context_is_admin": PolicyRule("role:admin", "Who is an administrator."),
-    "service_api": PolicyRule("role:service", "Other services of the cloud, such as Nova."),
-    "context_is_advsvc": PolicyRule("role:advsvc", "Advanced network services."),
-    "admin_only": PolicyRule("rule:context_is_admin", "Administrators alone."),
-    "owner": PolicyRule("tenant_id:%(tenant_id)s", "The project that owns the object."),
-    "admin_or_owner": PolicyRule("rule:context_is_admin or rule:owner", "Administrators and the owning project."),
-    "regular_user": PolicyRule("", "Anyone with a token."),
-    "network_owner": PolicyRule("tenant_id:%(network:tenant_id)s", "The project that owns the object's network."),
-    "shared": PolicyRule("field:networks:shared=True", "Something that every project may use."),
-    "external": PolicyRule("field:networks:router:external=True", "A network that leads outside."),
-    "external_network": PolicyRule("field:subnets:router:external=True", "A subnet of a network that leads outside."),
-    "network_device": PolicyRule("field:port:device_owner=~^network:", "A port of the network's own devices."),
-}
-
-
-def any_of(*checks: str) -> str:
-    """Passes where one of the checks does."""
-    return " or ".join(f"({check})" for check in checks)
 
 
 ADMIN = "rule:admin_only"
@@ -47,7 +27,53 @@ PROJECT_READER = "role:reader and project_id:%(project_id)s"
 NETWORK_MANAGER = "role:manager and rule:network_owner"
 NETWORK_MEMBER = "role:member and rule:network_owner"
 NETWORK_READER = "role:reader and rule:network_owner"
+
+
+def any_of(*checks: str) -> str:
+    """One check string that holds where one of `checks` does."""
+    return " or ".join(f"({check})" if " " in check else check for check in checks)
+
+
 ADMIN_OR_SERVICE = any_of(ADMIN, SERVICE)
 ADMIN_OR_MANAGER = any_of(ADMIN, PROJECT_MANAGER)
 ADMIN_OR_MEMBER = any_of(ADMIN, PROJECT_MEMBER)
 ADMIN_OR_READER = any_of(ADMIN, PROJECT_READER)
+_CHOOSES_ADDRESS = any_of(ADMIN, SERVICE, NETWORK_MEMBER)
+_CHOOSES_SUBNET = any_of(ADMIN, SERVICE, NETWORK_MEMBER, "rule:shared")
+_PAIRS = any_of(ADMIN, NETWORK_MEMBER, SERVICE)
+
+POLICY_RULES: Mapping[str, PolicyRule] = {
+    "context_is_admin": PolicyRule("role:admin", "Who administers the cloud."),
+    "context_with_global_access": PolicyRule("!", "Who sees the resources of every project without being admin."),
+    "context_is_advsvc": PolicyRule("role:advsvc", "The old role of services that make ports for others."),
+    "service_api": PolicyRule("role:service", "Services that speak to the API for themselves."),
+    "owner": PolicyRule("project_id:%(project_id)s", "The project that owns the object."),
+    "admin_only": PolicyRule("rule:context_is_admin", "Administrators."),
+    "admin_or_owner": PolicyRule("rule:context_is_admin or rule:owner", "Administrators and the owner."),
+    "network_owner": PolicyRule("project_id:%(network:project_id)s", "The owner of the object's network."),
+    "admin_or_network_owner": PolicyRule(
+        "rule:context_is_admin or rule:network_owner", "Administrators and the network's owner."
+    ),
+    "admin_owner_or_network_owner": PolicyRule(
+        "rule:owner or rule:admin_or_network_owner", "Administrators, the owner and the network's owner."
+    ),
+    "regular_user": PolicyRule("", "Everyone with a token."),
+    "default": PolicyRule("rule:admin_or_owner", "What has no rule of its own."),
+    # The second half lets the rule hold for what is on a shared network (a port, a subnet), as it does in Neutron.
+    "shared": PolicyRule("field:networks:shared=True or True:%(network:shared)s", "Shared networks and all on them."),
+    "external": PolicyRule("field:networks:router:external=True", "External networks."),
+    "external_network": PolicyRule("field:subnets:router:external=True", "Subnets of external networks."),
+    "network_device": PolicyRule("field:port:device_owner=~^network:", "Ports of the network's own services."),
+    "compute_device": PolicyRule("field:port:device_owner=~^compute:", "Ports of instances."),
+    "baremetal_device": PolicyRule("field:port:device_owner=~^baremetal:", "Ports of bare-metal machines."),
+    "manila_device": PolicyRule("field:port:device_owner=~^manila:", "Ports of file shares."),
+    "create_port:fixed_ips:ip_address": PolicyRule(_CHOOSES_ADDRESS, "Choose a port's address at creation."),
+    "create_port:fixed_ips:subnet_id": PolicyRule(_CHOOSES_SUBNET, "Choose a port's subnet at creation."),
+    "update_port:fixed_ips:ip_address": PolicyRule(_CHOOSES_ADDRESS, "Choose a port's address later."),
+    "update_port:fixed_ips:subnet_id": PolicyRule(_CHOOSES_SUBNET, "Choose a port's subnet later."),
+    "create_port:allowed_address_pairs:mac_address": PolicyRule(_PAIRS, "Give an address pair a MAC at creation."),
+    "create_port:allowed_address_pairs:ip_address": PolicyRule(_PAIRS, "Give an address pair an address at creation."),
+    "update_port:allowed_address_pairs:mac_address": PolicyRule(_PAIRS, "Give an address pair a MAC later."),
+    "update_port:allowed_address_pairs:ip_address": PolicyRule(_PAIRS, "Give an address pair an address later."),
+}
+"""Every rule that no declaration brings: name → check string and what it is for."""

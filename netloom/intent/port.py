@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from netloom.intent import addresses, binding, kinds, port_parts, stamp
-from netloom.intent.binding import HOST, PROFILE, VIF_DETAILS, VIF_TYPE, VNIC_TYPE, VNIC_TYPES
+from netloom.intent import addresses, binding, dns, kinds, port_parts, stamp
+from netloom.intent.binding import HOST, PROFILE, VIF_DETAILS, VIF_TYPE, VNIC_TYPE, VNIC_TYPES, is_bound
 from netloom.intent.draft import Draft
 from netloom.intent.errors import conflict, not_found
 from netloom.intent.mac import decide_mac
@@ -30,7 +30,10 @@ from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, 
 from netloom.intent.snapshot import Snapshot
 from netloom.model.address import ip_int
 
-REBINDING = (HOST, VNIC_TYPE, PROFILE)
+REBINDING = (HOST, VNIC_TYPE, PROFILE, "mac_address")
+"""What a binding is decided by."""
+TOLD = (HOST, VNIC_TYPE, "mac_address", VIF_TYPE, VIF_DETAILS, "bound_segment")
+"""What a host has to know of a binding."""
 
 
 def create(snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outcome:
@@ -69,18 +72,12 @@ def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outc
 def resolve_update(draft: Draft, old: Doc, changes: Doc) -> dict[str, Any]:
     """Everything that an update changes, what follows from what was given included."""
     changed = dict(changes)
-    network = draft.get("network", old["network_id"])
     if "mac_address" in changes and changes["mac_address"] != old["mac_address"]:
         changed["mac_address"] = decide_new_mac(draft, old, changes["mac_address"])
     new = {**old, **changed}
     moved = new["mac_address"] != old["mac_address"] or new["device_owner"] != old["device_owner"]
-    if network is not None and ("fixed_ips" in changes or moved):
-        wanted = changes.get("fixed_ips", old["fixed_ips"])
-        if "fixed_ips" in changes:
-            addresses.check_count(wanted, new["device_owner"], draft.context.settings)
-        new["fixed_ips"] = changed["fixed_ips"] = addresses.reallocate(
-            draft, network, old, wanted, new["device_owner"], new["mac_address"]
-        )
+    if "fixed_ips" in changes or moved:
+        new["fixed_ips"] = changed["fixed_ips"] = resolve_addresses(draft, old, new, changes.get("fixed_ips"))
     if "fixed_ips" in changes:
         changed["ip_allocation"] = "immediate" if changed["fixed_ips"] else "none"
     if "fixed_ips" in changed or "dns_name" in changes:
@@ -89,6 +86,17 @@ def resolve_update(draft: Draft, old: Doc, changes: Doc) -> dict[str, Any]:
     if "extra_dhcp_opts" in changes:
         changed["extra_dhcp_opts"] = port_parts.merge_options(old["extra_dhcp_opts"], changes["extra_dhcp_opts"])
     return changed | resolve_binding(draft, old, {**new, **changed})
+
+
+def resolve_addresses(draft: Draft, old: Doc, new: Doc, wanted: list[dict[str, str]] | None) -> list[dict[str, str]]:
+    """The addresses after an update that names them, or that changes what automatic ones are made of."""
+    network = draft.get("network", old["network_id"])
+    if network is None:
+        raise not_found("network", old["network_id"])
+    owner, mac = new["device_owner"], new["mac_address"]
+    if wanted is not None:
+        addresses.check_count(wanted, owner, draft.context.settings)
+    return addresses.reallocate(draft, network, old, old["fixed_ips"] if wanted is None else wanted, owner, mac)
 
 
 def decide_new_mac(draft: Draft, old: Doc, mac: str | None) -> str:
@@ -102,7 +110,7 @@ def decide_new_mac(draft: Draft, old: Doc, mac: str | None) -> str:
             f"Operation mac address update is not supported for device_owner {old['device_owner']} on port "
             f"{old['id']}.",
         )
-    if binding.is_bound(old) and old[VNIC_TYPE] not in ("direct-physical", "baremetal"):
+    if is_bound(old) and old[VNIC_TYPE] not in ("direct-physical", "baremetal"):
         raise conflict(
             "PortBound",
             f"Unable to complete operation on port {old['id']}, port is already bound, port type: {old[VIF_TYPE]}, "
@@ -121,13 +129,16 @@ def resolve_pairs(draft: Draft, old: Doc, new: Doc, changes: Doc) -> dict[str, A
 
 
 def resolve_binding(draft: Draft, old: Doc, new: Doc) -> dict[str, Any]:
-    """The binding and status after an update. A binding that failed is tried again by any update, as in Neutron."""
-    changed = any(new[name] != old[name] for name in REBINDING) or new["mac_address"] != old["mac_address"]
-    failed = old[VIF_TYPE] == binding.FAILED
-    found = binding.bind_port(draft, new) if changed or failed else {}
-    if failed and not changed and found[VIF_TYPE] == binding.FAILED:
-        found = {"waits_for": found["waits_for"]}
-    if new["admin_state_up"] != old["admin_state_up"] and binding.is_bound({**new, **found}):
+    """The binding and status after an update. A binding that failed is tried again by any update, as in Neutron.
+
+    Where the host is told nothing new there is nothing for it to acknowledge, and the status stays.
+    """
+    found: dict[str, Any] = {}
+    if old[VIF_TYPE] == binding.FAILED or any(new[name] != old[name] for name in REBINDING):
+        found = binding.bind_port(draft, new)
+        if all({**new, **found}[name] == old[name] for name in TOLD):
+            found = {} if is_bound(old) else {"waits_for": found["waits_for"]}
+    if new["admin_state_up"] != old["admin_state_up"] and is_bound({**new, **found}):
         found |= binding.wait_for_host(new, draft.base.revision + 1)
     return found
 
@@ -155,6 +166,7 @@ INDEXES = (
     Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
     Index("device_id", lambda doc: (doc["device_id"],) if doc["device_id"] else ()),
     Index(HOST, lambda doc: (doc[HOST],) if doc[HOST] else ()),
+    Index("network_host", lambda doc: ((doc["network_id"], doc[HOST]),) if is_bound(doc) else ()),
     Index("mac_address", lambda doc: (doc["mac_address"],)),
     Index("ip_address", lambda doc: tuple({f["ip_address"] for f in doc["fixed_ips"]})),
     Index("subnet_id", lambda doc: tuple({f["subnet_id"] for f in doc["fixed_ips"]})),
@@ -315,10 +327,10 @@ FIELDS = stamp.standard_fields(
         filter=False,
         alias="ip_allocation",
     ),
-    Field("dns_name", kinds.DNS_NAME, "Its host name.", "", put=True, filter=False, alias="dns-integration"),
+    Field("dns_name", dns.DNS_NAME, "Its host name.", "", put=True, filter=False, alias="dns-integration"),
     Field(
         "dns_assignment",
-        kinds.ANY,
+        dns.DNS_ASSIGNMENT,
         "The names of its addresses.",
         GENERATED,
         post=False,

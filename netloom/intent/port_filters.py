@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from netloom.intent.kinds import parse_ip_address
 from netloom.intent.schema import Doc, Filter
-from netloom.intent.stamp import TAG_FILTERS
+from netloom.intent.stamp import STANDARD_FILTERS
 
 
 def split_values(values: Sequence[str]) -> dict[str, list[str]]:
@@ -59,5 +59,5 @@ def find_fixed_ips(values: Sequence[str]) -> tuple[str, Sequence[Hashable]] | No
 
 PORT_FILTERS = (
     Filter("fixed_ips", match_fixed_ips, "ip_address=…, subnet_id=… or ip_address_substr=…", find_fixed_ips),
-    *TAG_FILTERS,
+    *STANDARD_FILTERS,
 )

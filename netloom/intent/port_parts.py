@@ -46,9 +46,11 @@ def parse_pair(value: Any) -> dict[str, str]:
 def parse_pair_ip(value: Any) -> str:
     """An address or a prefix, in its canonical form; a multicast one is nobody's."""
     if isinstance(value, str) and "/" in value:
-        net = kinds.parse_cidr(value)
-        multicast = parse_net(net).is_multicast
-        value = net
+        try:
+            value = kinds.parse_cidr(value)
+        except ValueError:
+            raise ValueError(f"'{kinds.show(value)}' is not a valid IP subnet") from None
+        multicast = parse_net(value).is_multicast
     else:
         value = kinds.parse_ip_address(value)
         multicast = parse_ip(value).is_multicast

@@ -16,6 +16,7 @@ from netloom.intent.errors import ApiError, conflict, invalid_operation
 from netloom.intent.operation import Settings
 from netloom.intent.policy_rules import ADMIN
 from netloom.intent.schema import GENERATED, Doc, Field, Index, Resource, Rules
+from netloom.intent.snapshot import Snapshot
 
 NETWORK_TYPE = "provider:network_type"
 PHYSICAL_NETWORK = "provider:physical_network"
@@ -241,16 +242,17 @@ def release_segments(draft: Draft, network_id: str) -> None:
         draft.remove("segment", segment["id"])
 
 
-def find_segments(draft: Draft, network_id: str) -> list[Doc]:
+def find_segments(source: Snapshot | Draft, network_id: str) -> list[Doc]:
     """The segments of a network, in the order in which its request named them."""
-    return sorted(draft.find("segment", "network_id", network_id), key=lambda s: (s["position"], s["id"]))
+    return sorted(source.find("segment", "network_id", network_id), key=lambda s: (s["position"], s["id"]))
 
 
 def change_vlan(draft: Draft, network: Doc, number: int) -> None:
     """Give a VLAN network another segmentation_id, the one thing of a segment that may change."""
-    (segment, *others) = find_segments(draft, network["id"])
-    if others or segment["network_type"] != "vlan":
+    segments = find_segments(draft, network["id"])
+    if [segment["network_type"] for segment in segments] != ["vlan"]:
         raise invalid_operation("Only VLAN type networks can be updated")
+    segment = segments[0]
     wanted = Wanted("vlan", segment["physical_network"], number)
     check_wanted(wanted, draft.context.settings)
     if is_taken(draft, wanted):
@@ -313,6 +315,6 @@ SEGMENT = Resource(
         Index("network_id", lambda doc: (doc["network_id"],)),
         Index("number", number_keys, "bits"),
     ),
-    filters=stamp.TAG_FILTERS,
+    filters=stamp.STANDARD_FILTERS,
     alias="segment",
 )

@@ -5,6 +5,7 @@ Law: revision_number starts at 1 and grows by one with each change that changes 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,9 +76,30 @@ def split_tags(values: Sequence[str]) -> set[str]:
     return {tag for value in values for tag in value.split(",") if tag}
 
 
-TAG_FILTERS = (
+def read_since(values: Sequence[str]) -> str:
+    """The earliest of the times given, as documents have them. Raises ValueError for what is none."""
+    for value in values:
+        if not _TIME.match(value):
+            raise ValueError(f"'{kinds.show(value)}' must be in the following format: YYYY-MM-DDTHH:MM:SS[Z]")
+    return min(value.rstrip("Z") + "Z" for value in values)
+
+
+def find_since(values: Sequence[str]) -> None:
+    """No index; refuses what cannot be read."""
+    read_since(values)
+
+
+_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ?\Z", re.ASCII)
+
+STANDARD_FILTERS = (
     Filter("tags", lambda doc, values: split_tags(values) <= set(doc["tags"]), "Has all of these tags."),
     Filter("tags-any", lambda doc, values: not split_tags(values).isdisjoint(doc["tags"]), "Has one of these tags."),
     Filter("not-tags", lambda doc, values: not split_tags(values) <= set(doc["tags"]), "Lacks one of these tags."),
     Filter("not-tags-any", lambda doc, values: split_tags(values).isdisjoint(doc["tags"]), "Has none of these tags."),
+    Filter(
+        "changed_since",
+        lambda doc, values: bool(doc["updated_at"] >= read_since(values)),
+        "Changed at that time or later.",
+        find_since,
+    ),
 )

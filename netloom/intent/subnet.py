@@ -21,7 +21,7 @@ from netloom.intent.policy_rules import (
 )
 from netloom.intent.pools import check_gateway_outside, check_pools, make_pools, net_range
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Filter, Index, Kind, Resource, Rules
 from netloom.intent.snapshot import Snapshot
 from netloom.model.address import ip_int, ip_text, ip_version, parse_net
 
@@ -257,6 +257,19 @@ def add_auto_addresses(draft: Draft, subnet: Doc) -> None:
         )
 
 
+def mirror_filter(name: str) -> Filter:
+    """A filter by what a subnet does not show, but has of its network."""
+
+    def matches(doc: Doc, values: Sequence[str]) -> bool:
+        return doc[name] in [kinds.parse_bool(value) for value in values]
+
+    def check(values: Sequence[str]) -> None:
+        for value in values:
+            kinds.parse_bool(value)
+
+    return Filter(name, matches, f"By {name} of its network.", check)
+
+
 def parse_ip_version(value: Any) -> int:
     number = kinds.parse_any_int(value)
     if number not in (4, 6):
@@ -351,7 +364,7 @@ SUBNET = Resource(
         Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
         Index("public", lambda doc: (True,) if doc["shared"] or doc["router:external"] else ()),
     ),
-    filters=stamp.TAG_FILTERS,
+    filters=(mirror_filter("shared"), mirror_filter("router:external"), *stamp.STANDARD_FILTERS),
     create=create,
     update=update,
     delete=delete,

@@ -32,8 +32,8 @@ class Client:
         found: list[Doc] = self.get(collection, **query)[collection.replace("-", "_")]
         return found
 
-    def create(self, collection: str, name: str, **body: Any) -> Doc:
-        made: Doc = self.send("POST", collection, json={name: body})[name]
+    def create(self, collection: str, kind: str, /, **body: Any) -> Doc:
+        made: Doc = self.send("POST", collection, json={kind: body})[kind]
         return made
 
     def delete(self, path: str) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from netloom.lab import boot as booting
 from netloom.lab import cloud, demo, instances, show
@@ -40,8 +39,8 @@ app = typer.Typer(
     """,
 )
 
-console = Console()
-errors = Console(stderr=True)
+console = show.make_console()
+errors = show.make_console(stderr=True)
 
 Name = Annotated[str, typer.Argument(help="The instance's name.", show_default=False)]
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.text import Text
+
 from netloom.lab.boot import Asked, boot, choose_address
 from netloom.lab.instances import ping
 from netloom.lab.shell import LabError, Say, run
@@ -130,10 +132,10 @@ def run_trial(lab: Lab, trial: Trial) -> Trial:
     return Trial(trial.source, trial.address, trial.should_pass, trial.why, answers, milliseconds)
 
 
-def trial_row(trial: Trial) -> tuple[str, str, str, str]:
+def trial_row(trial: Trial) -> tuple[str, str, str, Text]:
     if trial.answers:
         result = f"passed, {trial.milliseconds} ms"
     else:
         result = "no answer"
-    mark = "[green]✓ right[/green]" if trial.right else "[red]✗ WRONG[/red]"
+    mark = Text("✓ right", "green") if trial.right else Text("✗ WRONG", "red")
     return f"{trial.source} → {trial.address}", result, trial.why, mark

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from netloom.lab.shell import Say
 from netloom.lab.state import Lab, Place
@@ -56,12 +57,18 @@ def print_commands(console: Console, commands: Iterable[str]) -> None:
         console.print(f"  {command}", soft_wrap=True, highlight=False, markup=False)
 
 
-def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def make_console(**given: Any) -> Console:
+    """A console that prints what it is given: ":b:" inside an IPv6 address is no picture."""
+    return Console(emoji=False, **given)
+
+
+def make_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
+    """Cells are printed as they are; one with a colour is a Text."""
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False, header_style="dim")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
     return table
 
 

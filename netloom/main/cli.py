@@ -6,6 +6,7 @@ allowed end with status 2. Parts are imported when their command runs, so that h
 
 from __future__ import annotations
 
+import datetime
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -132,10 +133,11 @@ def server(config_file: Files = None, set_: Sets = None) -> None:
     /etc/neutron/plugins/ml2/ml2_conf.ini`
     """
     from netloom.main.options import check_listen, load_server_options
-    from netloom.main.server import run_server
 
     options = load_server_options(config_file or (), parse_sets(set_))
     check_listen(options)
+    from netloom.main.server import run_server
+
     run_server(options)
 
 
@@ -154,10 +156,11 @@ def agent_run(
 
     Example: `netloom agent run --config-file /etc/netloom/netloom.conf`
     """
-    from netloom.main.agent import join, run_agent
     from netloom.main.host_options import load_host_options
 
     options = load_host_options(config_file or (), parse_sets(set_))
+    from netloom.main.agent import join, run_agent
+
     if token:
         join(options, token)
     run_agent(options)
@@ -175,11 +178,12 @@ def agent_join(
 
     Example: `netloom agent join TOKEN --server netloom.example.org:9697`
     """
-    from netloom.main.agent import join
     from netloom.main.host_options import load_host_options
 
     given = parse_sets(set_) | ({"netloom.feed_server": server} if server else {})
     options = load_host_options(config_file or (), given)
+    from netloom.main.agent import join
+
     join(options, token)
     print(f"{options.host} has joined; its certificate is in {options.state_path}")
 
@@ -196,11 +200,14 @@ def agent_token(
     Example: `netloom agent token h1 h2`
     """
     from netloom.main.options import load_server_options
-    from netloom.main.server import make_join_token
 
     options = load_server_options(config_file or (), parse_sets(set_))
+    from netloom.main.authority import open_authority
+
+    now = datetime.datetime.now(datetime.UTC)
+    authority = open_authority(options.state_path / "feed", now, renew=False)
     for host in hosts:
-        print(make_join_token(options, host))
+        print(authority.make_token(host, now))
 
 
 @db_app.command("upgrade")

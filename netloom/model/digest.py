@@ -24,7 +24,7 @@ _MODULUS = 1 << (8 * _BYTES)
 
 
 @lru_cache(maxsize=64)
-def _compared(kind: type) -> tuple[tuple[str, Any], ...]:
+def _compared(kind: Any) -> tuple[tuple[str, Any], ...]:
     return tuple((f.name, f.default) for f in fields(kind) if f.compare)
 
 
@@ -32,7 +32,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
     if is_dataclass(value):
-        found = ((name, getattr(value, name), default) for name, default in _compared(type(value)))
+        found = ((name, getattr(value, name), default) for name, default in _compared(value.__class__))
         return {name: _plain(held) for name, held, default in found if default is MISSING or held != default}
     return value
 
@@ -64,3 +64,13 @@ def digest_bodies(bodies: Iterable[tuple[str, bytes]]) -> int:
 
 def digest_rows(rows: Mapping[str, Row]) -> int:
     return digest_bodies((key, encode_row(row)) for key, row in rows.items())
+
+
+def change_digest(digest: int, before: Mapping[str, Row], put: Mapping[str, Row], drop: Iterable[str]) -> int:
+    """The digest of `before`, which is `digest`, after rows are put and dropped; costs as much as those."""
+    for key in (*put, *drop):
+        if key in before:
+            digest = drop_digest(digest, digest_row(key, encode_row(before[key])))
+    for key, row in put.items():
+        digest = add_digest(digest, digest_row(key, encode_row(row)))
+    return digest

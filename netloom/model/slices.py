@@ -128,6 +128,7 @@ class PlaceRow:
     addresses: tuple[Address, ...] = ()
     pairs: tuple[AddressPair, ...] = ()
     device_owner: str = ""
+    open: bool = False  # port security is off: any MAC may be behind it
     revision: int = field(default=0, compare=False)
 
 

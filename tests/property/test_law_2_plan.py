@@ -33,7 +33,7 @@ _FIELDS = sorted(name for name in WIDTH if name.startswith("reg") or name in ("m
 
 
 @st.composite
-def tests(draw: st.DrawFn) -> tuple[str, tuple[int, int]]:
+def field_tests(draw: st.DrawFn) -> tuple[str, tuple[int, int]]:
     name = draw(st.sampled_from(_FIELDS))
     full = (1 << WIDTH[name]) - 1
     return name, (draw(st.integers(0, full)), draw(st.one_of(st.just(full), st.integers(1, full))))
@@ -41,12 +41,12 @@ def tests(draw: st.DrawFn) -> tuple[str, tuple[int, int]]:
 
 @st.composite
 def writes(draw: st.DrawFn) -> SetField:
-    name, (value, mask) = draw(tests())
+    name, (value, mask) = draw(field_tests())
     full = (1 << WIDTH[name]) - 1
     return SetField(name, value & mask, None if mask == full else mask)
 
 
-matches: st.SearchStrategy[Match] = st.lists(tests(), max_size=3).map(lambda pairs: make_match(**dict(pairs)))
+matches: st.SearchStrategy[Match] = st.lists(field_tests(), max_size=3).map(lambda pairs: make_match(**dict(pairs)))
 ports = st.integers(1, 0xFEFF)
 simple: st.SearchStrategy[Action] = st.one_of(
     writes(),
@@ -82,9 +82,9 @@ states = st.lists(st.one_of(flows, others), max_size=12).map(lambda things: {thi
 
 def apply_by_wire(actual: State, ops: Plan) -> State:
     """What a switch holds after the ops went to it as OpenFlow, and what it holds came back as OpenFlow."""
-    table: dict[Key, of.FlowEntry] = {
-        thing.key: of.FlowEntry(*thing.key[2:], thing.value.actions, thing.value.cookie) for thing in actual.values()
-    }
+    table: dict[Key, of.FlowEntry] = {}
+    for key, thing in actual.items():
+        table[key] = of.FlowEntry(key[2], key[3], key[4], thing.value.actions, thing.value.cookie)
     for op in ops:
         (message,) = of.split_messages(bytearray(encode_op(op)))
         command, flow = of.decode_flow_mod(message.body)

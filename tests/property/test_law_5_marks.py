@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from netloom.drivers.links import Device, join_alias, plan_link, read_link, split_alias
 from netloom.drivers.memory import NEEDS
 from netloom.drivers.ovs import rows
-from netloom.drivers.ovs.ovsdb import Row, Tables, read_value
+from netloom.drivers.ovs.ovsdb import Row, Tables, as_list, read_value
 from netloom.model.device import Bridge, Link, SwitchPort
 from netloom.model.plan import Op, Put, State, Thing
 from netloom.reconcile.plan import plan
@@ -22,7 +22,8 @@ _EMPTY: dict[str, Row] = {
     },
     "Port": {"interfaces": [], "external_ids": {}},
     "Interface": {
-        "type": "", "options": {}, "ofport": [], "ofport_request": [], "external_ids": {}, "mac_in_use": [], "error": [],
+        "type": "", "options": {}, "ofport": [], "ofport_request": [], "external_ids": {}, "mac_in_use": [],
+        "error": [],
     },
 }  # fmt: skip
 
@@ -41,8 +42,9 @@ def wishes(draw: st.DrawFn) -> State:
     """Bridges, and ports on them; a port's name is on one bridge."""
     things = [Thing(("bridge", name), draw(bridges)) for name in draw(st.sets(names, min_size=1))]
     homes = [thing.key[1] for thing in things]
-    for port in draw(st.sets(ports)):
-        things.append(Thing(("switch_port", draw(st.sampled_from(homes)), port), draw(switch_ports)))
+    things += [
+        Thing(("switch_port", draw(st.sampled_from(homes)), port), draw(switch_ports)) for port in draw(st.sets(ports))
+    ]
     return {thing.key: thing for thing in things}
 
 
@@ -64,7 +66,7 @@ def commit(tables: Tables, operations: list[rows.Operation], fresh: int) -> None
         if op["op"] == "update":
             row.update({name: plain(value) for name, value in op["row"].items()})
         for column, how, (_, items) in op.get("mutations", ()):
-            held = set(rows.as_list(row[column]))
+            held = set(as_list(row[column]))
             row[column] = sorted(held | set(map(plain, items)) if how == "insert" else held - set(map(plain, items)))
     _collect(tables)
 
@@ -73,8 +75,8 @@ def _collect(tables: Tables) -> None:
     (root,) = tables["Open_vSwitch"].values()
     for table, kept in (
         ("Bridge", lambda: root["bridges"]),
-        ("Port", lambda: [p for b in tables["Bridge"].values() for p in rows.as_list(b["ports"])]),
-        ("Interface", lambda: [i for p in tables["Port"].values() for i in rows.as_list(p["interfaces"])]),
+        ("Port", lambda: [p for b in tables["Bridge"].values() for p in as_list(b["ports"])]),
+        ("Interface", lambda: [i for p in tables["Port"].values() for i in as_list(p["interfaces"])]),
     ):
         alive = set(kept())
         tables[table] = {uuid: row for uuid, row in tables.get(table, {}).items() if uuid in alive}
@@ -104,7 +106,7 @@ def make_tables(foreign: list[str]) -> Tables:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(wishes(), min_size=1, max_size=3), st.lists(names, unique=True))
 def test_law_5_an_empty_memory_finds_exactly_what_was_made(history: list[State], foreign: list[str]) -> None:
     """After any history the database alone tells what is ours; what an operator made is not, and outlives us."""

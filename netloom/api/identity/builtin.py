@@ -87,6 +87,7 @@ class BuiltinIdentity:
     public_url: str = ""
     prefix: str = "/identity"
     _known: dict[bytes, tuple[float, Requester]] = field(default_factory=dict)
+    _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _routes: Mapping[str, Callable[[Call], Awaitable[Answer]]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -197,7 +198,8 @@ class BuiltinIdentity:
         if call.method == "DELETE":
             self.store = revoke(self.store, token.audit_id, token.expires_s, self.now())
             self._known.clear()
-            await self.persist(self.store)
+            async with self._saving:  # one at a time, so that the newest value is the last to be stored
+                await self.persist(self.store)
             return Answer(204)
         body = documents.render_token(token, self.store, call.urls, "nocatalog" not in call.query)
         return Answer(200, body, ((b"x-subject-token", text),))

@@ -2,7 +2,7 @@
 
 Law: a guard is a chain of ours, hooked to its device at ingress, whose policy is to drop; nothing else is in our table,
 so what is ours is the table. Read as text: nft 1.0.6 leaves the device out of its JSON, and a chain that lost its
-device (on some kernels it stays in the table) guards nothing. AF_PACKET, by which the switch reads, comes before ingress.
+device (on some kernels it stays in the table) guards nothing. The switch reads by AF_PACKET, before ingress.
 """
 
 from __future__ import annotations

@@ -129,12 +129,21 @@ class BridgeFlows:
     async def _connect(self) -> Channel:
         """The connection, made anew if there is none. To be called under the lock."""
         if self._channel is None or self._channel.closed.is_set():
-            self._channel = await open_channel(self._path, self._timeout_s)
+            channel = await open_channel(self._path, self._timeout_s)
             if self._on_packet:
-                await self._channel.follow_packets(self._on_packet, self._timeout_s)
+                await self._ask_packets(channel, self._on_packet)
+            self._channel = channel
             if self._keeper is None:
                 self._keeper = asyncio.create_task(self._keep())
         return self._channel
+
+    async def _ask_packets(self, channel: Channel, on_packet: OnPacket) -> None:
+        """Packets, or no connection at all: one that works but for packets would never be mended."""
+        try:
+            await channel.follow_packets(on_packet, self._timeout_s)
+        except (ChannelLost, TimeoutError):
+            channel.abort()
+            raise
 
     async def _keep(self) -> None:
         """Come back after each loss, and say so."""
@@ -163,7 +172,7 @@ class BridgeFlows:
             fresh = self._channel is None or self._channel.closed.is_set()
             channel = await self._connect()
             if not fresh:
-                await channel.follow_packets(on_packet, self._timeout_s)
+                await self._ask_packets(channel, on_packet)
 
     async def send_packet(self, data: bytes, actions: Sequence[Action], in_port: int) -> None:
         """Send a packet through `actions`. ChannelLost when there is no switch."""

@@ -5,6 +5,7 @@ Law: flows wait for the bridges and ports they speak of, and a bridge's flows ch
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -17,6 +18,8 @@ from netloom.drivers.ovs.ovsdb import OvsdbLost
 from netloom.model.facts import Interface
 from netloom.model.flow import Action
 from netloom.model.plan import Failure, Key, Op, Put, State, Thing
+
+LOG = logging.getLogger(__name__)
 
 KINDS = frozenset({"bridge", "switch_port", "flow"})
 NEEDS: Mapping[str, frozenset[str]] = {
@@ -48,6 +51,7 @@ class OvsDriver:
     async def read(self) -> State:
         """Marked bridges and ports, and every flow with our cookie on any bridge. ConnectionError without a switch."""
         state: dict[Key, Thing] = dict(await self._config.read())
+        await self._drop_gone()
         for name in sorted(await self._config.read_bridges()):
             try:
                 state.update(await self._flows(name).read())
@@ -118,8 +122,8 @@ class OvsDriver:
             if name in self._packets and not flows.follows:
                 try:
                     await flows.follow_packets(self._packets[name])
-                except (ChannelLost, TimeoutError):
-                    pass  # the bridge's own keeper asks again when the switch is back
+                except (ChannelLost, TimeoutError) as error:  # whoever connects next asks again
+                    LOG.warning("no packets from bridge %s yet: %s", name, error)
 
     async def send_packet(self, bridge: str, data: bytes, actions: Sequence[Action], in_port: int) -> None:
         """Send a frame from `bridge` as if it had come in by `in_port`. ConnectionError when there is no switch."""

@@ -36,7 +36,7 @@ def read_bridge(row: Row, own: frozenset[str]) -> Bridge | None:
     mark = row["external_ids"].get(MARK)
     actual = Bridge(
         row["datapath_type"] or "system",
-        row["fail_mode"] or "standalone",
+        "".join(as_list(row["fail_mode"])) or "standalone",
         tuple(as_list(row["protocols"])),
         _pairs(row["other_config"]),
     )

@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.api.policy import Policy, format_rules
+from netloom.api.policy import Policy, find_seen, format_rules
 from netloom.api.rules import find_rules, make_enforcer, make_policy_source
 from netloom.intent.operation import Requester
-from netloom.intent.schema import Catalog, Field, Kind, Resource, Rules
+from netloom.intent.schema import Catalog, Field, Index, Kind, Resource, Rules
 from netloom.intent.snapshot import Change, Snapshot
 
 TEXT = Kind("text", str, {"type": "string"})
@@ -173,3 +173,66 @@ def test_the_operators_file_overrides_and_is_read_again(tmp_path: Path) -> None:
     file.write_text("{{{\n")
     source.next_s = 0.0
     assert source.current().decide("get_network", MEMBER) is False
+
+
+PORT = Resource(
+    "port",
+    "ports",
+    "",
+    (Field("id", TEXT, ""), Field("project_id", TEXT, ""), Field("network_id", TEXT, ""), Field("shared", TEXT, "")),
+    Rules("@", "@", "@", "@"),
+    indexes=(
+        Index("project_id", lambda doc: (doc["project_id"],)),
+        Index("network_id", lambda doc: (doc["network_id"],)),
+        Index("public", lambda doc: (True,) if doc["shared"] else ()),
+    ),
+)
+PARENT = Resource(
+    "network",
+    "networks",
+    "",
+    (Field("id", TEXT, ""), Field("project_id", TEXT, ""), Field("shared", TEXT, "")),
+    Rules("@", "@", "@", "@"),
+    indexes=(
+        Index("project_id", lambda doc: (doc["project_id"],)),
+        Index("public", lambda doc: (True,) if doc["shared"] else ()),
+    ),
+)
+owners = st.sampled_from(["p1", "p2", "p3", ""])
+sights = st.recursive(
+    st.sampled_from(
+        ["project_id:%(project_id)s", "tenant_id:%(network:tenant_id)s", "field:networks:shared=True",
+         "True:%(network:shared)s", "role:reader", "!", "field:networks:shared=False"]
+    ),
+    lambda inner: st.one_of(
+        st.builds("({} and {})".format, inner, inner), st.builds("({} or {})".format, inner, inner)
+    ),
+    max_leaves=4,
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    sights,
+    st.lists(st.tuples(owners, st.booleans()), min_size=1, max_size=3),
+    st.lists(st.tuples(owners, st.integers(0, 3), st.booleans()), max_size=6),
+)
+def test_indexes_lead_to_everything_that_may_be_seen(
+    check: str, networks: list[tuple[str, bool]], ports: list[tuple[str, int, bool]]
+) -> None:
+    """A list that looks only where the requester's things are shows the same as one that looks everywhere."""
+    changes = [
+        Change("network", f"n{n}", {"id": f"n{n}", "project_id": owner, "shared": shared})
+        for n, (owner, shared) in enumerate(networks)
+    ]
+    changes += [
+        Change("port", f"p{n}", {"id": f"p{n}", "project_id": owner, "network_id": f"n{at}", "shared": shared})
+        for n, (owner, at, shared) in enumerate(ports)
+    ]
+    snapshot = Snapshot({"network": PARENT, "port": PORT}).apply(changes, 1)
+    verdict = make_policy(get=check).decide("get", Requester(project_id="p1", roles=("reader",)))
+    if isinstance(verdict, bool):
+        return
+    seen = {doc["id"] for doc in snapshot.docs("port") if verdict(doc, snapshot)}
+    found = find_seen(verdict, PORT, snapshot)
+    assert found is None or seen <= found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,10 +15,14 @@ from netloom.api.message import parse_params
 from netloom.api.query import ListQuery, make_links, parse_query
 from netloom.api.served import keep
 from netloom.api.views import NOTHING, Eyes, make_viewer
+from netloom.intent.agent import report_host
+from netloom.intent.catalog import CATALOG
 from netloom.intent.errors import ApiError
 from netloom.intent.kinds import BOOL, COUNT, NAME, PROJECT, UUID
+from netloom.intent.operation import Requester
 from netloom.intent.schema import GENERATED, Field, Filter, Index, Resource, Rules
 from netloom.intent.snapshot import Change, Snapshot
+from tests.unit.api.api_client import ADMIN, Memory, make_client
 
 THING = Resource(
     "thing",
@@ -47,7 +52,7 @@ THING = Resource(
         ),
     ),
 )
-CATALOG = {"thing": THING}
+THINGS = {"thing": THING}
 ALL = Eyes(True, NOTHING, ())
 
 
@@ -57,7 +62,7 @@ def make_thing(number: int, **given: Any) -> dict[str, Any]:
 
 
 def make_snapshot(docs: list[dict[str, Any]]) -> Snapshot:
-    return Snapshot(CATALOG).apply([Change("thing", doc["id"], doc) for doc in docs], 1)
+    return Snapshot(THINGS).apply([Change("thing", doc["id"], doc) for doc in docs], 1)
 
 
 def parse(text: str, max_limit: int = -1) -> ListQuery:
@@ -249,3 +254,22 @@ def test_a_filter_on_an_index_looks_at_what_the_index_holds() -> None:
     found = find_page(Listing(snapshot, THING, parse("owner=o7&project_id=p1"), ALL, Orders(), watch))
     assert found is not None
     assert len(found.records) == len(looked) == 1
+
+
+def test_an_index_named_as_an_attribute_holds_its_values() -> None:
+    """What lists rely on, for every resource of the catalog."""
+    memory = Memory()
+    client = make_client(ADMIN, memory=memory)
+    asyncio.run(memory(lambda s, c: report_host(s, c, "h1", {}, "east"), Requester()))
+    network = client.make("network", name="blue")
+    client.make("subnet", network_id=network["id"], name="s", ip_version=4, cidr="10.0.0.0/24")
+    client.make("port", network_id=network["id"], name="p", device_id="d", **{"binding:host_id": "h1"})
+    client.make("port", network_id=network["id"])
+    for resource in CATALOG.values():
+        for index in resource.indexes:
+            field = resource.by_name.get(index.name)
+            if field is None or not (field.visible and field.filter) or index.style == "bits":
+                continue
+            for doc in memory.snapshot.docs(resource.name):
+                value = doc[index.name]
+                assert set(index.keys(doc)) == ({value} if value else set()), (resource.name, index.name)

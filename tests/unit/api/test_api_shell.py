@@ -360,7 +360,10 @@ def test_a_fault_of_ours_is_logged_and_hides_itself(caplog: pytest.LogCaptureFix
         async def __call__(self, *given: Any, **named: Any) -> Any:
             raise RuntimeError("secret detail")
 
-    reply = make_client(memory=Broken()).post("/v2.0/networks", {"network": {}})
+    theirs = "req-00000000-0000-4000-8000-000000000000"
+    reply = make_client({**MEMBER, "X-Openstack-Request-Id": theirs}, memory=Broken()).post(
+        "/v2.0/networks", {"network": {}}
+    )
     assert reply.error[:2] == (500, "HTTPInternalServerError")
     assert b"secret" not in reply.body
-    assert reply.headers["x-openstack-request-id"] in caplog.text
+    assert f"{reply.headers['x-openstack-request-id']} for {theirs}" in caplog.text

@@ -102,7 +102,9 @@ class FakeSwitch:
         return b"".join(of.encode_flow_stats(part, xid, more=part is not parts[-1]) for part in parts)
 
 
-def make_database(rows: dict[str, dict[str, dict[str, Any]]], seen: list[Any], echo: bool = False) -> Handler:
+def make_database(
+    rows: dict[str, dict[str, dict[str, Any]]], seen: list[Any], echoed: asyncio.Event | None = None
+) -> Handler:
     """A database that answers a monitor with `rows` in many small pieces, and notes all that it is asked."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,11 +112,13 @@ def make_database(rows: dict[str, dict[str, dict[str, Any]]], seen: list[Any], e
             for text in data.decode().replace("}{", "}\n{").splitlines():
                 message = json.loads(text)
                 seen.append(message)
+                if echoed and message["id"] == "echo":
+                    echoed.set()
                 if message.get("method") != "monitor":
                     continue
                 first = {t: {u: {"new": row} for u, row in held.items()} for t, held in rows.items()}
                 answer = json.dumps({"id": message["id"], "result": first, "error": None})
-                if echo:
+                if echoed:
                     answer += json.dumps({"id": "echo", "method": "echo", "params": ["x"]})
                 for at in range(0, len(answer), 7):
                     writer.write(answer[at : at + 7].encode())

@@ -39,7 +39,7 @@ def test_our_own_drivers_are_found_as_anybodys_are(name: str) -> None:
 def test_drivers_are_loaded_by_name() -> None:
     """The names in the configuration become drivers; a wrong name is answered with the right ones."""
     assert isinstance(load_drivers(["memory"], {})["memory"], MemoryDriver)
-    with pytest.raises(UnknownDriver, match="no driver 'memroy'; there are: .*memory"):
+    with pytest.raises(UnknownDriver, match=r"no driver 'memroy'; there are: .*memory"):
         load_drivers(["memroy"], {})
 
 

@@ -56,7 +56,7 @@ def test_a_number_comes_as_a_change_of_a_nameless_row() -> None:
     """The port's number is found by the row's uuid, whatever else changes at the same time."""
     held = tables("tap1", tap1=interface_row("tap1", [], **{"iface-id": "p1"}))
     assert rows.read_interfaces(held, "br-int") == {}
-    fresh = {name: value for name, value in held["Interface"]["i-tap1"].items()}
+    fresh = dict(held["Interface"]["i-tap1"])
     wire = {**fresh, "ofport": 7, "external_ids": ["map", [["iface-id", "p1"]]], "options": ["map", []]}
     change_tables(held, {"Interface": {"i-tap1": {"old": {"ofport": ["set", []]}, "new": wire}}})
     assert rows.read_interfaces(held, "br-int") == {"p1": Interface("tap1", 7)}
@@ -89,7 +89,7 @@ def test_a_mark_with_nonsense_beside_it_is_still_a_mark() -> None:
 
 
 def test_adopting_changes_only_what_is_ours_to_change() -> None:
-    """An operator's bridge gets our mark and our protocol; its fail mode changes only where the bridge is ours alone."""
+    """An operator's bridge gets our mark and protocol; its fail mode changes only where the bridge is ours alone."""
     held = tables()
     held["Bridge"]["b"]["protocols"] = ["OpenFlow13"]
     (operation,) = rows.put_bridge(held, "br-int", Bridge("netdev"), frozenset())
@@ -140,14 +140,13 @@ def test_the_replica_is_whole_before_it_is_used_and_echo_is_answered(tmp_path: P
     seen: list[Any] = []
 
     async def use() -> None:
-        async with serve(tmp_path / "db.sock", make_database({"Bridge": {"u": row}}, seen, echo=True)):
+        echoed = asyncio.Event()
+        async with serve(tmp_path / "db.sock", make_database({"Bridge": {"u": row}}, seen, echoed)):
             changed = asyncio.Event()
             client = OvsdbClient(tmp_path / "db.sock", changed.set, 5.0)
             await client.ready()
             assert client.find("Bridge", "br-ü") == ("u", {"name": "br-ü", "ports": [], "external_ids": {"k": "}"}})
-            async with asyncio.timeout(5):
-                while not any(message.get("id") == "echo" for message in seen):
-                    await asyncio.sleep(0)
+            await asyncio.wait_for(echoed.wait(), 5.0)
             await client.close()
 
     asyncio.run(use())

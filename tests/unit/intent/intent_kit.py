@@ -1,4 +1,4 @@
-"""A snapshot that requests can be run against, with ids, MACs and times that count up: what the tests of intent share."""
+"""A snapshot that requests run against, with ids, MACs and times that count up: what the tests of intent share."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def addresses(port: Doc) -> list[str]:
 
 
 class refused:
-    """`with refused(409, "SubnetInUse", "words"):` the request inside is refused so, with all the words in the message."""
+    """`with refused(409, "SubnetInUse", "words"):` the request inside is refused so, in these words."""
 
     def __init__(self, status: int, type: str, *words: str) -> None:
         self.expected = (status, type)

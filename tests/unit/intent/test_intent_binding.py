@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from tests.unit.intent.intent_kit import World, refused
-
 from netloom.intent.agent import mark_alive, report_host
 from netloom.intent.availability_zone import list_zones
 from netloom.intent.port_status import acknowledge
 from netloom.intent.schema import Doc
+from tests.unit.intent.intent_kit import World, refused
 
 
-def ack(world: World, host: str, *wired: Doc, revision: int | None = None, **pending: str) -> None:
-    outcome = acknowledge(world.snapshot, world.context(), host, [p["id"] for p in wired], pending, revision)
-    world.take(outcome)
+def ack(world: World, host: str, *wired: Doc, revision: int | None = None) -> None:
+    world.take(acknowledge(world.snapshot, world.context(), host, [p["id"] for p in wired], {}, revision))
+
+
+def hold(world: World, host: str, port: Doc, reason: str) -> None:
+    world.take(acknowledge(world.snapshot, world.context(), host, [], {port["id"]: reason}))
 
 
 def test_bound_by_open_vswitch() -> None:
@@ -87,7 +89,7 @@ def test_active_when_acknowledged() -> None:
     world.host()
     port = world.port(world.network(), binding__host_id="h1")
     assert port["waits_for"] == "host h1 to acknowledge it"
-    ack(world, "h1", **{port["id"]: "its interface to be plugged"})
+    hold(world, "h1", port, "its interface to be plugged")
     assert world.get("port", port)["waits_for"] == "its interface to be plugged"
     assert world.get("port", port)["revision_number"] == 1
     ack(world, "h1", port)
@@ -96,7 +98,7 @@ def test_active_when_acknowledged() -> None:
     before = world.snapshot.revision
     ack(world, "h1", port)
     assert world.snapshot.revision == before
-    ack(world, "h1", **{port["id"]: "its interface to be plugged"})
+    hold(world, "h1", port, "its interface to be plugged")
     assert world.get("port", port)["status"] == "DOWN"
 
 
@@ -188,3 +190,14 @@ def test_zones() -> None:
         {"name": "east", "resource": "network", "state": "available"},
         {"name": "west", "resource": "network", "state": "unavailable"},
     ]
+
+
+def test_what_the_host_is_not_told_of_changes_no_status() -> None:
+    """A change that its host does not see, such as of the binding profile, leaves an ACTIVE port ACTIVE."""
+    world = World()
+    world.host()
+    port = world.port(world.network(), binding__host_id="h1")
+    ack(world, "h1", port)
+    changed = world.update("port", port, binding__profile={"os_vif_delegation": True}, name="x", device_id="i-1")
+    assert (changed["status"], changed["binding:profile"]) == ("ACTIVE", {"os_vif_delegation": True})
+    assert world.update("port", port, binding__vnic_type="smart-nic")["status"] == "DOWN"

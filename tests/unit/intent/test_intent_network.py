@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, refused
 
 from netloom.intent.operation import Settings
 from netloom.intent.segments import TYPES
+from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, refused
 
 
 def test_defaults() -> None:

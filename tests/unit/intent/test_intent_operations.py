@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, refused
 
 from netloom.intent.catalog import CATALOG, EXTENSIONS
 from netloom.intent.kinds import show
@@ -22,6 +21,7 @@ from netloom.intent.quota import (
     read_quota_details,
 )
 from netloom.intent.schema import parse_create, parse_update
+from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, refused
 
 NET = "00000000-0000-4000-8000-00000000000f"
 
@@ -256,8 +256,8 @@ def test_fixed_ips_filter(values: list[str], found: list[str]) -> None:
     network = world.network()
     world.subnet(network, "10.0.0.0/24")
     world.subnet(network, "fd00::/64")
-    world.port(network, **{"name": "a"})
-    world.port(network, **{"name": "b"})
+    world.port(network, name="a")
+    world.port(network, name="b")
     (fixed,) = (f for f in CATALOG["port"].filters if f.name == "fixed_ips")
     assert sorted(p["name"] for p in world.snapshot.docs("port") if fixed.matches(p, values)) == found
     assert fixed.index is not None
@@ -317,3 +317,34 @@ def test_verbs_that_do_not_exist() -> None:
 
 def test_long_values_are_cut_in_errors() -> None:
     assert len(show("x" * 5000)) < 300
+
+
+def test_changed_since() -> None:
+    """Objects are found by when they last changed, and a time that is none is refused."""
+    world = World()
+    network = world.network()
+    later = world.network()
+    (since,) = (f for f in CATALOG["network"].filters if f.name == "changed_since")
+    assert since.index is not None
+    for value in (later["updated_at"], later["updated_at"].rstrip("Z")):
+        since.index([value])
+        assert [since.matches(doc, [value]) for doc in (network, later)] == [False, True]
+    for bad in ("yesterday", "2026-11-21", "2026-11-21T00:00:00+01:00"):
+        with pytest.raises(ValueError, match="YYYY-MM-DD"):
+            since.index([bad])
+
+
+def test_subnets_by_their_network() -> None:
+    """Subnets are found by whether their network is shared or external, also after the network changed."""
+    world = World()
+    network = world.network(router__external=True)
+    subnet = world.subnet(network, "10.0.0.0/24")
+    filters = {f.name: f for f in CATALOG["subnet"].filters}
+    assert filters["router:external"].matches(subnet, ["True"])
+    assert not filters["shared"].matches(subnet, ["true"])
+    world.update("network", network, shared=True)
+    assert filters["shared"].matches(world.get("subnet", subnet), ["1"])
+    index = filters["shared"].index
+    assert index is not None
+    with pytest.raises(ValueError, match="boolean"):
+        index(["moon"])

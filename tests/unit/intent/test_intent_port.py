@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, addresses, refused
 
 from netloom.intent.network import NETWORK
 from netloom.intent.schema import Doc
+from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, addresses, refused
 
 
 def dual(world: World) -> tuple[Doc, Doc, Doc]:

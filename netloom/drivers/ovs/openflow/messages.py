@@ -214,8 +214,8 @@ def encode_packet_setup(xids: Sequence[int]) -> list[bytes]:
     return [config, form, encode(SET_ASYNC, xids[2], only_packets)]
 
 
-_ASYNC = ((0, 0xFFFFFFFF), (1, 0xFFFFFFFF), (2, 0), (3, 0), (4, 0), (5, 0))
-"""Packet-in in either role; port status and flow removed in none."""
+_ASYNC = ((0, 0x3F), (1, 0x3F), (2, 0), (3, 0), (4, 0), (5, 0))
+"""Packet-in for the six reasons of 1.4 (a seventh bit is refused) in either role; no port status, no flow removed."""
 
 
 def decode_packet_in(body: bytes) -> PacketIn | None:

@@ -1,0 +1,209 @@
+"""The host's end of the feed: keeps the slices that the server says this host follows, on disk too.
+
+What cannot be right is asked for again, slice by slice; a broken connection is made anew after a while that grows and
+is never the same on two hosts. Slices change hands only between messages `at`: nobody sees half of a commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import ssl
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from typing import Any
+
+from netloom.feed import messages as m
+from netloom.feed.cache import Cache
+from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
+from netloom.feed.hub import SILENCE_S, run_together
+from netloom.feed.pki import SERVER_NAME
+from netloom.model.delta import SliceDelta, apply_delta
+from netloom.model.digest import digest_rows
+from netloom.model.slices import Slice, Slices
+
+LOG = logging.getLogger("netloom.feed")
+FIRST_RETRY_S, LAST_RETRY_S = 0.2, 15.0
+
+
+async def open_stream(
+    address: str, context: ssl.SSLContext, limit: int = 1 << 20
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """TLS to "host:port" or "unix:/path"."""
+    if address.startswith("unix:"):
+        return await asyncio.open_unix_connection(address[5:], ssl=context, server_hostname=SERVER_NAME, limit=limit)
+    host, _, port = address.rpartition(":")
+    return await asyncio.open_connection(
+        host.strip("[]"), int(port), ssl=context, server_hostname=SERVER_NAME, limit=limit
+    )
+
+
+class Feed:
+    """The slices of one host, as far as they are known; `run` keeps them so. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        host: str,
+        address: str,
+        context: Callable[[], ssl.SSLContext],
+        cache: Cache,
+        on_joined: Callable[[m.Joined], None] | None = None,
+        csr: Callable[[], str | None] = lambda: None,
+        program: str = "",
+    ) -> None:
+        self.host = host
+        self.slices: Slices = cache.load()
+        self.revision = max((s.revision for s in self.slices.values()), default=0)
+        self.complete = cache.complete
+        """Whether `slices` was all of it at some moment; before that nobody may sweep by it."""
+        self.connected = False
+        self._address = address
+        self._context = context
+        self._cache = cache
+        self._on_joined = on_joined
+        self._csr = csr
+        self._program = program
+        self._coming: dict[str, Slice] = dict(self.slices)
+        self._dirty: set[str] = set()
+        self._asked: set[str] = set()
+        self._changed = asyncio.Event()
+        self._writer: asyncio.StreamWriter | None = None
+        self._report = m.Report()
+        if self.complete:
+            self._changed.set()
+
+    # -- for the agent -------------------------------------------------------------------------------------------------
+
+    async def wait_changed(self) -> None:
+        """Return when slices or revision changed, or the connection was made anew, since the last return."""
+        await self._changed.wait()
+        self._changed.clear()
+
+    async def send_ack(self, revision: int, wired: Collection[str], pending: Mapping[str, str]) -> None:
+        self._send(m.Ack(revision, list(wired), dict(pending)))
+
+    async def send_report(self, configurations: Mapping[str, Any]) -> None:
+        report = m.Report(dict(configurations))
+        if report != self._report:
+            self._report = report
+            self._send(report)
+
+    def _send(self, message: m.Message) -> None:
+        """What cannot be sent now is said again at the next connection."""
+        if self._writer is not None and self.connected:
+            with suppress(ConnectionError):
+                self._writer.write(make_frame(message))
+
+    # -- the connection ------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow the server until cancelled."""
+        wait = FIRST_RETRY_S
+        while True:
+            try:
+                await self._connect()
+            except (OSError, EOFError, m.MessageError, ssl.SSLError, TimeoutError) as error:
+                LOG.info("%s: %s", self._address, str(error) or type(error).__name__)
+            wait = FIRST_RETRY_S if self.connected else min(wait * 2, LAST_RETRY_S)
+            self.connected, self._writer = False, None
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+
+    async def _connect(self) -> None:
+        async with asyncio.timeout(SILENCE_S):
+            reader, writer = await open_stream(self._address, self._context())
+        try:
+            have = {name: (s.revision, f"{digest_rows(s.rows):032x}") for name, s in self._coming.items()}
+            hello = m.Hello(self.host, m.VERSION, self._program, have, self._report.configurations)
+            writer.write(make_frame(hello))
+            self._writer = writer
+            self._renew(writer)
+            await run_together(self._receive(reader), drain_often(writer))
+        finally:
+            writer.transport.abort()
+
+    def _renew(self, writer: asyncio.StreamWriter) -> None:
+        csr = self._csr()
+        if csr is not None:
+            writer.write(make_frame(m.Renew(csr)))
+
+    async def _receive(self, reader: asyncio.StreamReader) -> None:
+        while True:
+            async with asyncio.timeout(SILENCE_S):
+                body = await receive_frame(reader, MAX_FROM_SERVER)
+            self._take(m.parse_from_server(body))
+
+    def _take(self, message: m.FromServer) -> None:
+        match message:
+            case m.Welcome():
+                self.connected = True
+                LOG.info("following %s, at revision %d", self._address, message.revision)
+            case m.Whole():
+                self._put(Slice(message.name, message.revision, m.parse_rows(message.rows)), message.digest)
+            case m.Delta():
+                self._apply(message)
+            case m.Keep():
+                held = self._coming.get(message.name)
+                if held is not None:
+                    self._coming[message.name] = Slice(held.name, message.revision, held.rows)
+            case m.Gone():
+                self._coming.pop(message.name, None)
+                self._dirty.add(message.name)
+            case m.At():
+                self._publish(message.revision)
+            case m.Joined():
+                if self._on_joined is not None:
+                    self._on_joined(message)
+            case m.Refuse():
+                raise m.MessageError(f"the server refuses: {message.reason}")
+            case m.Ping():
+                self._send(m.Pong())
+            case _:
+                pass
+
+    def _apply(self, message: m.Delta) -> None:
+        held = self._coming.get(message.name)
+        if held is None or held.revision != message.start:
+            self._ask(message.name)
+            return
+        put = m.parse_rows(message.put)
+        after = apply_delta(held, SliceDelta(message.name, message.start, message.revision, put, tuple(message.drop)))
+        assert after is not None
+        self._put(after, message.digest)
+
+    def _put(self, found: Slice, digest: str) -> None:
+        """Take a slice if it is what the server says it is; a row of a kind we do not know makes it differ for good."""
+        if f"{digest_rows(found.rows):032x}" != digest and found.name not in self._asked:
+            self._ask(found.name)
+            return
+        self._asked.discard(found.name)
+        self._coming[found.name] = found
+        self._dirty.add(found.name)
+
+    def _ask(self, name: str) -> None:
+        LOG.warning("the copy of %s differs; asking for it anew", name)
+        self._asked.add(name)
+        self._send(m.Ask(name))
+
+    def _publish(self, revision: int) -> None:
+        """All of a commit is here, unless a slice of it was asked for again: then it is at the next `at`."""
+        if self._asked:
+            return
+        for name in self._dirty:
+            found = self._coming.get(name)
+            if found is None:
+                self._cache.drop(name)
+            else:
+                self._cache.save(found)
+        self._dirty.clear()
+        if not self.complete:
+            self._cache.mark_complete()
+        self.slices, self.revision, self.complete = dict(self._coming), revision, True
+        self._changed.set()
+
+
+async def drain_often(writer: asyncio.StreamWriter) -> None:
+    """What was written by others flows as the server takes it; a connection that is stuck ends by its silence."""
+    while True:
+        await asyncio.sleep(1.0)
+        await writer.drain()

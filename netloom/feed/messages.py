@@ -1,0 +1,194 @@
+"""The messages of the feed. A new attribute needs a default; what one end does not know it passes over: N and N-1 talk.
+
+A row travels as its key and its attributes; the key's kind names its type (`model.slices.ROW_TYPES`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from netloom.model.delta import SliceDelta
+from netloom.model.slices import ROW_TYPES, Row, Slice, row_kind
+
+VERSION = 1
+"""Grows when an end of an older version could no longer make sense of what a newer one says."""
+
+
+class Message(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
+    """A tagged map; attributes that the reader does not know are passed over."""
+
+
+class Hello(Message, frozen=True):
+    """The host's first word. `have`: slice → (revision, digest in hex) of what it kept."""
+
+    host: str
+    version: int = VERSION
+    program: str = ""
+    have: dict[str, tuple[int, str]] = {}
+    configurations: dict[str, Any] = {}
+    availability_zone: str | None = None
+
+
+class Welcome(Message, frozen=True):
+    version: int = VERSION
+    server: str = ""
+    revision: int = 0
+
+
+class Whole(Message, frozen=True):
+    """A slice as it is; replaces whatever the host has under that name."""
+
+    name: str
+    revision: int
+    digest: str
+    rows: dict[str, msgspec.Raw]
+
+
+class Delta(Message, frozen=True):
+    """What leads the slice from revision `start` to `revision`, and the digest it has then."""
+
+    name: str
+    start: int
+    revision: int
+    digest: str
+    put: dict[str, msgspec.Raw] = {}
+    drop: list[str] = []
+
+
+class Keep(Message, frozen=True):
+    """The host's copy of the slice is what it should be, at this revision."""
+
+    name: str
+    revision: int
+
+
+class Gone(Message, frozen=True):
+    """There is no such slice any more, or the host may no longer follow it."""
+
+    name: str
+
+
+class At(Message, frozen=True):
+    """All that the host follows is now as it was at this revision."""
+
+    revision: int
+
+
+class Ack(Message, frozen=True):
+    """The host holds `revision` in its devices; `wired` ports carry traffic, `pending` ones wait for what is said."""
+
+    revision: int
+    wired: list[str] = []
+    pending: dict[str, str] = {}
+
+
+class Report(Message, frozen=True):
+    """What the host is, as its agent's `configurations` in the API."""
+
+    configurations: dict[str, Any] = {}
+    availability_zone: str | None = None
+
+
+class Ask(Message, frozen=True):
+    """The host's copy of a slice is not what it should be: send it whole."""
+
+    name: str
+
+
+class Join(Message, frozen=True):
+    """The only word of a host without a certificate: a token, and a request for a certificate (PEM)."""
+
+    token: str
+    host: str
+    csr: str
+
+
+class Renew(Message, frozen=True):
+    """A new certificate for a host that has one that ends soon."""
+
+    csr: str
+
+
+class Joined(Message, frozen=True):
+    """The certificate, and the authority's own, both PEM."""
+
+    certificate: str
+    authority: str
+
+
+class Refuse(Message, frozen=True):
+    """Why the server ends the connection."""
+
+    reason: str
+
+
+class Ping(Message, frozen=True):
+    pass
+
+
+class Pong(Message, frozen=True):
+    pass
+
+
+FromHost = Hello | Ack | Report | Ask | Join | Renew | Ping | Pong
+FromServer = Welcome | Whole | Delta | Keep | Gone | At | Joined | Refuse | Ping | Pong
+
+_encoder = msgspec.msgpack.Encoder()
+_from_host: msgspec.msgpack.Decoder[FromHost] = msgspec.msgpack.Decoder(FromHost)
+_from_server: msgspec.msgpack.Decoder[FromServer] = msgspec.msgpack.Decoder(FromServer)
+_row_decoders: dict[str, msgspec.msgpack.Decoder[Any]] = {
+    kind: msgspec.msgpack.Decoder(type) for kind, type in ROW_TYPES.items()
+}
+
+
+class MessageError(Exception):
+    """What came is not a message of the protocol."""
+
+
+def encode_message(message: Message) -> bytes:
+    return _encoder.encode(message)
+
+
+def parse_from_host(body: bytes) -> FromHost:
+    """Raises MessageError."""
+    try:
+        return _from_host.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise MessageError(str(error)) from None
+
+
+def parse_from_server(body: bytes) -> FromServer:
+    """Raises MessageError."""
+    try:
+        return _from_server.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise MessageError(str(error)) from None
+
+
+def encode_rows(rows: Mapping[str, Row]) -> dict[str, msgspec.Raw]:
+    return {key: msgspec.Raw(_encoder.encode(row)) for key, row in rows.items()}
+
+
+def parse_rows(rows: Mapping[str, msgspec.Raw]) -> dict[str, Row]:
+    """Rows by key; a kind of row that this version does not know is left out. Raises MessageError."""
+    found: dict[str, Row] = {}
+    for key, raw in rows.items():
+        decoder = _row_decoders.get(row_kind(key))
+        if decoder is None:
+            continue
+        try:
+            found[key] = decoder.decode(raw)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise MessageError(f"row {key}: {error}") from None
+    return found
+
+
+def make_whole(found: Slice, digest: str) -> Whole:
+    return Whole(found.name, found.revision, digest, encode_rows(found.rows))
+
+
+def make_delta(delta: SliceDelta, digest: str) -> Delta:
+    return Delta(delta.name, delta.start, delta.revision, digest, encode_rows(delta.put), list(delta.drop))

@@ -1,0 +1,230 @@
+"""Who is who on the feed: the server's own authority, one certificate a host, and tokens to get the first one with.
+
+The name in a host's certificate is the host, whatever it says. A token is `host:secret:fingerprint`: the server keeps
+only a hash of the secret, and the host checks the fingerprint of the server's certificate before it shows the token.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import hmac
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+AUTHORITY_LIFE = datetime.timedelta(days=3650)
+HOST_LIFE = datetime.timedelta(days=90)
+SERVER_LIFE = datetime.timedelta(days=397)
+TOKEN_LIFE_S = 3600.0
+SERVER_NAME = "netloom-server"
+"""The name every server's certificate has, so that a host can follow any of them at any address."""
+
+Now = Callable[[], datetime.datetime]
+
+
+class JoinError(Exception):
+    """A host that may not join, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A private key and its certificate, PEM."""
+
+    key: bytes
+    certificate: bytes
+
+
+def make_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def encode_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def load_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pem, None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError("the key is not one that Netloom made")
+    return key
+
+
+def make_name(common: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+
+
+def make_authority(now: datetime.datetime) -> Pair:
+    """A new authority, for a server's first start."""
+    key, name = make_key(), make_name("Netloom authority")
+    usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + AUTHORITY_LIFE)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Pair(encode_key(key), certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def issue(authority: Pair, name: str, public: ec.EllipticCurvePublicKey, now: datetime.datetime, server: bool) -> bytes:
+    """A certificate for `name`, PEM, good for one end of the feed only."""
+    issuer, key = x509.load_pem_x509_certificate(authority.certificate), load_key(authority.key)
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+    certificate = (
+        x509.CertificateBuilder(issuer.subject, make_name(name), public, x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_after(now + (SERVER_LIFE if server else HOST_LIFE))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
+        .add_extension(x509.SubjectAlternativeName([make_alternative(name)]), critical=False)
+        .add_extension(identifier, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def make_alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def make_server_pair(authority: Pair, now: datetime.datetime) -> Pair:
+    key = make_key()
+    return Pair(encode_key(key), issue(authority, SERVER_NAME, key.public_key(), now, server=True))
+
+
+def make_request(key: ec.EllipticCurvePrivateKey, host: str) -> str:
+    """A request for a certificate, PEM."""
+    request = x509.CertificateSigningRequestBuilder().subject_name(make_name(host)).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def sign_request(authority: Pair, host: str, csr: str, now: datetime.datetime) -> str:
+    """A host's certificate, PEM. The name is the one that the token or the old certificate says, not the request's."""
+    try:
+        request = x509.load_pem_x509_csr(csr.encode())
+        valid, public = request.is_signature_valid, request.public_key()
+    except (ValueError, TypeError) as error:
+        raise JoinError(f"the request for a certificate cannot be read: {error}") from None
+    if not valid or not isinstance(public, ec.EllipticCurvePublicKey):
+        raise JoinError("the request for a certificate is not signed by its own key")
+    return issue(authority, host, public, now, server=False).decode()
+
+
+def fingerprint(certificate: bytes) -> str:
+    """The SHA-256 of a PEM certificate, in hex."""
+    return x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex()
+
+
+def ends_at(certificate: bytes) -> datetime.datetime:
+    return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
+
+
+def wants_renewal(certificate: bytes, now: datetime.datetime) -> bool:
+    """Whether two thirds of a host certificate's life are over."""
+    return ends_at(certificate) - now < HOST_LIFE / 3
+
+
+# -- tokens ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBook:
+    """Tokens that nobody used yet: hash of the secret → (host, second since 1970 at which it ends)."""
+
+    tokens: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+
+    def add(self, host: str, secret: str, now_s: float) -> TokenBook:
+        live = {h: t for h, t in self.tokens.items() if t[1] > now_s}
+        return replace(self, tokens={**live, hash_secret(secret): (host, now_s + TOKEN_LIFE_S)})
+
+    def use(self, host: str, secret: str, now_s: float) -> TokenBook:
+        """The book without the token. Raises JoinError where it is not good for this host, or no more."""
+        name = hash_secret(secret)
+        for kept, (owner, end) in self.tokens.items():
+            if hmac.compare_digest(kept, name) and owner == host and end > now_s:
+                return replace(self, tokens={h: t for h, t in self.tokens.items() if h != kept})
+        raise JoinError(f"the token is not good for host {host}: used, too old, or never given")
+
+
+def hash_secret(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def make_token(host: str, secret: str, server: bytes) -> str:
+    """The text that an administrator carries to the host; `server` is the server's certificate, PEM."""
+    return f"{host}:{secret}:{fingerprint(server)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    host: str
+    secret: str
+    fingerprint: str
+
+
+def parse_token(text: str) -> Token:
+    """Raises JoinError."""
+    parts = text.strip().rsplit(":", 2)
+    if len(parts) != 3 or not all(parts):
+        raise JoinError("this is no join token; ask for one with `netloom agent token HOST` on the server")
+    return Token(*parts)
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------------------
+
+
+def make_server_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
+    """TLS 1.3. A host's certificate is asked for and checked; who has none may only join."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(authority)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    return context
+
+
+def make_host_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(authority)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def make_join_context() -> ssl.SSLContext:
+    """For the first contact, where no authority is known yet: `check_server` must pass before a word is sent."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def check_server(certificate: bytes, expected: str) -> None:
+    """Raises JoinError unless the server's certificate (DER) is the one that the token names."""
+    if not hmac.compare_digest(hashlib.sha256(certificate).hexdigest(), expected):
+        raise JoinError("the server is not the one that gave the token: its certificate has another fingerprint")
+
+
+def find_host_name(certificate: Mapping[str, object] | None) -> str:
+    """The common name of a peer's checked certificate, as the ssl module shows it; empty where there is none."""
+    subject = (certificate or {}).get("subject") or ()
+    assert isinstance(subject, tuple)
+    return next((value for part in subject for name, value in part if name == "commonName"), "")

@@ -1,0 +1,85 @@
+"""Who may ask, in the three ways of `auth_strategy`: builtin, keystone, noauth.
+
+The builtin users are made at the first start; their passwords are written once, to clouds.yaml in the state folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from netloom.api.identity.builtin import BuiltinIdentity
+from netloom.api.identity.keystone import KeystoneIdentity, make_client
+from netloom.api.identity.noauth import NoAuth
+from netloom.api.identity.users import (
+    IdentityStore,
+    load_identity,
+    make_builtin_users,
+    render_clouds_yaml,
+    save_identity,
+)
+from netloom.api.parts import Identity, Mounted
+from netloom.main.options import ServerOptions
+from netloom.main.state import load_or_make, save_file
+from netloom.store.context import make_id
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """`identity` answers who asks; `mounts` serves tokens where we do that ourselves; `close` ends what it opened."""
+
+    identity: Identity
+    mounts: Mapping[str, Mounted]
+    close: Callable[[], Awaitable[None]]
+
+
+def find_public_url(options: ServerOptions) -> str:
+    """The address that clouds.yaml names: a wildcard address is replaced by the loopback one."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(options.bind_host, options.bind_host)
+    return f"{'https' if options.tls_cert else 'http'}://{host}:{options.bind_port}"
+
+
+def load_users(options: ServerOptions) -> IdentityStore:
+    """The builtin users; at a first start they are made and clouds.yaml is written. Blocks for the hashing."""
+    path = options.state_path / "identity.json"
+    if not path.exists():
+        store, passwords = make_builtin_users(make_id, lambda: secrets.token_urlsafe(15))
+        url = f"{find_public_url(options)}/identity/v3"
+        cacert = str(options.tls_cert) if options.tls_cert else ""
+        # The passwords go first: users whose passwords nobody knows would be made only once.
+        save_file(options.state_path / "clouds.yaml", render_clouds_yaml(url, passwords, cacert=cacert).encode())
+        save_file(path, save_identity(store))
+    return load_identity(path.read_bytes())
+
+
+def make_builtin(options: ServerOptions) -> Identities:
+    path: Path = options.state_path / "identity.json"
+
+    async def persist(store: IdentityStore) -> None:
+        await asyncio.to_thread(save_file, path, save_identity(store))
+
+    key = load_or_make(options.state_path / "token.key", lambda: os.urandom(32))
+    identity = BuiltinIdentity(load_users(options), key, persist)
+    return Identities(identity, {"/identity": identity}, do_nothing)
+
+
+def make_keystone(options: ServerOptions) -> Identities:
+    assert options.keystone is not None
+    client = make_client(options.keystone)
+    return Identities(KeystoneIdentity(options.keystone, client), {}, client.aclose)
+
+
+async def do_nothing() -> None:
+    pass
+
+
+def make_identities(options: ServerOptions) -> Identities:
+    if options.auth_strategy == "builtin":
+        return make_builtin(options)
+    if options.auth_strategy == "keystone":
+        return make_keystone(options)
+    return Identities(NoAuth(), {}, do_nothing)

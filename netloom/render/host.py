@@ -1,0 +1,101 @@
+"""All that a host should hold, from its slices and its facts: things by the slice that is their reason, and "base".
+
+Law 1: what comes out depends on what goes in alone. `Renderer` gives the same as `render_host` and only spares what
+would come out as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from netloom.model.facts import HostFacts
+from netloom.model.plan import Thing
+from netloom.model.slices import NetworkRow, PortRow, Slice, Slices
+from netloom.render.devices import render_base
+from netloom.render.flows.networks import render_network
+from netloom.render.flows.ports import render_port
+from netloom.render.flows.tunnels import render_tunnel
+from netloom.render.make import make_thing
+from netloom.render.scene import Plugged, choose_segment, find_network, find_plugged, find_ports, make_scene
+
+Groups = dict[str, tuple[Thing, ...]]
+
+
+def render_host(slices: Slices, facts: HostFacts) -> Groups:
+    """Everything, computed anew."""
+    return Renderer().render(slices, facts)
+
+
+class Renderer:
+    """Remembers what came of which input; an input that is the same object needs no second look."""
+
+    def __init__(self) -> None:
+        self._networks: dict[str, tuple[Any, tuple[Thing, ...]]] = {}
+        self._ports: dict[str, tuple[Any, tuple[Thing, ...]]] = {}
+
+    def render(self, slices: Slices, facts: HostFacts) -> Groups:
+        ports = find_ports(slices, facts.host)
+        networks = find_networks(slices, ports, facts)
+        by_network: dict[str, list[Plugged]] = {}
+        for plugged in find_plugged(ports, facts):
+            if plugged.port.network_id in networks:
+                by_network.setdefault(plugged.port.network_id, []).append(plugged)
+        groups: Groups = {"base": render_base(slices, facts)}
+        own: list[Thing] = []
+        for id, members in by_network.items():
+            network, found = networks[id]
+            groups[f"network/{id}"] = self._render_network(network, found, tuple(members), facts)
+            for plugged in members:
+                own += self._render_port(plugged, network, facts)
+        groups[f"host/{facts.host}"] = tuple(own)
+        self._forget(by_network)
+        return groups
+
+    def _render_network(
+        self, network: NetworkRow, found: Slice, plugged: tuple[Plugged, ...], facts: HostFacts
+    ) -> tuple[Thing, ...]:
+        key = (found, plugged, describe_host(facts))
+        held = self._networks.get(network.id)
+        if held is None or held[0][0] is not found or held[0][1:] != key[1:]:
+            scene = make_scene(found, network, plugged, facts)
+            things = tuple(make_thing(flow) for flow in (*render_network(scene), *render_tunnel(scene)))
+            held = self._networks[network.id] = (key, things)
+        return held[1]
+
+    def _render_port(self, plugged: Plugged, network: NetworkRow, facts: HostFacts) -> tuple[Thing, ...]:
+        key = (plugged, network.number, facts.integration_bridge, facts.host)
+        held = self._ports.get(plugged.port.id)
+        if held is None or held[0] != key or held[0][0].port.revision != plugged.port.revision:
+            flows = render_port(plugged, network.number, facts.integration_bridge, facts.host)
+            held = self._ports[plugged.port.id] = (key, tuple(make_thing(flow) for flow in flows))
+        return held[1]
+
+    def _forget(self, by_network: Mapping[str, list[Plugged]]) -> None:
+        self._networks = {id: held for id, held in self._networks.items() if id in by_network}
+        live = {plugged.port.id for members in by_network.values() for plugged in members}
+        self._ports = {id: held for id, held in self._ports.items() if id in live}
+
+
+def find_networks(slices: Slices, ports: tuple[PortRow, ...], facts: HostFacts) -> dict[str, tuple[NetworkRow, Slice]]:
+    """The networks that this host carries: known, switched on, and with a segment for it (law 4)."""
+    networks = {}
+    for id in dict.fromkeys(port.network_id for port in ports):
+        found = slices.get(f"network/{id}")
+        network = find_network(found)
+        if found is not None and network is not None and network.admin_state_up and choose_segment(network, facts):
+            networks[id] = (network, found)
+    return networks
+
+
+def describe_host(facts: HostFacts) -> tuple[Any, ...]:
+    """What a network's flows depend on of the host, plugged ports apart."""
+    switch = tuple(sorted((key, n) for key, n in facts.ofports.items() if is_ours(key[1])))
+    return (
+        facts.host, facts.tunnel_ip, facts.tunnel_types, tuple(sorted(facts.bridge_mappings.items())), switch,
+        facts.integration_bridge, facts.tunnel_bridge,
+    )  # fmt: skip
+
+
+def is_ours(name: str) -> bool:
+    return name.startswith(("patch-", "int-", "phy-", "nl-"))

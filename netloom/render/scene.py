@@ -1,0 +1,141 @@
+"""What render sees of one network on one host: which ports are plugged, and how it leaves the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netloom.model.facts import HostFacts
+from netloom.model.slices import HostRow, NetworkRow, PlaceRow, PortRow, Segment, Slice, Slices, SubnetRow
+
+TUNNELS = ("vxlan", "gre", "geneve")
+
+
+@dataclass(frozen=True, slots=True)
+class Plugged:
+    """A port of this host whose device the switch has opened."""
+
+    port: PortRow
+    ofport: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """How a network leaves by tunnel: the port on br-tun and the number in the header."""
+
+    ofport: int
+    key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """How a network leaves to a physical network: the patch port on br-int, and the VLAN, 0 for none."""
+
+    ofport: int
+    vlan: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One network on this host."""
+
+    network: NetworkRow
+    integration: str
+    tunnel_bridge: str
+    patch_tun: int  # on br-int; 0: none
+    patch_int: int  # on br-tun; 0: none
+    plugged: tuple[Plugged, ...] = ()
+    subnets: tuple[SubnetRow, ...] = ()
+    places: tuple[PlaceRow, ...] = ()
+    remotes: tuple[HostRow, ...] = ()  # other hosts with a tunnel endpoint, in the order of their names
+    tunnel: Tunnel | None = None
+    provider: Provider | None = None
+
+    @property
+    def slice(self) -> str:
+        return f"network/{self.network.id}"
+
+
+def patch_name(bridge: str) -> str:
+    """The patch port on br-int that leads to a physical network's bridge."""
+    return f"int-{bridge}"[:15]
+
+
+def patch_peer(bridge: str) -> str:
+    return f"phy-{bridge}"[:15]
+
+
+def tunnel_port(network_type: str) -> str:
+    """The one port on br-tun through which all tunnels of a type go."""
+    return f"nl-{network_type}"
+
+
+def find_ports(slices: Slices, host: str) -> tuple[PortRow, ...]:
+    """The ports bound to this host, by id."""
+    own = slices.get(f"host/{host}")
+    found = [row for row in own.rows.values() if isinstance(row, PortRow)] if own else []
+    return tuple(sorted(found, key=lambda row: row.id))
+
+
+def find_network(found: Slice | None) -> NetworkRow | None:
+    """The network of a slice; None while the slice or its network row is not there (law 4)."""
+    if found is None:
+        return None
+    row = found.rows.get(found.name)
+    return row if isinstance(row, NetworkRow) else None
+
+
+def find_plugged(ports: tuple[PortRow, ...], facts: HostFacts) -> tuple[Plugged, ...]:
+    """Ports that are on and whose device the switch opened."""
+    held = facts.interfaces
+    return tuple(
+        Plugged(port, held[port.id].ofport)
+        for port in ports
+        if port.admin_state_up and port.id in held and held[port.id].ofport > 0
+    )
+
+
+def choose_segment(network: NetworkRow, facts: HostFacts) -> Segment | None:
+    """The first segment that this host carries."""
+    return next((segment for segment in network.segments if carries(segment, facts)), None)
+
+
+def carries(segment: Segment, facts: HostFacts) -> bool:
+    if segment.network_type in TUNNELS:
+        return bool(facts.tunnel_ip) and segment.network_type in facts.tunnel_types
+    if segment.network_type in ("flat", "vlan"):
+        return segment.physical_network in facts.bridge_mappings
+    return segment.network_type == "local"
+
+
+def make_scene(found: Slice, network: NetworkRow, plugged: tuple[Plugged, ...], facts: HostFacts) -> Scene:
+    segment = choose_segment(network, facts)
+    rows = found.rows.values()
+    remotes = [row for row in rows if isinstance(row, HostRow) and row.name != facts.host and row.tunnel_ip]
+    return Scene(
+        network=network,
+        integration=facts.integration_bridge,
+        tunnel_bridge=facts.tunnel_bridge,
+        patch_tun=max(facts.ofports.get((facts.integration_bridge, "patch-tun"), 0), 0),
+        patch_int=max(facts.ofports.get((facts.tunnel_bridge, "patch-int"), 0), 0),
+        plugged=plugged,
+        subnets=tuple(sorted((r for r in rows if isinstance(r, SubnetRow)), key=lambda r: r.id)),
+        places=tuple(sorted((r for r in rows if isinstance(r, PlaceRow)), key=lambda r: r.id)),
+        remotes=tuple(sorted(remotes, key=lambda r: r.name)),
+        tunnel=find_tunnel(segment, facts),
+        provider=find_provider(segment, facts),
+    )
+
+
+def find_tunnel(segment: Segment | None, facts: HostFacts) -> Tunnel | None:
+    if segment is None or segment.network_type not in TUNNELS:
+        return None
+    ofport = facts.ofports.get((facts.tunnel_bridge, tunnel_port(segment.network_type)), 0)
+    return Tunnel(ofport, segment.segmentation_id) if ofport > 0 else None
+
+
+def find_provider(segment: Segment | None, facts: HostFacts) -> Provider | None:
+    if segment is None or segment.network_type not in ("flat", "vlan"):
+        return None
+    bridge = facts.bridge_mappings[segment.physical_network]
+    ofport = facts.ofports.get((facts.integration_bridge, patch_name(bridge)), 0)
+    return Provider(ofport, segment.segmentation_id) if ofport > 0 else None

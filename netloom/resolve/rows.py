@@ -1,0 +1,251 @@
+"""Each row of a slice as a function of the snapshot, and the rows that an object may stand in.
+
+Law 4: a reference that leads nowhere gives no row, or an empty attribute; never an error. A row that is resolved to
+None is not in the slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from netloom.intent.binding import HOST, OVS_AGENT, is_bound
+from netloom.intent.schema import Doc
+from netloom.intent.segments import find_segments
+from netloom.intent.snapshot import Record, Snapshot
+from netloom.model.slices import (
+    Address,
+    AddressPair,
+    DhcpOption,
+    FollowRow,
+    HostRow,
+    NetworkRow,
+    PlaceRow,
+    PortRow,
+    Route,
+    Row,
+    Segment,
+    SubnetRow,
+)
+
+RowKey = tuple[str, str]
+"""(slice name, row key)."""
+
+
+# -- which rows an object touches --------------------------------------------------------------------------------------
+
+
+def touch_network(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
+    yield f"network/{doc['id']}", f"network/{doc['id']}"
+
+
+def touch_segment(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
+    yield f"network/{doc['network_id']}", f"network/{doc['network_id']}"
+
+
+def touch_subnet(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
+    yield f"network/{doc['network_id']}", f"subnet/{doc['id']}"
+
+
+def touch_port(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
+    network = f"network/{doc['network_id']}"
+    yield network, f"place/{doc['id']}"
+    if is_bound(doc):
+        host = doc[HOST]
+        yield network, f"host/{host}"
+        yield f"host/{host}", f"port/{doc['id']}"
+        yield f"host/{host}", f"follow/{network}"
+
+
+def touch_agent(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
+    """A host's tunnel address stands in every network that it has a port of."""
+    if doc["agent_type"] == OVS_AGENT:
+        for network in find_networks(snapshot, doc["host"]):
+            yield f"network/{network}", f"host/{doc['host']}"
+
+
+TOUCHES: dict[str, Callable[[Snapshot, Doc], Iterable[RowKey]]] = {
+    "network": touch_network,
+    "segment": touch_segment,
+    "subnet": touch_subnet,
+    "port": touch_port,
+    "agent": touch_agent,
+}
+"""By kind of object: the rows it may stand in. What is not here is of no concern to hosts."""
+
+
+def find_networks(snapshot: Snapshot, host: str) -> set[str]:
+    """The networks with a port that is bound to the host."""
+    return {port["network_id"] for port in snapshot.find("port", HOST, host) if is_bound(port)}
+
+
+# -- what a slice is made of -------------------------------------------------------------------------------------------
+
+
+def find_host_keys(snapshot: Snapshot, host: str) -> Iterator[str]:
+    for port in snapshot.find("port", HOST, host):
+        yield f"port/{port['id']}"
+        yield f"follow/network/{port['network_id']}"
+
+
+def find_network_keys(snapshot: Snapshot, network: str) -> Iterator[str]:
+    yield f"network/{network}"
+    for id in snapshot.find_ids("subnet", "network_id", network):
+        yield f"subnet/{id}"
+    for port in snapshot.find("port", "network_id", network):
+        yield f"place/{port['id']}"
+        if port[HOST]:
+            yield f"host/{port[HOST]}"
+
+
+KEYS: dict[str, Callable[[Snapshot, str], Iterable[str]]] = {"host": find_host_keys, "network": find_network_keys}
+"""By kind of slice: the keys its rows may have. A key may come twice, and its row may turn out not to be there."""
+
+
+# -- what a row holds --------------------------------------------------------------------------------------------------
+
+
+def resolve_port(snapshot: Snapshot, host: str, id: str) -> Row | None:
+    found = snapshot.record("port", id)
+    if found is None or not is_bound(found.doc) or found.doc[HOST] != host:
+        return None
+    doc = found.doc
+    return PortRow(
+        id=id,
+        network_id=doc["network_id"],
+        mac=doc["mac_address"],
+        name=doc["name"],
+        project_id=doc["project_id"],
+        device_id=doc["device_id"],
+        device_owner=doc["device_owner"],
+        admin_state_up=doc["admin_state_up"],
+        port_security=doc["port_security_enabled"],
+        addresses=read_addresses(doc),
+        pairs=read_pairs(doc),
+        dhcp_options=tuple(
+            DhcpOption(o["opt_name"], o["opt_value"], o.get("ip_version", 4)) for o in doc["extra_dhcp_opts"]
+        ),
+        hostname=find_hostname(doc),
+        vnic_type=doc["binding:vnic_type"],
+        revision=found.revision,
+    )
+
+
+def find_hostname(doc: Doc) -> str:
+    """The name a client is told: the port's own, else one made of its first address, as Neutron's DHCP agent does."""
+    if doc.get("dns_name"):
+        return str(doc["dns_name"])
+    first = next((f["ip_address"] for f in doc["fixed_ips"]), "")
+    return f"host-{first.replace('.', '-').replace(':', '-')}" if first else ""
+
+
+def read_addresses(doc: Doc) -> tuple[Address, ...]:
+    return tuple(Address(f["ip_address"], f["subnet_id"]) for f in doc["fixed_ips"])
+
+
+def read_pairs(doc: Doc) -> tuple[AddressPair, ...]:
+    mac = doc["mac_address"]
+    return tuple(AddressPair(p["ip_address"], p.get("mac_address") or mac) for p in doc["allowed_address_pairs"])
+
+
+def resolve_follow(snapshot: Snapshot, host: str, name: str) -> Row | None:
+    network = name.partition("/")[2]
+    ports = [r for r in find_records(snapshot, network, host) if is_bound(r.doc)]
+    return FollowRow(name, max(r.revision for r in ports)) if ports else None
+
+
+def find_records(snapshot: Snapshot, network: str, host: str) -> Iterator[Record]:
+    table = snapshot.records("port")
+    return (table[id] for id in snapshot.find_ids("port", "network_host", (network, host)))
+
+
+def resolve_network(snapshot: Snapshot, network: str, id: str) -> Row | None:
+    found = snapshot.record("network", network)
+    if found is None:
+        return None
+    doc = found.doc
+    return NetworkRow(
+        id=network,
+        number=doc["number"],
+        name=doc["name"],
+        mtu=doc["mtu"],
+        admin_state_up=doc["admin_state_up"],
+        dns_domain=doc.get("dns_domain") or "",
+        external=doc["router:external"],
+        segments=tuple(read_segment(s) for s in find_segments(snapshot, network)),
+        revision=found.revision,
+    )
+
+
+def read_segment(doc: Doc) -> Segment:
+    return Segment(doc["network_type"], doc["physical_network"] or "", doc["segmentation_id"] or 0, doc["id"])
+
+
+def resolve_subnet(snapshot: Snapshot, network: str, id: str) -> Row | None:
+    found = snapshot.record("subnet", id)
+    if found is None or found.doc["network_id"] != network:
+        return None
+    doc = found.doc
+    return SubnetRow(
+        id=id,
+        network_id=network,
+        cidr=doc["cidr"],
+        ip_version=doc["ip_version"],
+        gateway_ip=doc["gateway_ip"] or "",
+        enable_dhcp=doc["enable_dhcp"],
+        dns_nameservers=tuple(doc["dns_nameservers"]),
+        host_routes=tuple(Route(r["destination"], r["nexthop"]) for r in doc["host_routes"]),
+        ipv6_ra_mode=doc["ipv6_ra_mode"] or "",
+        ipv6_address_mode=doc["ipv6_address_mode"] or "",
+        segment_id=doc.get("segment_id") or "",
+        revision=found.revision,
+    )
+
+
+def resolve_place(snapshot: Snapshot, network: str, id: str) -> Row | None:
+    found = snapshot.record("port", id)
+    if found is None or found.doc["network_id"] != network:
+        return None
+    doc = found.doc
+    return PlaceRow(
+        id=id,
+        mac=doc["mac_address"],
+        host=doc[HOST] if is_bound(doc) else "",
+        addresses=read_addresses(doc),
+        pairs=read_pairs(doc),
+        device_owner=doc["device_owner"],
+        open=not doc["port_security_enabled"],
+        revision=found.revision,
+    )
+
+
+def resolve_host(snapshot: Snapshot, network: str, host: str) -> Row | None:
+    if not any(True for _ in find_records(snapshot, network, host)):
+        return None
+    agent = snapshot.lookup("agent", "host_type", (host, OVS_AGENT))
+    if agent is None:
+        return HostRow(host)
+    told = agent["configurations"]
+    found = snapshot.record("agent", agent["id"])
+    return HostRow(
+        name=host,
+        tunnel_ip=told.get("tunneling_ip") or "",
+        tunnel_types=tuple(told.get("tunnel_types") or ()),
+        revision=found.revision if found else 0,
+    )
+
+
+ROWS: dict[tuple[str, str], Callable[[Snapshot, str, str], Row | None]] = {
+    ("host", "port"): resolve_port,
+    ("host", "follow"): resolve_follow,
+    ("network", "network"): resolve_network,
+    ("network", "subnet"): resolve_subnet,
+    ("network", "place"): resolve_place,
+    ("network", "host"): resolve_host,
+}
+"""By kind of slice and kind of row: (snapshot, id of the slice, id of the row) → the row."""
+
+
+def resolve_row(snapshot: Snapshot, name: str, key: str) -> Row | None:
+    slice_kind, _, slice_id = name.partition("/")
+    row_kind, _, row_id = key.partition("/")
+    return ROWS[slice_kind, row_kind](snapshot, slice_id, row_id)

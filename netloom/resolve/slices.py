@@ -1,0 +1,110 @@
+"""Whole slices, and those that somebody follows kept current from the changes of each commit.
+
+Law 6: what `advance` gives is what `resolve_slice` would give, at a cost in proportion to what changed: the rows of the
+changed objects, and no more, however many hosts and ports there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from immutables import Map
+
+from netloom.intent.snapshot import Change, Snapshot
+from netloom.model.delta import SliceDelta, apply_delta
+from netloom.model.slices import Row, Slice
+from netloom.resolve.rows import KEYS, TOUCHES, RowKey, resolve_row
+
+
+def resolve_slice(snapshot: Snapshot, name: str) -> Slice | None:
+    """The slice, computed whole. None where there is no such thing; a host's is there for every name."""
+    kind, _, id = name.partition("/")
+    if kind not in KEYS or (kind == "network" and snapshot.get("network", id) is None):
+        return None
+    found = ((key, resolve_row(snapshot, name, key)) for key in set(KEYS[kind](snapshot, id)))
+    rows: Map[str, Row] = Map({key: row for key, row in found if row is not None})
+    return Slice(name, max((row.revision for row in rows.values()), default=0), rows)
+
+
+def find_touched(old: Snapshot, new: Snapshot, changes: Iterable[Change]) -> set[RowKey]:
+    """The rows that may differ between the two snapshots, given all that changed from one to the other."""
+    touched: set[RowKey] = set()
+    for kind, id in {(change.kind, change.id) for change in changes}:
+        touch = TOUCHES.get(kind)
+        if touch is None:
+            continue
+        for snapshot in (old, new):
+            doc = snapshot.get(kind, id)
+            if doc is not None:
+                touched.update(touch(snapshot, doc))
+    return touched
+
+
+class SliceBook:
+    """The slices that hosts follow, at the revision of `snapshot`. A slice that nobody follows costs nothing."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self._slices: dict[str, Slice] = {}
+        self._followers: dict[str, int] = {}
+
+    def slice(self, name: str) -> Slice | None:
+        """The slice as it is now, whether it is followed or not."""
+        return self._slices.get(name) or resolve_slice(self.snapshot, name)
+
+    def follow(self, name: str) -> Slice | None:
+        """Keep the slice current until as many `unfollow` as `follow` were called."""
+        self._followers[name] = self._followers.get(name, 0) + 1
+        found = self.slice(name)
+        if found is not None:
+            self._slices[name] = found
+        return found
+
+    def unfollow(self, name: str) -> None:
+        left = self._followers.get(name, 0) - 1
+        if left > 0:
+            self._followers[name] = left
+        else:
+            self._followers.pop(name, None)
+            self._slices.pop(name, None)
+
+    def advance(self, changes: Iterable[Change], snapshot: Snapshot) -> Mapping[str, SliceDelta]:
+        """Go on to `snapshot`, given all changes since the last one; what that changes in followed slices."""
+        touched: dict[str, set[str]] = {}
+        for name, key in find_touched(self.snapshot, snapshot, changes):
+            if name in self._followers:
+                touched.setdefault(name, set()).add(key)
+        self.snapshot = snapshot
+        found = ((name, self._advance_slice(name, keys)) for name, keys in touched.items())
+        return {name: delta for name, delta in found if delta is not None}
+
+    def _advance_slice(self, name: str, keys: set[str]) -> SliceDelta | None:
+        revision, old = self.snapshot.revision, self._slices.get(name)
+        if old is None:
+            return self._begin(name, revision)
+        kind, _, id = name.partition("/")
+        if kind == "network" and self.snapshot.get("network", id) is None:
+            del self._slices[name]
+            return SliceDelta(name, old.revision, revision, {}, gone=True)
+        put, drop = {}, []
+        for key in keys:
+            row, before = resolve_row(self.snapshot, name, key), old.rows.get(key)
+            if row is None and before is not None:
+                drop.append(key)
+            elif row is not None and row != before:
+                put[key] = row
+        if not put and not drop:
+            return None
+        delta = SliceDelta(name, old.revision, revision, put, tuple(sorted(drop)))
+        after = apply_delta(old, delta)
+        assert after is not None
+        self._slices[name] = after
+        return delta
+
+    def _begin(self, name: str, revision: int) -> SliceDelta | None:
+        """A slice that was followed before it was there."""
+        found = resolve_slice(self.snapshot, name)
+        if found is None:
+            return None
+        self._slices[name] = Slice(name, revision, found.rows)
+        return SliceDelta(name, 0, revision, found.rows, whole=True)

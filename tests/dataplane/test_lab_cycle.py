@@ -1,0 +1,123 @@
+"""The lab as its user meets it: the commands of the tutorial, on real Open vSwitch, and kill -9 in between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from netloom.lab import processes
+from netloom.lab.shell import wait_for
+from tests.dataplane.conftest import why_not
+from tests.dataplane.lab_kit import NETLOOM, LabUnderTest, make_lab
+
+pytestmark = pytest.mark.dataplane
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[LabUnderTest]:
+    """Three hosts, and network blue with v4 and v6 subnets."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with make_lab() as made:
+        made.run("up", "--hosts", "3")
+        made.openstack("network create blue")
+        made.openstack("subnet create blue4 --network blue --subnet-range 192.0.2.0/24 --dns-nameserver 192.0.2.53")
+        made.openstack(
+            "subnet create blue6 --network blue --ip-version 6 --subnet-range fd00:6::/64"
+            " --ipv6-ra-mode slaac --ipv6-address-mode slaac"
+        )
+        yield made
+
+
+def test_instances_on_different_hosts_reach_each_other(lab: LabUnderTest) -> None:
+    """Booted on two hosts, with addresses off the wire, they ping in both families; MTU and DNS are as the API says."""
+    lab.run("boot", "a", "--network", "blue", "--host", "h1")
+    lab.run("boot", "b", "--network", "blue", "--host", "h2")
+    assert "passed" in lab.run("ping", "a", "b", "-4")
+    assert "passed" in lab.run("ping", "b", "a", "-6")
+    assert "nameserver 192.0.2.53" in lab.run("exec", "a", "--", "cat", "/etc/resolv.conf")
+    assert "mtu 1450" in lab.run("exec", "a", "--", "ip", "link", "show", "eth0")
+    assert lab.openstack("port show a -f value -c status") == "ACTIVE\n"
+    assert "br-int" in lab.run("exec", "h1", "--", "ovs-vsctl", "list-br")
+
+
+def test_another_network_with_the_same_addresses_is_another_world(lab: LabUnderTest) -> None:
+    """A network with the same prefix reaches its own instances and none of the first network's."""
+    lab.openstack("network create red")
+    lab.openstack("subnet create red4 --network red --subnet-range 192.0.2.0/24")
+    for name, host in (("r1", "h1"), ("r2", "h2")):
+        lab.run("boot", name, "--network", "red", "--host", host)
+    assert "passed" in lab.run("ping", "r1", "r2")
+    own = {address for name in ("r1", "r2") for address in lab.place.require().instances[name].addresses}
+    foreign = set(lab.place.require().instances["a"].addresses) | set(lab.place.require().instances["b"].addresses)
+    for address in foreign - own:
+        assert "no answer" in lab.run("ping", "r1", address, "--count", "1", status=1)
+
+
+def test_an_agent_restarts_and_nothing_is_lost(lab: LabUnderTest) -> None:
+    """While the agents of both hosts are started anew, pings every 50 ms all come back."""
+    address = lab.place.require().instances["b"].addresses[0]
+    command = [*NETLOOM, "lab", "exec", "a", "--", "ping", "-q", "-i", "0.05", "-c", "80", "-W", "2", address]
+    with subprocess.Popen(command, env=lab.env, stdout=subprocess.PIPE, text=True) as pinging:
+        lab.run("restart", "h1", "h2")
+        shown, _ = pinging.communicate(timeout=60)
+    assert " 0% packet loss" in shown
+    wait_for("agents alive", lambda: "silent" not in lab.run("status"), 30)
+
+
+def test_a_boot_that_fails_leaves_nothing(lab: LabUnderTest) -> None:
+    """No such network, no such host, a name that is taken: an error in a sentence, and nothing half made."""
+    before = lab.place.require(), lab.leftovers()[1]
+    ports = lab.openstack("port list -f value -c id")
+    assert "there is no network 'none'" in lab.run("boot", "x", "--network", "none", status=1)
+    assert "there is no host 'h9'" in lab.run("boot", "x", "--network", "blue", "--host", "h9", status=1)
+    assert "there is an instance 'a' already" in lab.run("boot", "a", "--network", "blue", status=1)
+    assert "there is no subnet 'none'" in lab.run("boot", "x", "--network", "blue", "--subnet", "none", status=1)
+    assert (lab.place.require(), lab.leftovers()[1]) == before
+    assert lab.openstack("port list -f value -c id") == ports
+
+
+def test_deleting_an_instance_deletes_its_port(lab: LabUnderTest) -> None:
+    """The port, the plug and the namespace go together."""
+    lab.run("boot", "short", "--network", "blue", "--no-dhcp")
+    assert "passed" in lab.run("ping", "short", "a")
+    lab.run("delete", "short")
+    assert "short" not in lab.openstack("port list -f value -c name")
+    assert f"{lab.prefix}i-short" not in lab.leftovers()[1]
+
+
+def test_a_lab_that_is_up_is_left_alone(lab: LabUnderTest) -> None:
+    """A second `up` says what is there and changes nothing."""
+    before = lab.leftovers()
+    assert "a lab is up" in lab.run("up", status=1)
+    assert lab.leftovers() == before
+
+
+def test_down_cleans_after_kill(lab: LabUnderTest) -> None:
+    """kill -9 of everything the lab runs: status says what is dead, `down` leaves nothing."""
+    for pid in processes.find_owned(lab.place.directory):
+        os.kill(pid, signal.SIGKILL)
+    shown = lab.run("status", status=1)
+    assert "does not answer" in shown
+    lab.run("down")
+    assert lab.leftovers() == ([], [], [])
+    assert "there was no lab" in lab.run("down")
+
+
+@pytest.mark.parametrize("after", ["host h2", "the server", "the agents"])
+def test_an_interrupted_up_is_cleaned_by_the_next(lab: LabUnderTest, after: str) -> None:
+    """kill -9 of `lab up` in the middle; the next one starts from nothing and comes up whole."""
+    command = [*NETLOOM, "lab", "up", "--hosts", "2"]
+    marker = {"host h2": "hosts/h2", "the server": "netloom.conf", "the agents": "hosts/h1/netloom.conf"}[after]
+    with subprocess.Popen(command, env=lab.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as starting:
+        wait_for(after, (lab.place.directory / marker).exists, 60)
+        starting.kill()
+    assert lab.leftovers() != ([], [], [])
+    lab.run("up", "--hosts", "2")
+    assert lab.run("status").count("alive") == 2
+    lab.run("down")
+    assert lab.leftovers() == ([], [], [])

@@ -1,0 +1,158 @@
+"""The demo tries what should pass and what should not; the lab speaks to the API as a user."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import httpx
+import pytest
+
+from netloom.lab import client as clients
+from netloom.lab.boot import choose_address, describe_wait
+from netloom.lab.client import Client
+from netloom.lab.cloud import render_agent_config, render_server_config
+from netloom.lab.demo import INSTANCES, Trial, plan_trials, trial_row
+from netloom.lab.instances import parse_ping
+from netloom.lab.shell import LabError
+from netloom.lab.show import make_console, make_table
+from netloom.lab.state import Host, Instance, Lab, Place
+from netloom.main.host_options import load_host_options
+from netloom.main.options import load_server_options
+
+
+def instance(name: str, host: str, number: int, v6: str) -> Instance:
+    return Instance(name, host, name.rstrip("123"), "", "", "", (f"10.0.0.{number}", f"fd00:b::{v6}"))
+
+
+MADE = [
+    instance("blue1", "h1", 2, "b1"),
+    instance("blue2", "h2", 3, "b2"),
+    instance("blue3", "h3", 4, "b3"),
+    instance("red1", "h1", 2, "2"),
+    instance("red2", "h2", 3, "3"),
+]
+
+
+def test_the_demo_tries_both_ways_in_both_families() -> None:
+    """Pings within a network cross hosts; the others go to addresses that only the other network uses."""
+    by_name = {made.name: made for made in MADE}
+    trials = plan_trials(MADE)
+    own = {
+        made.network: {a for other in MADE if other.network == made.network for a in other.addresses} for made in MADE
+    }
+    for trial in trials:
+        assert (trial.address in own[by_name[trial.source].network]) == trial.should_pass
+    assert {(t.should_pass, ":" in t.address) for t in trials} == {(p, f) for p in (True, False) for f in (True, False)}
+    hosts = {asked.name: asked.host for asked in INSTANCES}
+    assert {name: made.host for name, made in by_name.items()} == hosts
+
+
+def test_networks_that_cannot_be_told_apart_are_no_demo() -> None:
+    """If both networks use just the same addresses, nothing would be shown."""
+    with pytest.raises(LabError, match="the same addresses only"):
+        plan_trials([replace(made, addresses=MADE[0].addresses) for made in MADE])
+
+
+def test_right_and_wrong() -> None:
+    """A ping that should not pass is right when nobody answers."""
+    assert Trial("a", "x", False, "", 0).right and Trial("a", "x", True, "", 1).right
+    assert not Trial("a", "x", False, "", 1).right and not Trial("a", "x", True, "", 0).right
+
+
+def test_addresses_by_family() -> None:
+    """The first address, or the first of the family asked for."""
+    assert (choose_address(MADE[0]), choose_address(MADE[0], 6)) == ("10.0.0.2", "fd00:b::b1")
+    with pytest.raises(LabError, match="no IPv6 address"):
+        choose_address(Instance("a", "h1", "n", "", addresses=("10.0.0.2",)), 6)
+
+
+PING = """PING 10.0.0.3 (10.0.0.3) 56(84) bytes of data.
+
+--- 10.0.0.3 ping statistics ---
+3 packets transmitted, 2 received, 33.3333% packet loss, time 404ms
+rtt min/avg/max/mdev = 0.351/0.510/0.669/0.159 ms
+"""
+
+
+def test_pings_summary_is_read() -> None:
+    """Answers and average time of iputils' ping."""
+    assert parse_ping(PING) == (2, 0.51)
+    assert parse_ping("") == (0, None)
+
+
+def test_the_lab_writes_options_that_are_allowed(tmp_path: Path) -> None:
+    """The configuration of the lab's server and agents is read without an error or a note."""
+    place, host = Place(tmp_path), Host("h2", 2, True)
+    place.host("h2").mkdir(parents=True)
+    server, agent = tmp_path / "s.conf", tmp_path / "a.conf"
+    server.write_text(render_server_config(Lab(api_url="http://127.0.0.1:9701"), place))
+    agent.write_text(render_agent_config(place, host))
+    options, own = load_server_options([server]), load_host_options([agent])
+    assert (options.bind_port, options.feed_listen, options.state_path) == (9701, (own.feed_server,), place.server)
+    assert (own.host, own.local_ip, own.datapath_type) == ("h2", "10.99.0.2", "netdev")
+    assert own.bridge_mappings == {"physnet1": "br-ex"}
+    assert (options.notes, own.notes) == ((), ())
+
+
+CLOUDS = """
+clouds:
+  netloom:
+    auth: {auth_url: "http://k/identity", username: admin, password: p, project_name: admin}
+"""
+
+
+def answer(request: httpx.Request) -> httpx.Response:
+    """A server with two networks called twin."""
+    if request.url.path == "/identity/v3/auth/tokens":
+        assert json.loads(request.content)["auth"]["identity"]["password"]["user"]["name"] == "admin"
+        endpoints = [{"interface": "public", "url": "http://n:9696"}]
+        catalog = [{"type": "network", "endpoints": endpoints}]
+        return httpx.Response(201, headers={"X-Subject-Token": "t0k"}, json={"token": {"catalog": catalog}})
+    if request.headers["X-Auth-Token"] != "t0k":
+        return httpx.Response(401, text="who?")
+    if request.method == "POST":
+        return httpx.Response(409, json={"NeutronError": {"type": "X", "message": "no more", "detail": ""}})
+    twins = [{"id": "1", "name": "twin"}, {"id": "2", "name": "twin"}]
+    wanted = dict(request.url.params)
+    found = [n for n in twins if all(n.get(k) == v for k, v in wanted.items())]
+    return httpx.Response(200, json={"networks": found})
+
+
+def test_the_lab_logs_in_and_finds_by_name_or_id(tmp_path: Path) -> None:
+    """Names that are missing or there twice are errors that say so; the API's own message is shown."""
+    (tmp_path / "clouds.yaml").write_text(CLOUDS)
+    auth = clients.read_cloud(tmp_path / "clouds.yaml", "netloom")
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        token, url = clients.fetch_token(http, auth)
+        http.headers["X-Auth-Token"], http.base_url = token, httpx.URL(url)
+        client = Client(http)
+        assert client.find("networks", "2")["id"] == "2"
+        with pytest.raises(LabError, match="2 networks are 'twin'"):
+            client.find("networks", "twin")
+        with pytest.raises(LabError, match="there is no network 'none'"):
+            client.find("networks", "none")
+        with pytest.raises(LabError, match="409 no more"):
+            client.create("networks", "network", name="x")
+        http.headers["X-Auth-Token"] = "old"
+        with pytest.raises(LabError, match="401 who"):
+            client.list("networks")
+    with pytest.raises(LabError, match="no cloud 'other'"):
+        clients.read_cloud(tmp_path / "clouds.yaml", "other")
+
+
+def test_tables_print_what_they_are_given() -> None:
+    """An IPv6 address is shown as it is, whatever a terminal library takes its letters for."""
+    with StringIO() as out:
+        console = make_console(file=out, width=200)
+        row = trial_row(Trial("red1", "fd00:b::f816", False, "that is [blue1]", 0))
+        console.print(make_table("Pings", ("ping", "result", "because", ""), [row]))
+        shown = out.getvalue()
+    assert "red1 → fd00:b::f816" in shown and "that is [blue1]" in shown and "✓ right" in shown
+
+
+def test_what_a_port_waits_for_is_shown() -> None:
+    """A port that does not turn ACTIVE says what it waits for."""
+    assert describe_wait({"status": "DOWN", "waits_for": "no device"}) == "it is DOWN and waits for: no device"
