@@ -19,7 +19,6 @@ from netloom.agent.view import (
     View,
     device_mark,
     drop_kinds,
-    is_complete,
     is_replugged,
     keep_additions,
     make_status,
@@ -46,7 +45,7 @@ class Agent:
         self._mirror = Mirror(parts.drivers)
         self._retries = Retries()
         self._wake = asyncio.Event()
-        self._whole = False  # whether all that is wanted was known once since the start
+        self._stopping = False
         self._mark: object = None
         self._facts: HostFacts | None = None
         self._drift_due = parts.clock() + tuning.drift_s
@@ -62,9 +61,13 @@ class Agent:
             for watch in (self._watch_feed, self._watch_facts, self.desk.run, self.desk.run_adverts, self._introduce):
                 group.create_task(self._keep(watch))
             group.create_task(self._run_turns())
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._stopping = True  # a device that swallowed the cancellation does not keep us
 
     async def _run_turns(self) -> None:
-        while True:
+        while not self._stopping:
             self._wake.clear()
             try:
                 wait_s = await self.turn()
@@ -91,7 +94,8 @@ class Agent:
 
     async def _pull(self) -> View | None:
         """Slices and facts as they are now; None while the switch does not answer."""
-        slices, revision = dict(self._parts.feed.slices), self._parts.feed.revision
+        feed = self._parts.feed
+        slices, revision, complete = dict(feed.slices), feed.revision, feed.complete
         try:
             facts = await self._parts.facts.read_facts()
         except (OSError, TimeoutError) as error:
@@ -105,7 +109,7 @@ class Agent:
         if mark != self._mark:  # another switch, as it were: what the last one held or refused says nothing
             self._mark, self._retries = mark, Retries()
             self._mirror.mark_stale()
-        return View(slices, revision, facts)
+        return View(slices, revision, complete, facts)
 
     def _render(self, view: View) -> State:
         """What is wanted. Groups that did not change are the same objects, and then so is the result."""
@@ -120,14 +124,13 @@ class Agent:
 
     def _plan(self, view: View, desired: State, actual: State) -> Plan:
         """The ops. Until all that is wanted was known once, nothing that is there is changed or swept."""
-        self._whole = self._whole or is_complete(view.slices, view.facts.host)
         unowned = frozenset(key[0] for key in desired) - self._mirror.owners.keys()
         if unowned != self._unowned:
             self._unowned = unowned
             LOG.error("no driver here holds: %s", ", ".join(sorted(unowned)) or "nothing any more")
         wanted = drop_kinds(desired, self._mirror.missing_kinds() | unowned)
         ops = plan(wanted, drop_kinds(actual, self._mirror.missing_kinds()), self._mirror.needs)
-        return ops if self._whole else keep_additions(ops)
+        return ops if view.complete else keep_additions(ops)
 
     def _note_clock(self) -> bool:
         """Whether this turn is the slow clock's, which reads everything."""
@@ -159,7 +162,7 @@ class Agent:
             LOG.warning("refused: %s: %s", describe_op(failure.op), failure.reason)
 
     async def _report(self, view: View) -> None:
-        """Tell the server of every new status; the feed repeats the last one to a server that comes back."""
+        """Tell the server of every new status, and of the last one again when it came back."""
         pending = self._parts.find_pending(view.slices, view.facts)
         status = make_status(view, pending, self._retries.held.values(), self._mirror.unreachable)
         if status == self._told:
@@ -182,13 +185,15 @@ class Agent:
 
     async def _rest(self, wait_s: float) -> None:
         try:
-            await asyncio.wait_for(self._wake.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self._wake.wait()
         except TimeoutError:
             pass
 
     async def _watch_feed(self) -> None:
         while True:
             await self._parts.feed.wait_changed()
+            self._told = None  # perhaps another server, or one that forgot: it is told anew
             self._wake.set()
 
     async def _watch_facts(self) -> None:
@@ -205,7 +210,7 @@ class Agent:
 
     async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run `work` for ever; what breaks it is logged, and it begins again."""
-        while True:
+        while not self._stopping:
             try:
                 await work()
             except Exception:

@@ -29,12 +29,17 @@ class SliceFeed(Protocol):
         """The newest revision that `slices` holds."""
         ...
 
+    @property
+    def complete(self) -> bool:
+        """Whether `slices` was all that this host follows at some moment; before that nobody may sweep by it."""
+        ...
+
     async def wait_changed(self) -> None:
         """Return when slices or revision changed, or the connection was made anew, since the last return."""
         ...
 
     async def send_ack(self, revision: int, wired: Collection[str], pending: Mapping[str, str]) -> None:
-        """Tell the server which ports are wired at `revision` and what the others wait for. Never blocks for long."""
+        """Tell the server which ports are wired at `revision` and what the others wait for; lost when it is away."""
         ...
 
     async def send_report(self, configurations: Mapping[str, Any]) -> None:

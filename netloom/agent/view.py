@@ -10,16 +10,17 @@ from dataclasses import dataclass
 
 from netloom.model.facts import HostFacts
 from netloom.model.plan import Plan, Put, State, Thing
-from netloom.model.slices import FollowRow, PortRow, Slices
+from netloom.model.slices import PortRow, Slices
 from netloom.reconcile.backoff import Refusal
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What was pulled: slices at a revision, and the facts of this host."""
+    """What was pulled: slices at a revision, whether they were all of it at some moment, and the facts of this host."""
 
     slices: Slices
     revision: int
+    complete: bool
     facts: HostFacts
 
 
@@ -30,12 +31,6 @@ class Status:
     revision: int
     wired: frozenset[str]
     pending: Mapping[str, str]
-
-
-def is_complete(slices: Slices, host: str) -> bool:
-    """Whether the host's own slice and every slice it leads to are known."""
-    own = slices.get(f"host/{host}")
-    return own is not None and all(row.slice in slices for row in own.rows.values() if isinstance(row, FollowRow))
 
 
 def find_ports(slices: Slices, host: str) -> tuple[PortRow, ...]:

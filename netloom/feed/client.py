@@ -18,7 +18,7 @@ from netloom.feed import messages as m
 from netloom.feed.cache import Cache
 from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
 from netloom.feed.hub import SILENCE_S, run_together
-from netloom.feed.pki import SERVER_NAME
+from netloom.feed.pki import SERVER_NAME, JoinError, Token, check_server, make_join_context
 from netloom.model.delta import SliceDelta, apply_delta
 from netloom.model.digest import digest_rows
 from netloom.model.slices import Slice, Slices
@@ -51,6 +51,8 @@ class Feed:
         on_joined: Callable[[m.Joined], None] | None = None,
         csr: Callable[[], str | None] = lambda: None,
         program: str = "",
+        availability_zone: str | None = None,
+        configurations: Mapping[str, Any] | None = None,
     ) -> None:
         self.host = host
         self.slices: Slices = cache.load()
@@ -69,7 +71,9 @@ class Feed:
         self._asked: set[str] = set()
         self._changed = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
-        self._report = m.Report()
+        self._report = m.Report(dict(configurations or {}), availability_zone)
+        self._ack: m.Ack | None = None
+        self._fresh = False  # connected, and not told yet where the server is
         if self.complete:
             self._changed.set()
 
@@ -81,10 +85,11 @@ class Feed:
         self._changed.clear()
 
     async def send_ack(self, revision: int, wired: Collection[str], pending: Mapping[str, str]) -> None:
-        self._send(m.Ack(revision, list(wired), dict(pending)))
+        self._ack = m.Ack(revision, sorted(wired), dict(pending))
+        self._send(self._ack)
 
     async def send_report(self, configurations: Mapping[str, Any]) -> None:
-        report = m.Report(dict(configurations))
+        report = m.Report(dict(configurations), self._report.availability_zone)
         if report != self._report:
             self._report = report
             self._send(report)
@@ -114,7 +119,9 @@ class Feed:
             reader, writer = await open_stream(self._address, self._context())
         try:
             have = {name: (s.revision, f"{digest_rows(s.rows):032x}") for name, s in self._coming.items()}
-            hello = m.Hello(self.host, m.VERSION, self._program, have, self._report.configurations)
+            told = self._report
+            hello = m.Hello(self.host, m.VERSION, self._program, have, told.configurations, told.availability_zone)
+            self._fresh = True
             writer.write(make_frame(hello))
             self._writer = writer
             self._renew(writer)
@@ -200,6 +207,31 @@ class Feed:
             self._cache.mark_complete()
         self.slices, self.revision, self.complete = dict(self._coming), revision, True
         self._changed.set()
+        if self._fresh and self._ack is not None:
+            # A server that comes back, or another one, hears again what still holds.
+            self._fresh = False
+            self._send(self._ack)
+
+
+async def request_join(address: str, token: Token, csr: str) -> m.Joined:
+    """Show the token to the server that it is from, and to no other; the certificate comes back. Raises JoinError."""
+    try:
+        async with asyncio.timeout(SILENCE_S):
+            reader, writer = await open_stream(address, make_join_context())
+            try:
+                tls = writer.get_extra_info("ssl_object")
+                check_server(tls.getpeercert(binary_form=True), token.fingerprint)
+                writer.write(make_frame(m.Join(token.secret, token.host, csr)))
+                answer = m.parse_from_server(await receive_frame(reader, MAX_FROM_SERVER))
+            finally:
+                writer.transport.abort()
+    except (OSError, EOFError, m.MessageError, TimeoutError) as error:
+        raise JoinError(f"{address}: {str(error) or type(error).__name__}") from None
+    if isinstance(answer, m.Refuse):
+        raise JoinError(f"the server refuses: {answer.reason}")
+    if not isinstance(answer, m.Joined):
+        raise JoinError(f"{address} gave no certificate")
+    return answer
 
 
 async def drain_often(writer: asyncio.StreamWriter) -> None:

@@ -101,9 +101,10 @@ def explain_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 def is_explained(error: Exception) -> bool:
     """Whether the text of the error alone tells an operator what to do."""
+    from netloom.feed.pki import JoinError
     from netloom.store.errors import StoreError
 
-    return isinstance(error, (StoreError, PermissionError, ConnectionError))
+    return isinstance(error, (StoreError, JoinError, PermissionError, ConnectionError))
 
 
 def fail(text: str, status: int) -> None:

@@ -33,6 +33,7 @@ class Renderer:
     def __init__(self) -> None:
         self._networks: dict[str, tuple[Any, tuple[Thing, ...]]] = {}
         self._ports: dict[str, tuple[Any, tuple[Thing, ...]]] = {}
+        self._groups: Groups = {}
 
     def render(self, slices: Slices, facts: HostFacts) -> Groups:
         ports = find_ports(slices, facts.host)
@@ -50,7 +51,9 @@ class Renderer:
                 own += self._render_port(plugged, network, facts)
         groups[f"host/{facts.host}"] = tuple(own)
         self._forget(by_network)
-        return groups
+        # A group that came out as before is the same object: whoever compares groups need not look inside.
+        self._groups = {name: keep_same(self._groups.get(name), things) for name, things in groups.items()}
+        return dict(self._groups)
 
     def _render_network(
         self, network: NetworkRow, found: Slice, plugged: tuple[Plugged, ...], facts: HostFacts
@@ -75,6 +78,10 @@ class Renderer:
         self._networks = {id: held for id, held in self._networks.items() if id in by_network}
         live = {plugged.port.id for members in by_network.values() for plugged in members}
         self._ports = {id: held for id, held in self._ports.items() if id in live}
+
+
+def keep_same(before: tuple[Thing, ...] | None, now: tuple[Thing, ...]) -> tuple[Thing, ...]:
+    return before if before is not None and (before is now or before == now) else now
 
 
 def find_networks(slices: Slices, ports: tuple[PortRow, ...], facts: HostFacts) -> dict[str, tuple[NetworkRow, Slice]]:

@@ -1,4 +1,4 @@
-"""Every flow table of every bridge: its number, its name, what it matches, and where it may lead. No other file names one.
+"""Every flow table of every bridge: its number and name, what it matches, where it may lead. No other file names one.
 
 A packet that no flow matches is dropped, in every table (fail closed). `check_flow` refuses a jump or a match that is
 not declared here. Numbers leave room for the stages that are to come: egress rules after the guard, routing and

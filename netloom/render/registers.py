@@ -5,7 +5,7 @@
 | NETWORK | reg0 | the network's number (1 … 2^24-1), from classify on |
 | OUT | reg2 | the ofport that the packet is to leave by, from switch on |
 | FROM | reg3 | 0: from a port of this host; FROM_TUNNEL, FROM_PROVIDER: from outside, never to go back there |
-| pkt_mark | between bridges | the network's number: the one field that a patch port leaves alone. It must be 0 on a tunnel |
+| pkt_mark | between bridges | the network's number: all that a patch port leaves alone; must be 0 on a tunnel |
 """
 
 from __future__ import annotations

@@ -69,6 +69,11 @@ class FakeFeed:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     down: bool = False
 
+    @property
+    def complete(self) -> bool:
+        own = self.slices.get("host/h1")
+        return own is not None and all(r.slice in self.slices for r in own.rows.values() if isinstance(r, FollowRow))
+
     async def wait_changed(self) -> None:
         await self.news.wait()
         self.news.clear()
