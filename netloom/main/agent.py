@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
 from netloom import __version__
 from netloom.agent.loop import Agent
 from netloom.agent.ovs_host import OvsHost
@@ -129,7 +127,8 @@ def run_agent(options: HostOptions) -> None:
     files = find_files(options)
     if options.feed_server and not files.certificate.exists():
         raise pki.JoinError(f"host {options.host} has not joined: `netloom agent join TOKEN` gets its certificate")
-    uvloop.run(serve(options, files))
+    # Not uvloop: it cannot carry the netlink sockets of pyroute2.
+    asyncio.run(serve(options, files))
 
 
 async def serve(options: HostOptions, files: HostFiles) -> None:
