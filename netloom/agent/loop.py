@@ -162,9 +162,11 @@ class Agent:
             LOG.warning("refused: %s: %s", describe_op(failure.op), failure.reason)
 
     async def _report(self, view: View) -> None:
-        """Tell the server of every new status, and of the last one again when it came back."""
+        """Tell the server of every new status; only a device that something is wanted of can hold ports back."""
         pending = self._parts.find_pending(view.slices, view.facts)
-        status = make_status(view, pending, self._retries.held.values(), self._mirror.unreachable)
+        needed = {self._mirror.owners.get(key[0]) for key in self._desired}
+        away = {name: words for name, words in self._mirror.unreachable.items() if name in needed}
+        status = make_status(view, pending, self._retries.held.values(), away)
         if status == self._told:
             return
         try:
@@ -180,7 +182,7 @@ class Agent:
         waits = [self._drift_due - now]
         waits += [held.due_s - now for held in self._retries.held.values() if held.due_s is not None]
         if self._mirror.is_stale:
-            waits.append(self._tuning.reconnect_s if self._mirror.unreachable else 0.0)
+            waits.append(self._mirror.patience_s(self._tuning.reconnect_s, self._tuning.backoff.most_s))
         return max(0.0, min(waits))
 
     async def _rest(self, wait_s: float) -> None:
@@ -193,7 +195,6 @@ class Agent:
     async def _watch_feed(self) -> None:
         while True:
             await self._parts.feed.wait_changed()
-            self._told = None  # perhaps another server, or one that forgot: it is told anew
             self._wake.set()
 
     async def _watch_facts(self) -> None:

@@ -24,6 +24,7 @@ class Mirror:
         self._states: dict[str, dict[Key, Thing]] = {}
         self._stale = set(drivers)
         self.unreachable: dict[str, str] = {}
+        self._misses = 0
         self.owners = {kind: name for name, driver in drivers.items() for kind in driver.kinds}
         self.needs: dict[str, frozenset[str]] = {}
         for driver in drivers.values():
@@ -49,6 +50,7 @@ class Mirror:
             self._stale.discard(name)
             if self.unreachable.pop(name, None):
                 LOG.info("%s answers again", name)
+        self._misses = self._misses + 1 if self.unreachable else 0
         return {
             key: thing
             for name, state in self._states.items()
@@ -60,6 +62,10 @@ class Mirror:
         if self.unreachable.get(name) != words:
             LOG.warning("%s does not answer: %s", name, words)
         self.unreachable[name] = words
+
+    def patience_s(self, first_s: float, most_s: float) -> float:
+        """Seconds until what is stale is worth reading: at once, or later each time while a device is away."""
+        return min(most_s, first_s * 2 ** min(self._misses - 1, 16)) if self._misses else 0.0
 
     def missing_kinds(self) -> frozenset[str]:
         """Kinds that cannot be planned for now: their device is not known."""

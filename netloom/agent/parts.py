@@ -39,7 +39,10 @@ class SliceFeed(Protocol):
         ...
 
     async def send_ack(self, revision: int, wired: Collection[str], pending: Mapping[str, str]) -> None:
-        """Tell the server which ports are wired at `revision` and what the others wait for; lost when it is away."""
+        """Tell the server which ports are wired at `revision` and what the others wait for.
+
+        One that is away now is told when it comes back.
+        """
         ...
 
     async def send_report(self, configurations: Mapping[str, Any]) -> None:

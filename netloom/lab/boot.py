@@ -8,7 +8,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from time import monotonic
 from typing import Any
 
 from netloom.lab import addressing, instances
@@ -68,7 +67,6 @@ def reserve(place: Place, asked: Asked) -> Instance:
 
 
 def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instance, say: Say) -> Instance:
-    begin = monotonic()
     network = client.find("networks", asked.network)
     port = create_port(client, network, asked, instance)
     instance = replace(
@@ -80,13 +78,14 @@ def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instan
         raise LabError(f"the server could not bind the port to {instance.host}")
     say(f"port {port['id']} on {instance.host}: {', '.join(instance.addresses) or 'no address'}")
     place.instance(instance.name).mkdir(parents=True, exist_ok=True)
+    say("its NIC, plugged into br-int")
     instances.make_instance(lab, place, instance, network["mtu"])
+    say("the port turns ACTIVE")
     wait_active(client, port["id"])
-    say(f"ACTIVE after {monotonic() - begin:.2f} s")
     subnets = client.list("subnets", network_id=network["id"])
     wanted = addressing.find_wanted(port, subnets, asked.use_dhcp)
+    say(f"addresses by {', '.join(sorted({address.how for address in wanted})) or 'nobody'}")
     addressing.configure(lab.instance_netns(instance.name), place.instance(instance.name), place.directory, wanted)
-    say(f"configured by {', '.join(sorted({a.how for a in wanted})) or 'nobody'} after {monotonic() - begin:.2f} s")
     return instance
 
 

@@ -174,7 +174,7 @@ def render_agent_config(place: Place, host: Host) -> str:
     return f"""# Made by `netloom lab up`.
 [DEFAULT]
 host = {host.name}
-state_path = {place.host(host.name)}/agent
+state_path = {place.host(host.name)}
 
 [ovs]
 local_ip = {host.tunnel_ip}

@@ -140,6 +140,8 @@ def execute(
     """
     place = here()
     netns, env = find_inside(place.require(), place, name)
+    if command and command[0] == "--":
+        command = command[1:]
     argv = ["ip", "netns", "exec", netns, *(command or [os.environ.get("SHELL", "/bin/sh")])]
     console.file.flush()
     os.execvpe("ip", argv, {**os.environ, **env})

@@ -1,32 +1,45 @@
-"""Composition of an agent: the feed, the renderer, the drivers of this host, and the loop that joins them."""
+"""Composition of an agent: feed, drivers and the loop of one host. Nothing here decides anything.
+
+In the state folder: key.pem, cert.pem and ca.pem (who this host is), slices/ (what it followed last), joined (which
+token was used). They are all that an agent remembers; what the devices hold is read from the devices.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import datetime
+import hashlib
 import logging
 import random
 import signal
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from netloom import __version__
 from netloom.agent.loop import Agent
 from netloom.agent.ovs_host import OvsHost
-from netloom.agent.parts import Parts, Tuning
+from netloom.agent.parts import Parts, SliceFeed, Tuning
 from netloom.drivers.links import LinksDriver
 from netloom.drivers.nft import NftDriver
 from netloom.drivers.ovs.driver import OvsDriver
-from netloom.feed import messages as m
-from netloom.feed import pki
 from netloom.feed.cache import Cache
 from netloom.feed.client import Feed, request_join
+from netloom.feed.messages import Joined
+from netloom.feed.pki import (
+    JoinError,
+    encode_key,
+    load_key,
+    make_host_context,
+    make_key,
+    make_request,
+    parse_token,
+    wants_renewal,
+)
 from netloom.main.host_options import HostOptions
-from netloom.main.state import save_file
 from netloom.model.facts import HostFacts
 from netloom.render.answers import Settings
 from netloom.render.host import Renderer
@@ -36,130 +49,168 @@ LOG = logging.getLogger("netloom.agent")
 
 
 @dataclass(frozen=True, slots=True)
-class HostFiles:
-    """Where an agent keeps who it is and what it knows."""
+class Papers:
+    """The files that say who this host is."""
 
-    key: Path
-    certificate: Path
-    authority: Path
-    slices: Path
+    folder: Path
 
+    @property
+    def key(self) -> Path:
+        return self.folder / "key.pem"
 
-def find_files(options: HostOptions) -> HostFiles:
-    folder = options.state_path / "agent"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    return HostFiles(folder / "host.key", folder / "host.pem", folder / "authority.pem", folder / "slices")
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "cert.pem"
+
+    @property
+    def authority(self) -> Path:
+        return self.folder / "ca.pem"
+
+    @property
+    def token(self) -> Path:
+        return self.folder / "joined"
+
+    @property
+    def whole(self) -> bool:
+        return all(path.exists() for path in (self.key, self.certificate, self.authority))
+
+    def save(self, joined: Joined) -> None:
+        self.write(self.authority, joined.authority.encode())
+        self.write(self.certificate, joined.certificate.encode())
+
+    def write(self, path: Path, body: bytes) -> None:
+        """Whole or not at all, and for nobody else's eyes."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = path.with_suffix(".new")
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
+        new.write_bytes(body)
+        new.replace(path)
+
+    def open_context(self) -> ssl.SSLContext:
+        return make_host_context(self.certificate, self.key, self.authority)
+
+    def make_renewal(self, host: str) -> str | None:
+        """A request for the next certificate, when it is time for one."""
+        if not wants_renewal(self.certificate.read_bytes(), datetime.datetime.now(datetime.UTC)):
+            return None
+        return make_request(load_key(self.key.read_bytes()), host)
 
 
 def join(options: HostOptions, token: str) -> None:
-    """Get this host's certificate with a token. Raises JoinError. A host that has one keeps it."""
-    files = find_files(options)
-    if files.certificate.exists():
+    """Get this host's certificate with a one-time token; one that was used here already is enough. Raises JoinError."""
+    papers = Papers(options.state_path)
+    used = hashlib.sha256(token.strip().encode()).hexdigest()
+    if papers.whole and papers.token.exists() and papers.token.read_text() == used:
         return
-    parsed = pki.parse_token(token)
-    if parsed.host != options.host:
-        raise pki.JoinError(f"the token is for host {parsed.host}, this one is {options.host}")
-    key = pki.make_key()
-    joined = asyncio.run(request_join(options.feed_server, parsed, pki.make_request(key, options.host)))
-    save_file(files.key, pki.encode_key(key))
-    save_joined(files, joined)
+    found = parse_token(token)
+    if found.host != options.host:
+        raise JoinError(f"the token is for host {found.host}, and this host is {options.host} (option host)")
+    if not options.feed_server:
+        raise JoinError("where is the server? Set option feed_server, such as netloom.example.org:9697")
+    key = make_key()
+    joined = asyncio.run(request_join(options.feed_server, found, make_request(key, options.host)))
+    papers.write(papers.key, encode_key(key))
+    papers.save(joined)
+    papers.write(papers.token, used.encode())
 
 
-def save_joined(files: HostFiles, joined: m.Joined) -> None:
-    save_file(files.authority, joined.authority.encode(), 0o644)
-    save_file(files.certificate, joined.certificate.encode(), 0o644)
+def run_agent(options: HostOptions) -> None:
+    """Keep this host until SIGTERM or SIGINT; the data plane stays as it is. Raises JoinError when it never joined."""
+    logging.basicConfig(
+        level=logging.DEBUG if options.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for note in options.notes:
+        LOG.info("%s", note)
+    if options.feed_server and not Papers(options.state_path).whole:
+        raise JoinError(f"host {options.host} has not joined: get a token by `netloom agent token {options.host}`")
+    asyncio.run(serve_agent(options))
 
 
-def make_feed(options: HostOptions, files: HostFiles) -> Feed:
-    def context() -> ssl.SSLContext:
-        return pki.make_host_context(files.certificate, files.key, files.authority)
+async def serve_agent(options: HostOptions) -> None:
+    driver = OvsDriver(options.ovs_rundir, frozenset((options.integration_bridge, options.tunnel_bridge)))
+    feed = make_feed(options)
+    agent = make_agent(options, feed, driver)
+    works = [agent.run(), *([feed.run()] if options.feed_server else [])]
+    LOG.info("netloom %s keeps host %s, %d slices on disk", __version__, options.host, len(feed.slices))
+    try:
+        await run_until_stopped(works)
+    finally:
+        await driver.close()
+        LOG.info("stopped; the data plane stays as it is")
 
-    def request() -> str | None:
-        """A request for a new certificate, with the key that this host has, once the old one nears its end."""
-        if not pki.wants_renewal(files.certificate.read_bytes(), datetime.now(UTC)):
-            return None
-        return pki.make_request(pki.load_key(files.key.read_bytes()), options.host)
 
+async def run_until_stopped(works: list[Coroutine[Any, Any, None]]) -> None:
+    """Run until a signal asks to stop, or until one of `works` fails."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tasks = [asyncio.create_task(work) for work in works]
+    waiting = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in (waiting, *tasks):
+        task.cancel()
+    await asyncio.gather(waiting, *tasks, return_exceptions=True)
+    for task in done - {waiting}:
+        task.result()
+
+
+def make_feed(options: HostOptions) -> Feed:
+    papers = Papers(options.state_path)
     return Feed(
         options.host,
         options.feed_server,
-        context,
-        Cache(files.slices),
-        on_joined=lambda joined: save_joined(files, joined),
-        csr=request,
+        papers.open_context,
+        Cache(options.state_path / "slices"),
+        on_joined=papers.save,
+        csr=lambda: papers.make_renewal(options.host),
         program=f"netloom {__version__}",
         availability_zone=options.availability_zone,
         configurations=describe_host(options),
     )
 
 
+def describe_host(options: HostOptions) -> dict[str, Any]:
+    """The `configurations` of this host's agent in the API, under Neutron's names."""
+    return {
+        "tunneling_ip": options.local_ip,
+        "tunnel_types": list(options.tunnel_types),
+        "bridge_mappings": dict(options.bridge_mappings),
+        "datapath_type": options.datapath_type,
+        "integration_bridge": options.integration_bridge,
+        "tunnel_bridge": options.tunnel_bridge,
+        "l2_population": True,
+        "arp_responder_enabled": True,
+        "ovs_hybrid_plug": False,
+        "log_agent_heartbeats": False,
+    }
+
+
 def make_facts(options: HostOptions) -> HostFacts:
+    """What configuration tells of this host; the rest is read from the switch."""
     return HostFacts(
         host=options.host,
         tunnel_ip=options.local_ip,
         tunnel_types=options.tunnel_types,
-        bridge_mappings=dict(options.bridge_mappings),
+        bridge_mappings=options.bridge_mappings,
         datapath_type=options.datapath_type,
         integration_bridge=options.integration_bridge,
         tunnel_bridge=options.tunnel_bridge,
     )
 
 
-def describe_host(options: HostOptions) -> Mapping[str, Any]:
-    """An agent's `configurations`, with the names that Neutron's Open vSwitch agent uses."""
-    return {
-        "tunneling_ip": options.local_ip or None,
-        "tunnel_types": list(options.tunnel_types),
-        "bridge_mappings": dict(options.bridge_mappings),
-        "datapath_type": options.datapath_type,
-        "integration_bridge": options.integration_bridge,
-        "ovs_hybrid_plug": False,
-    }
-
-
-def run_agent(options: HostOptions) -> None:
-    """Keep the host as it should be until SIGTERM or SIGINT; the data plane then stays as it is."""
-    logging.basicConfig(
-        level=logging.DEBUG if options.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    for note in options.notes:
-        LOG.info("%s", note)
-    files = find_files(options)
-    if options.feed_server and not files.certificate.exists():
-        raise pki.JoinError(f"host {options.host} has not joined: `netloom agent join TOKEN` gets its certificate")
-    # Not uvloop: it cannot carry the netlink sockets of pyroute2.
-    asyncio.run(serve(options, files))
-
-
-async def serve(options: HostOptions, files: HostFiles) -> None:
-    feed = make_feed(options, files)
-    ovs = OvsDriver(options.ovs_rundir, frozenset({options.integration_bridge, options.tunnel_bridge}))
-    host = OvsHost(ovs, make_facts(options))
+def make_agent(options: HostOptions, feed: SliceFeed, driver: OvsDriver) -> Agent:
+    host = OvsHost(driver, make_facts(options))
     parts = Parts(
         feed=feed,
         facts=host,
         packets=host,
-        drivers={"ovs": ovs, "nft": NftDriver(), "links": LinksDriver()},
+        drivers={"ovs": driver, "nft": NftDriver(), "links": LinksDriver()},
         render=Renderer().render,
         find_pending=find_pending,
         clock=time.monotonic,
         chance=random.random,
     )
     settings = Settings(lease_s=options.dhcp_lease_duration, domain=options.dns_domain)
-    agent = Agent(parts, Tuning(), settings, describe_host(options))
-    LOG.info("netloom %s keeps host %s", __version__, options.host)
-    tasks = [asyncio.create_task(agent.run())]
-    if options.feed_server:
-        tasks.append(asyncio.create_task(feed.run()))
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    stopping = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
-    for task in (*tasks, stopping):
-        task.cancel()
-    await asyncio.gather(*tasks, stopping, return_exceptions=True)
-    await ovs.close()
-    for task in done - {stopping}:
-        task.result()
+    return Agent(parts, Tuning(), settings, describe_host(options))

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 from netloom.model.device import Bridge, Guard, SwitchPort, make_pairs
 from netloom.model.facts import HostFacts
-from netloom.model.flow import Flow, Goto, Move, make_match
+from netloom.model.flow import ICMPV6, IN_PORT, IPV6, Flow, Goto, Move, Output, make_match
 from netloom.model.plan import Thing
 from netloom.model.slices import Slices
 from netloom.model.why import HOST, Why
 from netloom.render import registers as reg
 from netloom.render.make import make_cookie, make_flow, make_thing
-from netloom.render.pipeline import DELIVER, INGRESS, SERVICES, SWITCH, TUN_CLASSIFY, TUN_OUT
+from netloom.render.pipeline import ADVERTISE, DELIVER, INGRESS, SERVICES, SWITCH, TUN_CLASSIFY, TUN_OUT
 from netloom.render.scene import TUNNELS, find_ports, patch_name, patch_peer, tunnel_port
 
 PROTOCOLS = ("OpenFlow10", "OpenFlow13", "OpenFlow14", "OpenFlow15")
@@ -67,6 +67,8 @@ def render_joints(facts: HostFacts) -> Iterator[Flow]:
     why = Why(0, (), "devices.render_joints")
     inner, outer = facts.integration_bridge, facts.tunnel_bridge
     yield make_flow(inner, SERVICES, 0, (), (Goto(SWITCH),), cookie, why)
+    advert = make_match(eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=136, icmpv6_code=0)
+    yield make_flow(inner, ADVERTISE, 100, advert, (Move("eth_src", "nd_tll", 48), Output(IN_PORT)), cookie, why)
     yield make_flow(inner, INGRESS, 0, (), (Goto(DELIVER),), cookie, why)
     patch = facts.ofports.get((outer, "patch-int"), 0)
     if patch > 0:

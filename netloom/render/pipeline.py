@@ -25,7 +25,7 @@ class Table:
     next: frozenset[int]
 
 
-CLASSIFY, GUARD, SERVICES, SWITCH, INGRESS, DELIVER = 0, 10, 30, 60, 70, 80
+CLASSIFY, GUARD, SERVICES, ADVERTISE, SWITCH, INGRESS, DELIVER = 0, 10, 30, 35, 60, 70, 80
 TUN_CLASSIFY, TUN_OUT = 0, 20
 
 _L3 = ("eth_type", "ip_src", "ipv6_src", "ip_proto", "udp_src", "udp_dst", "icmpv6_type", "icmpv6_code", "nd_target",
@@ -42,7 +42,9 @@ PIPELINE: tuple[Table, ...] = (
     _table("int", GUARD, "guard", "May this port send this: its own MAC and addresses, and those it was allowed.",
            ("in_port", "eth_src", *_L3), (SERVICES,)),
     _table("int", SERVICES, "services", "What the host itself answers: ARP, ND, DHCP, router solicitations.",
-           ("in_port", "reg0", *_L3), (SWITCH,)),
+           ("in_port", "reg0", *_L3), (SWITCH, ADVERTISE)),
+    _table("int", ADVERTISE, "advertise", "The answer to a neighbour solicitation gets its address, and goes back.",
+           ("eth_type", "ip_proto", "icmpv6_type", "icmpv6_code")),
     _table("int", SWITCH, "switch", "To which port or host does the MAC address lead?",
            ("reg0", "reg3", "eth_dst"), (INGRESS,)),
     _table("int", INGRESS, "ingress", "May the port at reg2 receive this?", ("reg2",), (DELIVER,)),

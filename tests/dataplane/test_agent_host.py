@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +14,23 @@ from netloom.agent.loop import Agent
 from netloom.agent.ovs_host import OvsHost as SwitchView
 from netloom.agent.parts import Parts, Tuning
 from netloom.drivers.ovs.driver import OvsDriver
-from netloom.model.device import Bridge, FlowBody
 from netloom.model.facts import HostFacts
-from netloom.model.flow import COOKIE_MAGIC, ToController, make_match
-from netloom.model.plan import Op, Thing
-from netloom.model.slices import Address, FollowRow, NetworkRow, PortRow, Route, Row, Slice, Slices, SubnetRow
+from netloom.model.plan import Op
+from netloom.model.slices import (
+    Address,
+    FollowRow,
+    NetworkRow,
+    PlaceRow,
+    PortRow,
+    Route,
+    Row,
+    Segment,
+    Slice,
+    SubnetRow,
+)
 from netloom.render.answers import Settings
+from netloom.render.host import Renderer
+from netloom.render.status import find_pending
 from tests.dataplane.ovs import OvsHost, run
 from tests.unit.agent.agent_kit import FakeFeed
 
@@ -27,31 +38,13 @@ pytestmark = pytest.mark.dataplane
 
 MAC = "fa:16:3e:00:00:05"
 PORT = PortRow("port-a", "n1", MAC, addresses=(Address("10.0.0.5", "s4"), Address("2001:db8::5", "s6")), hostname="web")
-NETWORK = NetworkRow("n1", 7, mtu=1442)
+NETWORK = NetworkRow("n1", 7, mtu=1442, segments=(Segment("local"),))
 S4 = SubnetRow("s4", "n1", "10.0.0.0/24", 4, "10.0.0.1", True, ("9.9.9.9",), (Route("10.7.0.0/16", "10.0.0.7"),))
 S6 = SubnetRow(
     "s6", "n1", "2001:db8::/64", 6, dns_nameservers=("2001:db8::53",),
     ipv6_ra_mode="dhcpv6-stateful", ipv6_address_mode="dhcpv6-stateful",
 )  # fmt: skip
 SLAAC = SubnetRow("s6", "n1", "2001:db8::/64", 6, ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
-
-
-def ask_flow(**tests: int) -> Thing:
-    body = FlowBody(COOKIE_MAGIC | 1, (ToController(1),))
-    return Thing(("flow", "br-int", 0, 50, make_match(**tests)), body)
-
-
-BASE = (
-    Thing(("bridge", "br-int"), Bridge("netdev")),
-    ask_flow(eth_type=0x800, ip_proto=17, udp_dst=67),
-    ask_flow(eth_type=0x86DD, ip_proto=17, udp_dst=547),
-    ask_flow(eth_type=0x86DD, ip_proto=58, icmpv6_type=133),
-)
-
-
-def render(slices: Slices, facts: HostFacts) -> Mapping[str, tuple[Thing, ...]]:
-    """Just enough of a pipeline: questions go to the agent."""
-    return {"base": BASE}
 
 
 class CountingDriver(OvsDriver):
@@ -88,7 +81,8 @@ class Running:
 
 
 def make_slices(*subnets: SubnetRow) -> tuple[Slice, Slice]:
-    rows: dict[str, Row] = {"network/n1": NETWORK, **{f"subnet/{s.id}": s for s in subnets}}
+    place = PlaceRow(PORT.id, MAC, "h1", PORT.addresses)
+    rows: dict[str, Row] = {"network/n1": NETWORK, f"place/{PORT.id}": place, **{f"subnet/{s.id}": s for s in subnets}}
     return (
         Slice("host/h1", 3, {"port/port-a": PORT, "follow/network/n1": FollowRow("network/n1")}),
         Slice("network/n1", 3, rows),
@@ -98,7 +92,7 @@ def make_slices(*subnets: SubnetRow) -> tuple[Slice, Slice]:
 def make_running(host: OvsHost, *subnets: SubnetRow) -> Running:
     driver, feed = CountingDriver(host.rundir), FakeFeed()
     view = SwitchView(driver, HostFacts("h1", datapath_type="netdev"))
-    parts = Parts(feed, view, view, {"ovs": driver}, render, lambda slices, facts: {}, time.monotonic, lambda: 0.5)
+    parts = Parts(feed, view, view, {"ovs": driver}, Renderer().render, find_pending, time.monotonic, lambda: 0.5)
     feed.say(*make_slices(*subnets))
     return Running(host, driver, Agent(parts, Tuning(), Settings()), feed)
 
@@ -132,7 +126,7 @@ async def start(running: Running) -> asyncio.Task[None]:
     await until(lambda: bool(running.feed.acks))
     if "tapa" not in running.host.vsctl("list-ports", "br-int"):
         await asyncio.to_thread(plug, running.host)
-    await until(lambda: bool(running.agent.desk.seats))
+    await until(lambda: PORT.id in running.feed.acks[-1][1])
     return task
 
 
@@ -263,10 +257,12 @@ def test_a_restarted_agent_sends_nothing_and_a_dead_switch_is_filled(plugged: Ov
         task = await start(running)
         try:
             assert running.driver.ops == []
+            flows = plugged.ofctl("dump-flows", "br-int").count("cookie")
+            assert flows > 10
             await asyncio.to_thread(plugged.stop, "ovs-vswitchd")
             await asyncio.to_thread(plugged.start_switch)
             began = time.monotonic()
-            await until(lambda: plugged.ofctl("dump-flows", "br-int").lower().count("controller") == 3, 5)
+            await until(lambda: plugged.ofctl("dump-flows", "br-int").count("cookie") == flows, 5)
             assert time.monotonic() - began < 1.0
         finally:
             await stop(running, task)

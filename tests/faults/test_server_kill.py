@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from netloom.store.check import check_store
 
 from netloom.intent.catalog import CATALOG
-from netloom.store.check import check_store
 from tests.faults.server import Server
 
 KILLS = int(os.environ.get("NETLOOM_KILLS", "100"))
@@ -44,7 +44,7 @@ async def ask(session: aiohttp.ClientSession, method: str, path: str, body: Any 
     try:
         async with session.request(method, path, json=body) as reply:
             return reply.status, (await reply.json(content_type=None) if reply.status != 204 else None)
-    except (aiohttp.ClientError, ConnectionError, asyncio.TimeoutError) as error:
+    except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
         raise Lost from error
 
 
@@ -178,7 +178,9 @@ async def make_network(server: Server) -> str:
         body = {"network_id": network["network"]["id"], "cidr": "10.0.0.0/12", "ip_version": 4}
         status, answer = await ask(session, "POST", "/v2.0/subnets", {"subnet": body})
         assert status == 201, answer
-        await ask(session, "PUT", f"/v2.0/quotas/{network['network']['project_id'] or 'admin'}", {"quota": {"port": -1}})
+        await ask(
+            session, "PUT", f"/v2.0/quotas/{network['network']['project_id'] or 'admin'}", {"quota": {"port": -1}}
+        )
     return str(network["network"]["id"])
 
 

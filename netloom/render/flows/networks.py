@@ -36,6 +36,7 @@ from netloom.model.why import Why
 from netloom.render import registers as reg
 from netloom.render.make import make_cookie, make_flow
 from netloom.render.pipeline import (
+    ADVERTISE,
     CLASSIFY,
     INGRESS,
     REASON_DHCP4,
@@ -137,18 +138,18 @@ def answer_arp(mac: str, ip: str) -> tuple[Action, ...]:
 def answer_nd(mac: str, ip: str) -> tuple[Action, ...]:
     """The solicitation turned into a solicited advertisement that overrides (RFC 4861, 7.2.4).
 
-    The option is rewritten in place: a source address (type 1) becomes a target address (type 2).
+    The option is rewritten in place: a source address (type 1) becomes a target address (type 2). What is in it can be
+    written only where the packet matches as an advertisement, so that is a table of its own.
     """
     return (
         Move("eth_src", "eth_dst", 48),
         SetField("eth_src", mac_int(mac)),
         Move("ipv6_src", "ipv6_dst", 128),
         SetField("ipv6_src", ip_int(ip)),
-        SetField("nd_sll", mac_int(mac)),
         SetField("nd_options_type", 2),
         SetField("nd_reserved", 0x60000000),
         SetField("icmpv6_type", 136),
-        Output(IN_PORT),
+        Goto(ADVERTISE),
     )
 
 
