@@ -157,7 +157,8 @@ class Agent:
         if due:
             self._done = {op.thing.key: op for op in due if op.thing.key not in refused}
         if due:
-            LOG.info("%s%d ops, %d refused", "drift healed: " if drift else "", len(due), len(failures))
+            what = "drift healed: " if drift else ""
+            LOG.info("%s%d ops, %d refused, at revision %d", what, len(due), len(failures), parts.feed.revision)
         for failure in failures:
             LOG.warning("refused: %s: %s", describe_op(failure.op), failure.reason)
 

@@ -44,8 +44,9 @@ class Server:
         self.state.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         command = [
-            sys.executable, "-m", "netloom.main.cli", "server", "--state-path", str(self.state), "--bind-host",
-            "127.0.0.1", "--bind-port", str(self.port), "--auth-strategy", self.auth, *self.extra,
+            sys.executable, "-m", "netloom.main.cli", "server", "--set", f"state_path={self.state}",
+            "--set", "bind_host=127.0.0.1", "--set", f"bind_port={self.port}", "--set", f"auth_strategy={self.auth}",
+            "--set", f"netloom.feed_listen=unix:{self.state}/feed.sock", *self.extra,
         ]  # fmt: skip
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         with self.log.open("ab") as out:

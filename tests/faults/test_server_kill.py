@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from netloom.store.check import check_store
 
-from netloom.intent.catalog import CATALOG
+from netloom.store.check import check_store
 from tests.faults.server import Server
 
 KILLS = int(os.environ.get("NETLOOM_KILLS", "100"))
@@ -199,5 +198,5 @@ def test_nothing_answered_is_lost_and_nothing_unanswered_shows(tmp_path: Path) -
         assert not wrong, f"after kill {kill}: {wrong[:5]}"
     assert server.stop() == 0
     assert known.answers > KILLS
-    assert check_store(f"sqlite:///{server.state / 'netloom.sqlite'}", CATALOG) == []
+    assert check_store(f"sqlite:///{server.state / 'netloom.db'}") == []
     print(f"{KILLS} kills, {known.answers} answers kept, slowest start {slowest:.2f} s")
