@@ -13,7 +13,7 @@ from typing import Any
 
 from netloom.agent.desk import Desk
 from netloom.agent.mirror import Mirror
-from netloom.agent.parts import Groups, Parts, Tuning
+from netloom.agent.parts import Parts, Tuning
 from netloom.agent.view import (
     Status,
     View,
@@ -21,12 +21,14 @@ from netloom.agent.view import (
     drop_kinds,
     is_replugged,
     keep_additions,
+    keep_keys,
     make_status,
 )
+from netloom.agent.wanted import Wanted
 from netloom.model.facts import HostFacts
-from netloom.model.plan import Failure, Key, Op, Plan, State
+from netloom.model.plan import Failure, Key, Op, Plan
 from netloom.reconcile.backoff import Retries, describe_op
-from netloom.reconcile.desired import merge_groups
+from netloom.reconcile.desired import Clash
 from netloom.reconcile.plan import plan
 from netloom.render.answers import Settings
 
@@ -49,8 +51,9 @@ class Agent:
         self._mark: object = None
         self._facts: HostFacts | None = None
         self._drift_due = parts.clock() + tuning.drift_s
-        self._groups: Groups = {}
-        self._desired: State = {}
+        self._wanted = Wanted()
+        self._clashes: frozenset[Clash] = frozenset()
+        self._level = False  # whether all that is wanted was there, or refused, when the last turn ended
         self._told: Status | None = None
         self._done: dict[Key, Op] = {}  # what the devices took in the last turn that had ops
         self._unowned: frozenset[str] = frozenset()
@@ -82,14 +85,15 @@ class Agent:
         view = await self._pull()
         if view is None:
             return self._tuning.reconnect_s
-        desired = self._render(view)
+        changed = self._render(view)
         drift = self._note_clock()
-        actual = await self._mirror.read()
-        ops = self._plan(view, desired, actual)
+        fresh = await self._mirror.read()
+        ops = self._plan(view, None if fresh or not self._level else changed)
         due = self._find_due(ops)
         failures = await self._mirror.apply(due)
         self._note(due, failures, drift)
         await self._report(view)
+        self._level = view.complete and not self._mirror.unreachable
         return self._next_wait()
 
     async def _pull(self) -> View | None:
@@ -111,25 +115,29 @@ class Agent:
             self._mirror.mark_stale()
         return View(slices, revision, complete, facts)
 
-    def _render(self, view: View) -> State:
-        """What is wanted. Groups that did not change are the same objects, and then so is the result."""
-        groups = self._parts.render(view.slices, view.facts)
-        same = groups.keys() == self._groups.keys() and all(groups[n] is held for n, held in self._groups.items())
-        if not same:
-            self._desired, clashes = merge_groups(groups)
-            self._groups = dict(groups)
-            for clash in clashes:
-                LOG.error("%s", clash)
-        return self._desired
-
-    def _plan(self, view: View, desired: State, actual: State) -> Plan:
-        """The ops. Until all that is wanted was known once, nothing that is there is changed or swept."""
-        unowned = frozenset(key[0] for key in desired) - self._mirror.owners.keys()
+    def _render(self, view: View) -> set[Key]:
+        """Work out what is wanted; the keys of what is wanted otherwise than before."""
+        changed = self._wanted.update(self._parts.render(view.slices, view.facts))
+        clashes = self._wanted.find_clashes()
+        for clash in clashes - self._clashes:
+            LOG.error("%s", clash)
+        self._clashes = clashes
+        unowned = self._wanted.kinds - self._mirror.owners.keys()
         if unowned != self._unowned:
             self._unowned = unowned
             LOG.error("no driver here holds: %s", ", ".join(sorted(unowned)) or "nothing any more")
-        wanted = drop_kinds(desired, self._mirror.missing_kinds() | unowned)
-        ops = plan(wanted, drop_kinds(actual, self._mirror.missing_kinds()), self._mirror.needs)
+        return changed
+
+    def _plan(self, view: View, changed: set[Key] | None) -> Plan:
+        """The ops: over everything, or over what changed and what is still refused when all else was level before.
+
+        Until all that is wanted was known once, nothing that is there is changed or swept.
+        """
+        wanted, actual, out = self._wanted.state, self._mirror.state, self._mirror.missing_kinds() | self._unowned
+        if changed is not None:
+            keys = changed.union(self._retries.held)
+            wanted, actual = keep_keys(wanted, keys), keep_keys(actual, keys)
+        ops = plan(drop_kinds(wanted, out), drop_kinds(actual, out), self._mirror.needs)
         return ops if view.complete else keep_additions(ops)
 
     def _note_clock(self) -> bool:
@@ -165,7 +173,7 @@ class Agent:
     async def _report(self, view: View) -> None:
         """Tell the server of every new status; only a device that something is wanted of can hold ports back."""
         pending = self._parts.find_pending(view.slices, view.facts)
-        needed = {self._mirror.owners.get(key[0]) for key in self._desired}
+        needed = {self._mirror.owners.get(kind) for kind in self._wanted.kinds}
         away = {name: words for name, words in self._mirror.unreachable.items() if name in needed}
         status = make_status(view, pending, self._retries.held.values(), away)
         if status == self._told:

@@ -21,7 +21,7 @@ class Mirror:
 
     def __init__(self, drivers: Mapping[str, Driver]) -> None:
         self._drivers = drivers
-        self._states: dict[str, dict[Key, Thing]] = {}
+        self._state: dict[Key, Thing] = {}
         self._stale = set(drivers)
         self.unreachable: dict[str, str] = {}
         self._misses = 0
@@ -39,24 +39,27 @@ class Mirror:
     def mark_stale(self) -> None:
         self._stale |= set(self._drivers)
 
-    async def read(self) -> State:
-        """What the reachable devices hold; those marked stale are asked, the others remembered."""
-        for name in sorted(self._stale):
+    @property
+    def state(self) -> State:
+        """What the devices hold, as far as they answered."""
+        return self._state
+
+    async def read(self) -> bool:
+        """Ask the devices that are marked stale; whether any was asked."""
+        asked = sorted(self._stale)
+        for name in asked:
             try:
-                self._states[name] = dict(await self._drivers[name].read())
+                found = await self._drivers[name].read()
             except (OSError, TimeoutError) as error:
                 self._note_lost(name, str(error) or type(error).__name__)
                 continue
+            kinds = self._drivers[name].kinds
+            self._state = {key: thing for key, thing in self._state.items() if key[0] not in kinds} | dict(found)
             self._stale.discard(name)
             if self.unreachable.pop(name, None):
                 LOG.info("%s answers again", name)
         self._misses = self._misses + 1 if self.unreachable else 0
-        return {
-            key: thing
-            for name, state in self._states.items()
-            if name not in self._stale
-            for key, thing in state.items()
-        }
+        return bool(asked)
 
     def _note_lost(self, name: str, words: str) -> None:
         if self.unreachable.get(name) != words:
@@ -77,7 +80,7 @@ class Mirror:
         for name, run in split_by_driver(ops, self.owners):
             failed = await self._apply_run(name, run)
             refused = {failure.op.thing.key for failure in failed}
-            self._note_done(name, [op for op in run if op.thing.key not in refused])
+            self._note_done([op for op in run if op.thing.key not in refused])
             failures += failed
         return failures
 
@@ -88,14 +91,13 @@ class Mirror:
             self._stale.add(name)
             return [Failure(op, str(error) or type(error).__name__) for op in run]
 
-    def _note_done(self, name: str, ops: Sequence[Op]) -> None:
+    def _note_done(self, ops: Sequence[Op]) -> None:
         """A change to what others stand on (a bridge under its flows) may have taken them away, so they are reread."""
-        state = self._states.setdefault(name, {})
         for op in ops:
             if isinstance(op, Put):
-                state[op.thing.key] = op.thing
+                self._state[op.thing.key] = op.thing
             else:
-                state.pop(op.thing.key, None)
+                self._state.pop(op.thing.key, None)
         changed = {op.thing.kind for op in ops}
         self._stale |= {
             self.owners[kind] for kind, needed in self.needs.items() if needed & changed and kind in self.owners

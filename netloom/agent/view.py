@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from netloom.model.facts import HostFacts
-from netloom.model.plan import Plan, Put, State, Thing
+from netloom.model.plan import Key, Plan, Put, State, Thing
 from netloom.model.slices import PortRow, Slices
 from netloom.reconcile.backoff import Refusal
 
@@ -54,6 +54,11 @@ def is_replugged(before: HostFacts, after: HostFacts) -> bool:
     """Whether a device went and one of its name came between two looks: what was set on the old one went with it."""
     held = {interface.name: interface.ofport for interface in before.interfaces.values()}
     return any(held.get(found.name, found.ofport) != found.ofport for found in after.interfaces.values())
+
+
+def keep_keys(state: State, keys: Iterable[Key]) -> State:
+    """Of `state` only the things under `keys`."""
+    return {key: state[key] for key in keys if key in state}
 
 
 def drop_kinds(state: State, kinds: Iterable[str]) -> State:

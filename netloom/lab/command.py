@@ -229,7 +229,7 @@ def make_demo() -> None:
         cloud.up(place, 3, True, find_prefix(os.environ), say)
         lab = demo.make_demo(place, say)
         say("pings")
-        trials = [demo.run_trial(lab, trial) for trial in demo.plan_trials(lab.instances.values())]
+        trials = demo.run_trials(lab)
     print_demo(place, trials)
     if not all(trial.right for trial in trials):
         raise LabError("not every ping went as it should; the logs are in " + str(place.directory))

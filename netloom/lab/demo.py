@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +72,10 @@ def make_demo(place: Place, say: Say) -> Lab:
     for command in COMMANDS:
         say(f"openstack {command}")
         run_openstack(program, place, command)
-    for asked in INSTANCES:
-        say(f"instance {asked.name} on {asked.host}: a port through the API, a NIC, addresses off the wire")
-        boot(place, asked, quiet)
+    places = ", ".join(f"{asked.name} on {asked.host}" for asked in INSTANCES)
+    say(f"instances {places}: ports through the API, NICs, addresses by DHCP, DHCPv6 and RA")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda asked: boot(place, asked, quiet), INSTANCES))
     return place.require()
 
 
@@ -105,7 +107,7 @@ def plan_trials(instances: Iterable[Instance]) -> tuple[Trial, ...]:
     by_name = {instance.name: instance for instance in instances}
     blue, red = ([i for i in by_name.values() if i.network == name] for name in ("blue", "red"))
     first, second, third = blue[:3]
-    across = "same network, another host"
+    across = "same network, other host"
     passing = [
         Trial(first.name, choose_address(second, 4), True, across),
         Trial(third.name, choose_address(first, 4), True, across),
@@ -122,7 +124,7 @@ def plan_foreign(source: Instance, others: Iterable[Instance], own: Iterable[Ins
     for other in others:
         address = choose_address(other, family)
         if address not in taken:
-            return Trial(source.name, address, False, f"that is {other.name}, on another network")
+            return Trial(source.name, address, False, f"{other.name}'s, other network")
     raise LabError("both networks use the same addresses only: nothing to tell them apart by")
 
 
@@ -130,6 +132,12 @@ def run_trial(lab: Lab, trial: Trial) -> Trial:
     """The trial with its result. The first ping across may be lost to a lookup, so it is asked three times."""
     answers, milliseconds = ping(lab, trial.source, trial.address, wait_s=1)
     return Trial(trial.source, trial.address, trial.should_pass, trial.why, answers, milliseconds)
+
+
+def run_trials(lab: Lab) -> list[Trial]:
+    """All of them, at the same time."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda trial: run_trial(lab, trial), plan_trials(lab.instances.values())))
 
 
 def trial_row(trial: Trial) -> tuple[str, str, str, Text]:

@@ -268,3 +268,21 @@ def test_a_restarted_agent_sends_nothing_and_a_dead_switch_is_filled(plugged: Ov
             await stop(running, task)
 
     asyncio.run(story())
+
+
+def test_a_restarted_database_is_followed_again(plugged: OvsHost) -> None:
+    """ovsdb-server died: the agent finds the new one, and wires what is plugged from then on."""
+
+    async def story() -> None:
+        running = make_running(plugged, S4)
+        task = asyncio.create_task(running.agent.run())
+        try:
+            await until(lambda: bool(running.feed.acks))
+            await asyncio.to_thread(plugged.stop, "ovsdb-server")
+            await asyncio.to_thread(plugged.start_database)
+            await asyncio.to_thread(plug, plugged)
+            await until(lambda: PORT.id in running.feed.acks[-1][1])
+        finally:
+            await stop(running, task)
+
+    asyncio.run(story())

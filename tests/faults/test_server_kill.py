@@ -177,16 +177,13 @@ async def make_network(server: Server) -> str:
         body = {"network_id": network["network"]["id"], "cidr": "10.0.0.0/12", "ip_version": 4}
         status, answer = await ask(session, "POST", "/v2.0/subnets", {"subnet": body})
         assert status == 201, answer
-        await ask(
-            session, "PUT", f"/v2.0/quotas/{network['network']['project_id'] or 'admin'}", {"quota": {"port": -1}}
-        )
     return str(network["network"]["id"])
 
 
 def test_nothing_answered_is_lost_and_nothing_unanswered_shows(tmp_path: Path) -> None:
     """However often the server is killed, what it said stays so."""
     dice = random.Random(14207)
-    server = Server(tmp_path / "state")
+    server = Server(tmp_path / "state", extra=("--set", "quotas.quota_port=-1"))
     known = Known()
     server.start()
     network = asyncio.run(make_network(server))

@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from netloom.intent.errors import ApiError
 from netloom.intent.operation import Committed, Context, Outcome
+from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Change, Snapshot
 from netloom.store.engine import open_reader, open_store
 from netloom.store.log import LogEntry, read_log
@@ -22,20 +23,23 @@ from tests.unit.store.store_kit import ADMIN, create, put, read_docs, remove, ur
 def test_a_created_port_is_there_after_a_restart(tmp_path: Path) -> None:
     """What was answered is what a new server shows, at the same revision."""
 
-    async def first() -> tuple[int, bytes]:
+    async def first() -> tuple[int, Doc]:
         async with writing(tmp_path) as writer:
             done = await writer.submit(create("web", id="a"), ADMIN, "req-1")
             record = done.snapshot.record("port", "a")
             assert record and writer.snapshot is done.snapshot
-            return done.revision, record.json
+            return done.revision, record.doc
 
-    async def second() -> tuple[int, bytes]:
+    async def second() -> tuple[int, Doc]:
         async with writing(tmp_path) as writer:
             record = writer.snapshot.record("port", "a")
             assert record and record.revision == writer.snapshot.revision
-            return writer.snapshot.revision, record.json
+            return writer.snapshot.revision, record.doc
 
-    assert asyncio.run(first()) == asyncio.run(second())
+    (before, made), (after, loaded) = asyncio.run(first()), asyncio.run(second())
+    assert before == after
+    # What the stored document lacked of the declaration has its default after loading.
+    assert {name: loaded[name] for name in made} == made
 
 
 def test_revisions_are_consecutive_and_in_the_order_of_requests(tmp_path: Path) -> None:
