@@ -100,6 +100,18 @@ def print_status(console: Console, place: Place, status: Status) -> None:
     ]
     console.print(make_table("Hosts", ("host", "tunnel address", "switch", "agent", "instances"), rows))
     console.print(make_table("Instances", ("name", "host", "network", "addresses", "port"), instance_rows(status)))
+    if waiting := waiting_rows(status):
+        console.print(make_table("Other ports that are not ACTIVE", ("port", "host", "waits for"), waiting))
+
+
+def waiting_rows(status: Status) -> list[tuple[str, ...]]:
+    """Ports that belong to no instance of the lab and wait for something."""
+    own = {instance.port_id for instance in status.lab.instances.values()}
+    return [
+        (port["name"] or id, port["binding:host_id"], port["waits_for"])
+        for id, port in status.ports.items()
+        if id not in own and port["status"] != "ACTIVE" and port.get("waits_for")
+    ]
 
 
 def describe_agent(status: Status, host: str) -> str:

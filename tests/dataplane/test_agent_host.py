@@ -116,7 +116,7 @@ def plug(host: OvsHost) -> None:
 
 async def until(done: Callable[[], bool], timeout_s: float = 10.0) -> None:
     async with asyncio.timeout(timeout_s):
-        while not done():  # noqa: ASYNC110
+        while not done():
             await asyncio.sleep(0.01)
 
 

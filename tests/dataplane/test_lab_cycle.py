@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from netloom.lab import processes
+from netloom.lab.client import open_client
 from netloom.lab.shell import wait_for
 from tests.dataplane.conftest import why_not
 from tests.dataplane.lab_kit import NETLOOM, LabUnderTest, make_lab
@@ -56,6 +58,52 @@ def test_another_network_with_the_same_addresses_is_another_world(lab: LabUnderT
     foreign = set(lab.place.require().instances["a"].addresses) | set(lab.place.require().instances["b"].addresses)
     for address in foreign - own:
         assert "no answer" in lab.run("ping", "r1", address, "--count", "1", status=1)
+
+
+PHYSICAL = {"provider:physical_network": "physnet1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "mtu"),
+    [
+        ("geneve", {}, 1450),
+        ("gre", {}, 1458),
+        ("vlan", {**PHYSICAL, "provider:segmentation_id": 3000}, 1500),
+        ("flat", PHYSICAL, 1500),
+    ],
+)
+def test_every_type_of_network_carries(lab: LabUnderTest, kind: str, given: dict[str, Any], mtu: int) -> None:
+    """GENEVE, GRE, VLAN and flat networks reach from host to host with packets as long as their MTU."""
+    with open_client(lab.place.clouds) as client:
+        network = client.create("networks", "network", name=kind, **{"provider:network_type": kind}, **given)
+        client.create("subnets", "subnet", network_id=network["id"], ip_version=4, cidr="198.51.100.0/24")
+    assert network["mtu"] == mtu
+    for number, host in (("1", "h1"), ("2", "h3")):
+        lab.run("boot", f"{kind}{number}", "--network", kind, "--host", host)
+    address = lab.place.require().instances[f"{kind}2"].addresses[0]
+    assert "passed" in lab.run("ping", f"{kind}1", address)
+    longest = ("ping", "-c", "1", "-W", "3", "-M", "do", "-s", str(mtu - 28), address)
+    assert " 0% packet loss" in lab.run("exec", f"{kind}1", "--", *longest)
+    lab.run("delete", f"{kind}1", f"{kind}2")
+
+
+def test_dhcpv6_gives_the_address_of_the_port(lab: LabUnderTest) -> None:
+    """A stateful v6 subnet: the instance takes just the address that the API says, and is reached there."""
+    with open_client(lab.place.clouds) as client:
+        network = client.create("networks", "network", name="six")
+        modes = {"ipv6_ra_mode": "dhcpv6-stateful", "ipv6_address_mode": "dhcpv6-stateful"}
+        client.create("subnets", "subnet", network_id=network["id"], ip_version=6, cidr="fd00:66::/64", **modes)
+    for name, host in (("s1", "h1"), ("s2", "h2")):
+        lab.run("boot", name, "--network", "six", "--host", host)
+    assert "passed" in lab.run("ping", "s1", "s2")
+    lab.run("delete", "s1", "s2")
+
+
+def test_a_port_that_nobody_plugs_says_so(lab: LabUnderTest) -> None:
+    """Status lists it with the reason that the API gives."""
+    lab.openstack("port create nobody --network blue --host h2")
+    wait_for("the reason", lambda: "nobody" in lab.run("status").partition("Other ports")[2], 10)
+    lab.openstack("port delete nobody")
 
 
 def test_an_agent_restarts_and_nothing_is_lost(lab: LabUnderTest) -> None:

@@ -218,5 +218,5 @@ async def settle(agent: Agent) -> float:
 async def until(done: Callable[[], bool]) -> None:
     """Let the other tasks run until `done`, for five seconds at most."""
     async with asyncio.timeout(5):
-        while not done():  # noqa: ASYNC110
+        while not done():
             await asyncio.sleep(0)
