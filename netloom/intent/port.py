@@ -345,7 +345,14 @@ FIELDS = stamp.standard_fields(
         filter=False,
         alias="uplink-status-propagation",
     ),
-    Field("waits_for", kinds.TEXT, "What it waits for while it is not ACTIVE.", GENERATED, post=False, visible=False),
+    Field(
+        "waits_for",
+        kinds.TEXT,
+        "What it waits for while it is not ACTIVE. Netloom's own; Neutron has none.",
+        GENERATED,
+        post=False,
+        filter=False,
+    ),
     Field("described_at", kinds.COUNT, "The revision that its host has to acknowledge.", 0, post=False, visible=False),
     Field(
         "bound_segment", kinds.TEXT, "The segment that its host carries it on.", GENERATED, post=False, visible=False

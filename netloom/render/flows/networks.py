@@ -184,11 +184,8 @@ def find_known(scene: Scene) -> Iterator[Rule]:
         if away:
             match = make_match(**to, **{reg.FROM: 0}, eth_dst=mac)
             yield SWITCH, 60, match, flat(*local, away), ids, revision
-        if local:
-            yield SWITCH, 50, make_match(**to, eth_dst=mac), flat(*local), ids, revision
-        elif away:
-            # Known to be elsewhere: from outside it is not for anybody here, open port or not.
-            yield SWITCH, 50, make_match(**to, eth_dst=mac), (), ids, revision
+        # A known address is never treated as unknown, also while its port is off or unplugged: then it leads nowhere.
+        yield SWITCH, 50, make_match(**to, eth_dst=mac), flat(*local), ids, revision
 
 
 def group_owners(places: tuple[PlaceRow, ...]) -> dict[str, list[PlaceRow]]:
