@@ -27,7 +27,9 @@ def show_progress(console: Console) -> Iterator[Say]:
         def finish(mark: str) -> None:
             if current:
                 text, since = current
-                console.print(f"{mark} {escape(text)} [dim]{monotonic() - since:.2f} s[/dim]", highlight=False)
+                console.print(
+                    f"{mark} {escape(text)} [dim]{monotonic() - since:.2f} s[/dim]", highlight=False, soft_wrap=True
+                )
 
         def say(text: str) -> None:
             nonlocal current

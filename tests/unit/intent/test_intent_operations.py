@@ -132,8 +132,8 @@ def test_read_only_attributes() -> None:
             400, "HTTPBadRequest", "Cannot update read-only attribute", name.replace("tenant_id", "project_id")
         ):
             parse_update(CATALOG["port"], {name: "x"})
-    with refused(400, "HTTPBadRequest", "Unrecognized attribute(s) 'waits_for'"):
-        parse_update(CATALOG["port"], {"waits_for": "x"})
+    with refused(400, "HTTPBadRequest", "Unrecognized attribute(s) 'described_at'"):
+        parse_update(CATALOG["port"], {"described_at": 1})
 
 
 def test_missing_objects_and_old_revisions() -> None:
