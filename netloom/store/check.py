@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from netloom.intent.catalog import CATALOG
 from netloom.intent.errors import ApiError
 from netloom.intent.schema import Catalog
+from netloom.store import sqlite
 from netloom.store.engine import Store, open_reader
 from netloom.store.errors import StoreError
-from netloom.store.load import load_snapshot
-from netloom.store.log import decode_changes, select_rows
+from netloom.store.load import CHUNK_ROWS, load_snapshot
+from netloom.store.log import decode_changes
 from netloom.store.schema import LOG, OBJECT
-
-MOST = 100
-"""Faults named of each sort."""
 
 Folded = dict[tuple[str, str], tuple[int, bytes | None]]
 """What the log says of each object: the revision that touched it last, and its document then (None: deleted)."""
@@ -39,10 +37,8 @@ def check_store(url: str, catalog: Catalog = CATALOG) -> list[str]:
 
 
 def check_file(connection: Connection) -> Iterator[str]:
-    """SQLite's own look at its pages and indexes."""
-    for (line,) in connection.execute(text(f"PRAGMA integrity_check({MOST})")):
-        if line != "ok":
-            yield f"the file is damaged: {line}"
+    """The engine's own look at its pages and indexes."""
+    return (f"the file is damaged: {line}" for line in sqlite.find_damage(connection))
 
 
 def check_revisions(connection: Connection) -> Iterator[str]:
@@ -57,11 +53,13 @@ def check_revisions(connection: Connection) -> Iterator[str]:
 def fold_log(connection: Connection) -> tuple[int, Folded]:
     """The first revision in the log, and all that it says of objects."""
     folded: Folded = {}
-    rows = select_rows(connection, -1)
-    for row in rows:
-        for kind, id, doc in decode_changes(row.changes):
-            folded[kind, id] = (row.revision, doc)
-    return (rows[0].revision if rows else 0), folded
+    first = 0
+    query = select(LOG.c.revision, LOG.c.changes).order_by(LOG.c.revision)
+    for revision, changes in connection.execution_options(yield_per=CHUNK_ROWS).execute(query):
+        first = first or revision
+        for kind, id, doc in decode_changes(changes):
+            folded[kind, id] = (revision, doc)
+    return first, folded
 
 
 def check_objects(connection: Connection) -> Iterator[str]:

@@ -12,9 +12,8 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
@@ -30,9 +29,9 @@ from netloom.store.errors import (
     StoreLocked,
     StoreUnavailable,
 )
+from netloom.store.migrate import VERSION
 
 PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
     "PRAGMA cell_size_check=ON",
@@ -55,12 +54,21 @@ def make_engine(path: Path, busy_s: float, create: bool = False) -> Engine:
 
 
 def prepare_connection(dbapi: sqlite3.Connection, _record: object) -> None:
-    answers = [dbapi.execute(pragma).fetchone() for pragma in PRAGMAS]
-    if answers[0] != ("wal",):
+    for pragma in PRAGMAS:
+        dbapi.execute(pragma)
+    if is_foreign(dbapi):
+        return  # asking for the log would change the file; `check_version` refuses it
+    (mode,) = dbapi.execute("PRAGMA journal_mode=WAL").fetchone()
+    if mode != "wal":
         raise StoreUnavailable(
-            f"SQLite cannot keep a write-ahead log here (it offers {answers[0][0]!r}), as on a network file system. "
+            f"SQLite cannot keep a write-ahead log here (it offers {mode!r}), as on a network file system. "
             "Put the store on a local disk."
         )
+
+
+def is_foreign(dbapi: sqlite3.Connection) -> bool:
+    tables = [name for (name,) in dbapi.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return bool(tables) and VERSION.name not in tables
 
 
 def begin(connection: Connection) -> None:
@@ -231,10 +239,17 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def copy_into(connection: Connection, target: Path) -> None:
+def copy_into(engine: Engine, target: Path) -> None:
     """Write a consistent, compact copy, while others read and write (sqlite.org/lang_vacuum.html#vacuuminto)."""
-    dbapi: Any = connection.connection.dbapi_connection
-    dbapi.execute("VACUUM INTO ?", (str(target),))
+    # Outside of a transaction, which VACUUM refuses.
+    with closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("VACUUM INTO ?", (str(target),))
+
+
+def read_size(path: Path) -> int:
+    """Bytes of the file and of its write-ahead log."""
+    parts = (path, path.with_name(path.name + "-wal"))
+    return sum(part.stat().st_size for part in parts if part.exists())
 
 
 def find_damage(connection: Connection) -> list[str]:

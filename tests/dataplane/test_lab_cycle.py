@@ -145,6 +145,21 @@ def test_a_lab_that_is_up_is_left_alone(lab: LabUnderTest) -> None:
     assert lab.leftovers() == before
 
 
+def test_instances_go_on_without_the_server(lab: LabUnderTest) -> None:
+    """The server is killed and the agents start anew from what they have on disk: pings pass and DHCP answers."""
+    lab.run("boot", "c", "--network", "blue", "--host", "h1")
+    lab.run("boot", "d", "--network", "blue", "--host", "h2")
+    for pid, command in processes.find_owned(lab.place.directory).items():
+        if " server --config-file" in command:
+            os.kill(pid, signal.SIGKILL)
+    lab.run("restart", "h1", "h2", "h3")
+    assert "passed" in lab.run("ping", "c", "d", "-4")
+    ask = ("udhcpc", "-n", "-q", "-f", "-t", "20", "-T", "1", "-i", "eth0", "-s", "/bin/true")
+    address = lab.place.require().instances["c"].addresses[0]
+    assert f"lease of {address} obtained" in lab.run("exec", "c", "--", *ask)
+    assert "does not answer" in lab.run("status", status=1)
+
+
 def test_down_cleans_after_kill(lab: LabUnderTest) -> None:
     """kill -9 of everything the lab runs: status says what is dead, `down` leaves nothing."""
     for pid in processes.find_owned(lab.place.directory):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator
@@ -44,6 +45,8 @@ def test_hosts_see_each_other_and_not_their_nics(bench: LabUnderTest) -> None:
         run(*inside, "ping", "-c", "1", "-W", "3", address)
         neighbour = run("ip", "-n", lab.host_netns("h1"), "neigh", "show", "to", address)
         assert "lladdr 02:00:00:00:00:02" in neighbour
+    heard = run(*inside, "arping", "-c", "3", "-w", "5", "-I", "br-phy", lab.hosts["h2"].tunnel_ip)
+    assert set(re.findall(r"reply from .*\[([0-9A-F:]+)\]", heard)) == {"02:00:00:00:00:02"}
     assert hosts.read_fault(bench.place, "h1") == ""
     assert "br-ex" in hosts.vsctl(bench.place, "h2", "list-br")
 
