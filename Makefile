@@ -40,7 +40,7 @@ static: python
 	@rm -f .import-contracts
 
 bench: system python
-	@$(BIN)/python tests/bench/run.py
+	@PYTHONPATH=. $(BIN)/python tests/bench/run.py
 
 shape: python
 	@$(BIN)/python scripts/shape.py

@@ -45,7 +45,7 @@ def read_status(url: str) -> StoreStatus:
                 read_version(connection) or "",
                 first or 0,
                 last or 0,
-                {kind: count for kind, count in counts},
+                {row[0]: row[1] for row in counts},
                 sqlite.read_size(store.path),
                 sqlite.find_holder(store.path),
             )

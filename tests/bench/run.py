@@ -1,0 +1,206 @@
+"""`make bench`: the figures of the control plane, measured on the real server, as JSON on stdout.
+
+Counts come first. Client and server share this machine; what the machine is stands in the answer, with its noise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from sqlalchemy import event
+
+from netloom.intent.catalog import CATALOG
+from netloom.intent.operation import Requester, Settings
+from netloom.intent.operations import make_create
+from netloom.intent.schema import parse_create
+from netloom.store.context import make_contexts
+from netloom.store.engine import open_store
+from netloom.store.journal import SqlJournal
+from netloom.store.load import load_snapshot
+from netloom.store.writer import Writer
+from tests.faults.server import Server
+
+Figures = dict[str, Any]
+ADMIN = Requester(project_id="bench", roles=("admin",), is_admin=True)
+NO_QUOTA = ("--set", "quotas.quota_port=-1", "--set", "quotas.quota_network=-1")
+STORED = int(os.environ.get("NETLOOM_BENCH_PORTS", "150000"))
+
+
+def say(*words: object) -> None:
+    print(*words, file=sys.stderr, flush=True)
+
+
+def spin() -> float:
+    """Milliseconds of a fixed piece of work: how fast this machine is just now."""
+    began = time.perf_counter()
+    sum(n * n for n in range(300_000))
+    return (time.perf_counter() - began) * 1000
+
+
+def read_memory(pid: int) -> int:
+    """Resident MiB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) >> 10
+    return 0
+
+
+async def make_network(session: aiohttp.ClientSession, cidr: str = "10.0.0.0/8") -> str:
+    async with session.post("/v2.0/networks", json={"network": {"name": "bench"}}) as reply:
+        network: str = (await reply.json())["network"]["id"]
+    body = {"subnet": {"network_id": network, "cidr": cidr, "ip_version": 4}}
+    async with session.post("/v2.0/subnets", json=body) as reply:
+        assert reply.status == 201, await reply.text()
+    return network
+
+
+async def repeat(count: int, workers: int, job: Callable[[int], Awaitable[None]]) -> list[float]:
+    """Run a job `count` times, `workers` at once; seconds of each."""
+    took: list[float] = []
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        for n in numbers:
+            began = time.perf_counter()
+            await job(n)
+            took.append(time.perf_counter() - began)
+
+    await asyncio.gather(*(work() for _ in range(workers)))
+    return took
+
+
+def describe(took: list[float], seconds: float, each: int = 1) -> Figures:
+    ranked = sorted(took)
+    return {
+        "per_s": round(len(took) * each / seconds),
+        "p50_ms": round(statistics.median(ranked) * 1000, 2),
+        "p99_ms": round(ranked[int(len(ranked) * 0.99)] * 1000, 2),
+    }
+
+
+async def bench_create(session: aiohttp.ClientSession, network: str) -> Figures:
+    async def create(n: int) -> None:
+        async with session.post("/v2.0/ports", json={"port": {"network_id": network, "name": f"p{n}"}}) as reply:
+            assert reply.status == 201, await reply.text()
+            await reply.read()
+
+    async def bulk(n: int) -> None:
+        body = {"ports": [{"network_id": network} for _ in range(100)]}
+        async with session.post("/v2.0/ports", json=body) as reply:
+            assert reply.status == 201
+            await reply.read()
+
+    figures: Figures = {}
+    await repeat(200, 8, create)
+    for workers, count in ((1, 300), (8, 2000), (32, 5000)):
+        began = time.perf_counter()
+        took = await repeat(count, workers, create)
+        figures[f"create_port_at_{workers}"] = describe(took, time.perf_counter() - began)
+    began = time.perf_counter()
+    took = await repeat(40, 2, bulk)
+    figures["bulk_of_100_ports"] = describe(took, time.perf_counter() - began, 100)
+    return figures
+
+
+async def bench_list(session: aiohttp.ClientSession, network: str, pid: int) -> Figures:
+    async def get(path: str) -> bytes:
+        async with session.get(path) as reply:
+            assert reply.status == 200
+            return await reply.read()
+
+    figures: Figures = {}
+    before = read_memory(pid)
+    for name, path, times in (
+        ("list_10000_full", "/v2.0/ports?limit=10000", 5),
+        ("filter_on_an_index", "/v2.0/ports?fixed_ips=ip_address%3D10.0.0.77", 50),
+    ):
+        body = await get(path)
+        took = await repeat(times, 1, lambda n, path=path: get(path))  # type: ignore[misc, arg-type]
+        figures[name] = {"p50_ms": round(statistics.median(took) * 1000, 2), "bytes": len(body)}
+    figures["memory_grew_mib"] = read_memory(pid) - before
+    return figures
+
+
+async def use_server(state: Path) -> Figures:
+    server = Server(state, extra=NO_QUOTA)
+    figures: Figures = {"start_empty_s": round(server.start(), 2)}
+    assert server.process is not None
+    try:
+        async with aiohttp.ClientSession(server.url) as session:
+            network = await make_network(session)
+            figures |= await bench_create(session, network)
+            figures |= await bench_list(session, network, server.process.pid)
+    finally:
+        server.stop()
+    return figures
+
+
+async def fill_store(state: Path) -> Figures:
+    """A store with very many ports, written through the writer; the SQL statements of one more create."""
+    store = open_store(f"sqlite:///{state}/netloom.db")
+    settings = Settings(quotas={"port": -1, "network": -1, "subnet": -1})
+    writer = Writer(SqlJournal(store), load_snapshot(store, CATALOG), make_contexts(settings))
+
+    async def create(name: str, *bodies: dict[str, Any]) -> Any:
+        resource = CATALOG[name]
+        operation = make_create(resource, [parse_create(resource, body) for body in bodies])
+        return (await writer.submit(operation, ADMIN)).outcome.answer
+
+    network = (await create("network", {"name": "n"}))[0]["id"]
+    await create("subnet", {"network_id": network, "cidr": "10.0.0.0/8", "ip_version": 4})
+    began = time.perf_counter()
+    for _ in range(STORED // 500):
+        await create("port", *({"network_id": network} for _ in range(500)))
+    took = time.perf_counter() - began
+    statements: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda c, cur, sql, *rest: statements.append(sql))
+    await create("port", {"network_id": network})
+    await writer.close()
+    store.close()
+    return {"stored_ports": STORED, "fill_ports_per_s": round(STORED / took),
+            "sql_statements_of_one_create": len(statements) + 1}  # fmt: skip
+
+
+async def use_full_server(state: Path) -> Figures:
+    figures = await fill_store(state)
+    server = Server(state, extra=NO_QUOTA)
+    figures["start_s"] = round(server.start(120), 2)
+    assert server.process is not None
+    try:
+        figures["memory_mib"] = read_memory(server.process.pid)
+        async with aiohttp.ClientSession(server.url) as session:
+            figures |= await bench_list(session, "", server.process.pid)
+    finally:
+        server.stop()
+    return figures
+
+
+def main() -> None:
+    spins = [spin() for _ in range(5)]
+    with tempfile.TemporaryDirectory(prefix="netloom-bench-") as folder:
+        say("a server with an empty store")
+        empty = asyncio.run(use_server(Path(folder) / "empty"))
+        say(f"a server with {STORED} ports")
+        (Path(folder) / "full").mkdir()
+        full = asyncio.run(use_full_server(Path(folder) / "full"))
+    spins += [spin() for _ in range(5)]
+    machine = {
+        "cpus": os.cpu_count(), "python": platform.python_version(),
+        "spin_ms": {"min": round(min(spins), 1), "max": round(max(spins), 1)},
+    }  # fmt: skip
+    print(json.dumps({"machine": machine, "empty": empty, "full": full}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
