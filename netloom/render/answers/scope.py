@@ -87,7 +87,7 @@ def name_servers(subnet: SubnetRow, settings: Settings) -> tuple[str, ...]:
 def server_address(subnet: SubnetRow, taken: frozenset[str]) -> str:
     """The v4 server identifier: the gateway, else the first address of the subnet that no port has, else nothing.
 
-    It need not answer: whoever asks it is answered by packet-in. It must only be the same on all hosts.
+    The same on all hosts, each of which answers for it.
     """
     return subnet.gateway_ip or next((ip for ip in islice(usable_addresses(subnet), 65536) if ip not in taken), "")
 

@@ -34,6 +34,7 @@ from netloom.model.flow import (
 from netloom.model.slices import PlaceRow
 from netloom.model.why import Why
 from netloom.render import registers as reg
+from netloom.render.answers.scope import SERVER_MAC, server_address
 from netloom.render.make import make_cookie, make_flow
 from netloom.render.pipeline import (
     ADVERTISE,
@@ -106,7 +107,8 @@ def find_served(on: dict[str, int], version: int, dhcp: bool, ra_mode: str) -> I
 
 
 def find_answers(scene: Scene) -> Iterator[Rule]:
-    """Who has this address? The host knows, for every port of the network."""
+    """Who has this address? The host knows, for every port of the network and for the DHCP server, which it is."""
+    yield from find_server_answers(scene)
     for place in scene.places:
         for address in place.addresses:
             ids = (f"port/{place.id}",)
@@ -119,6 +121,20 @@ def find_answers(scene: Scene) -> Iterator[Rule]:
                     icmpv6_code=0, nd_target=address.ip, nd_options_type=1,
                 )  # fmt: skip
                 yield SERVICES, 100, match, answer_nd(place.mac, address.ip), ids, place.revision
+
+
+def find_server_answers(scene: Scene) -> Iterator[Rule]:
+    """A client renews its lease by unicast (RFC 2131, 4.4.5), so somebody must have the server's address.
+
+    Not on a physical network: there the gateway is a machine of its own.
+    """
+    taken = frozenset(address.ip for place in scene.places for address in place.addresses)
+    for subnet in scene.subnets:
+        if subnet.ip_version == 4 and subnet.enable_dhcp and not scene.provider:
+            ip = server_address(subnet, taken)
+            if ip and ip not in taken:
+                match = make_match(**{reg.NETWORK: scene.network.number}, eth_type=ARP, arp_op=1, arp_tpa=ip)
+                yield SERVICES, 100, match, answer_arp(SERVER_MAC, ip), (f"subnet/{subnet.id}",), subnet.revision
 
 
 def answer_arp(mac: str, ip: str) -> tuple[Action, ...]:
