@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Requester, Settings
 from netloom.intent.operations import make_create
 from netloom.intent.schema import parse_create
+from netloom.main.agent import join, make_feed
+from netloom.main.fleet import make_join_token
+from netloom.main.host_options import HostOptions
+from netloom.main.options import load_server_options
 from netloom.store.context import make_contexts
 from netloom.store.engine import open_store
 from netloom.store.journal import SqlJournal
@@ -146,6 +151,39 @@ async def use_server(state: Path) -> Figures:
     return figures
 
 
+async def bench_wire(state: Path) -> Figures:
+    """From the answer of `POST /ports` (bound) to a host that has the port and has said so; no data plane."""
+    server = Server(state, extra=NO_QUOTA)
+    server.start()
+    options = load_server_options((), {"state_path": str(state), "auth_strategy": "noauth"})
+    host = HostOptions("h1", state / "h1", f"unix:{state}/feed.sock", state, "br-int", "br-tun", "192.0.2.1")
+    token = await asyncio.to_thread(make_join_token, options, "h1")
+    await asyncio.to_thread(join, host, token)
+    feed = make_feed(replace(host, tunnel_types=("vxlan",)))
+    following = asyncio.create_task(feed.run())
+    took: list[float] = []
+    try:
+        await feed.wait_changed()
+        async with aiohttp.ClientSession(server.url) as session:
+            network = await make_network(session)
+            for _ in range(100):
+                body = {"port": {"network_id": network, "binding:host_id": "h1"}}
+                async with session.post("/v2.0/ports", json=body) as reply:
+                    id = (await reply.json())["port"]["id"]
+                began = time.perf_counter()
+                while f"port/{id}" not in feed.slices["host/h1"].rows:
+                    await feed.wait_changed()
+                await feed.send_ack(feed.revision, [id], {})
+                took.append(time.perf_counter() - began)
+            async with session.get(f"/v2.0/ports/{id}") as reply:
+                await reply.read()
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        server.stop()
+    return {"post_answered_to_host_acknowledged": describe(took, sum(took))}
+
+
 async def fill_store(state: Path) -> Figures:
     """A store with very many ports, written through the writer; the SQL statements of one more create."""
     store = open_store(f"sqlite:///{state}/netloom.db")
@@ -191,6 +229,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="netloom-bench-") as folder:
         say("a server with an empty store")
         empty = asyncio.run(use_server(Path(folder) / "empty"))
+        say("a server and a host without devices")
+        wire = asyncio.run(bench_wire(Path(folder) / "wire"))
         say(f"a server with {STORED} ports")
         (Path(folder) / "full").mkdir()
         full = asyncio.run(use_full_server(Path(folder) / "full"))
@@ -199,7 +239,7 @@ def main() -> None:
         "cpus": os.cpu_count(), "python": platform.python_version(),
         "spin_ms": {"min": round(min(spins), 1), "max": round(max(spins), 1)},
     }  # fmt: skip
-    print(json.dumps({"machine": machine, "empty": empty, "full": full}, indent=2))
+    print(json.dumps({"machine": machine, "empty": empty, "wire": wire, "full": full}, indent=2))
 
 
 if __name__ == "__main__":
