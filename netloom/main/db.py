@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from netloom.intent.catalog import CATALOG
+from netloom.intent.schema import Catalog
 from netloom.store.check import check_store
 from netloom.store.engine import upgrade_store
 from netloom.store.schema import SCHEMA_VERSION
@@ -26,10 +28,10 @@ def check(url: str) -> tuple[list[str], bool]:
     return found or ["no fault was found"], not found
 
 
-def backup(url: str, target: Path) -> list[str]:
+def backup(url: str, target: Path, catalog: Catalog = CATALOG) -> list[str]:
     """Copy the store to a new file, and make sure that the copy is sound."""
     backup_store(url, target)
-    found = check_store(f"sqlite:///{target}")
+    found = check_store(f"sqlite:///{target}", catalog)
     if found:
         return [f"{target} was written, and the store has faults:", *found]
     return [f"{target} holds revision {read_status(f'sqlite:///{target}').last_revision}"]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, select
 
 from netloom.intent.catalog import CATALOG
-from netloom.intent.errors import ApiError
 from netloom.intent.schema import Catalog
 from netloom.store import sqlite
 from netloom.store.engine import Store, open_reader
@@ -83,5 +82,5 @@ def check_snapshot(store: Store, catalog: Catalog) -> Iterator[str]:
     """That all of it can be loaded, and no two objects claim what only one may have."""
     try:
         load_snapshot(store, catalog)
-    except ApiError as error:
-        yield f"the objects contradict one another: {error.message}"
+    except StoreError as error:
+        yield str(error)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from netloom.intent.errors import ApiError
 from netloom.intent.schema import Absent, Catalog, Doc, Resource
 from netloom.intent.snapshot import Record, Snapshot
 from netloom.store.engine import Store
@@ -22,6 +23,8 @@ from netloom.store.log import Stored
 from netloom.store.schema import LOG, OBJECT
 
 CHUNK_ROWS = 5000
+
+ADVICE = "Nothing was changed. Restore a backup made by netloom db backup; netloom db check lists all that is damaged."
 
 
 def as_plain(value: Any) -> Any:
@@ -47,7 +50,23 @@ def load_snapshot(store: Store, catalog: Catalog) -> Snapshot:
     """
     with collector_paused(), store.read() as connection:
         revision = connection.execute(select(func.max(LOG.c.revision))).scalar_one() or 0
-        return Snapshot(catalog, encode_doc).apply_records(load_records(connection, catalog), revision)
+        try:
+            return Snapshot(catalog, encode_doc).apply_records(load_records(connection, catalog), revision)
+        except ApiError as error:
+            raise StoreCorrupt(f"The stored objects contradict one another: {error.message} {ADVICE}") from error
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise find_misfit(load_records(connection, catalog), catalog) or error from None
+
+
+def find_misfit(stored: Iterator[Stored], catalog: Catalog) -> StoreCorrupt | None:
+    """What to say of the first object that an index of the catalog cannot place."""
+    for kind, id, record in stored:
+        for index in catalog[kind].indexes if kind in catalog else ():
+            try:
+                tuple(index.keys(record.doc if record else {}))
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                return StoreCorrupt(f"The stored {kind} {id} cannot be placed by {index.name} ({error!r}). {ADVICE}")
+    return None
 
 
 @contextmanager
@@ -76,10 +95,7 @@ def load_record(kind: str, id: str, revision: int, text: str, complete: Callable
     try:
         doc = DECODER.decode(encoded)
     except msgspec.MsgspecError as error:
-        raise StoreCorrupt(
-            f"The stored {kind} {id} cannot be read ({error}). Nothing was changed. "
-            "Restore a backup made by netloom db backup; netloom db check lists all that is damaged."
-        ) from None
+        raise StoreCorrupt(f"The stored {kind} {id} cannot be read ({error}). {ADVICE}") from None
     full = complete(doc) if complete else doc
     return Record(full, revision, encoded if full is doc else encode_doc(full))
 
