@@ -19,6 +19,7 @@ from netloom.store.engine import open_reader, open_store, upgrade_store
 from netloom.store.errors import StoreCorrupt, StoreFull, StoreLocked, StoreOutdated, StoreTooNew, StoreUnavailable
 from netloom.store.load import load_snapshot
 from netloom.store.schema import SCHEMA_VERSION
+from netloom.store.status import backup_store
 from netloom.store.writer import Writer
 from tests.unit.store.store_kit import ADMIN, SMALL, create, make_writer, read_docs, url_of, writing
 
@@ -106,6 +107,19 @@ def test_a_full_disk_at_start_is_named_and_leaves_no_half_store(small_disk: Path
     assert not (small_disk / "netloom.db").exists()
     (small_disk / "ballast").unlink()
     open_store(url_of(small_disk)).close()
+
+
+def test_a_backup_without_room_leaves_nothing(small_disk: Path, tmp_path: Path) -> None:
+    """A copy to a full disk says that it is full, and no half copy is left to be trusted."""
+
+    async def run() -> None:
+        async with writing(tmp_path) as writer:
+            await fill(writer, 100)
+
+    asyncio.run(run())
+    with pytest.raises(StoreFull, match=r"copy\.db"):
+        backup_store(url_of(tmp_path), small_disk / "copy.db")
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
 def test_a_store_at_its_limit_refuses_writes_and_goes_on_when_it_is_raised(tmp_path: Path) -> None:
