@@ -183,6 +183,8 @@ class Agent:
         except (OSError, TimeoutError) as error:
             LOG.info("the server was not told: %s", error)
             return
+        if self._told is None or (status.wired, status.pending) != (self._told.wired, self._told.pending):
+            LOG.info("%d ports wired, %d wait, at revision %d", len(status.wired), len(status.pending), status.revision)
         self._told = status
 
     def _next_wait(self) -> float:

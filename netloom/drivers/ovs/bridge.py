@@ -7,7 +7,6 @@ taken out and reported, and the rest goes again. Ours are the flows that carry o
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -68,6 +67,7 @@ class BridgeFlows:
         self._bundles = count(1)
         self._on_packet: OnPacket | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._over = False
 
     async def read(self) -> State:
         """Our flows as they are. Empty for a bridge that is not there. ChannelLost when the switch breaks off."""
@@ -114,11 +114,11 @@ class BridgeFlows:
         done = of.encode_bundle_control(bundle, of.BUNDLE_COMMIT, commit)
         answer = await channel.request(done, commit, self._timeout_s)
         errors = channel.take_errors()
-        if answer[-1].type != of.ERROR and not errors:
-            return []
         refused = _find_refused(errors, by_xid)
+        if answer[-1].type != of.ERROR and not refused:
+            return []
         if not refused:
-            raise ChannelLost(f"the bundle was refused: {errors[0] if errors else 'for no reason given'}")
+            raise ChannelLost(f"the bundle was refused: {of.decode_error(answer[-1])}")
         return refused
 
     async def _send_singly(self, channel: Channel, ops: Sequence[Encoded]) -> list[Failure]:
@@ -128,6 +128,8 @@ class BridgeFlows:
 
     async def _connect(self) -> Channel:
         """The connection, made anew if there is none. To be called under the lock."""
+        if self._over:
+            raise ChannelLost(f"bridge {self.bridge} is gone")
         if self._channel is None or self._channel.closed.is_set():
             channel = await open_channel(self._path, self._timeout_s)
             if self._on_packet:
@@ -180,15 +182,18 @@ class BridgeFlows:
         if channel is None or channel.closed.is_set():
             async with self._lock:
                 channel = await self._connect()
-        channel.post(of.encode_packet_out(data, actions, in_port, channel.next_xid()))
+        if not channel.post(of.encode_packet_out(data, actions, in_port, of.NOBODY)):
+            raise ChannelLost(f"the switch does not read from bridge {self.bridge}")
 
     async def close(self) -> None:
+        """For good: whoever waits for the connection is told that it is gone."""
+        self._over = True
         if self._keeper:
             self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
-        if self._channel:
-            await self._channel.close()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        async with self._lock:  # a request that is under way ends first, within its time
+            if self._channel:
+                await self._channel.close()
 
 
 _RETRY_S = 0.05

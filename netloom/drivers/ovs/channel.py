@@ -48,12 +48,13 @@ class Channel:
     async def follow_packets(self, on_packet: OnPacket, timeout_s: float) -> None:
         """From now on give each packet that a flow sends to the controller to `on_packet`."""
         self._on_packet = on_packet
-        await self.send(of.encode_packet_setup([self.next_xid() for _ in range(3)]), timeout_s)
-        if errors := await self.barrier(timeout_s):
+        xids = [self.next_xid() for _ in range(3)]
+        await self.send(of.encode_packet_setup(xids), timeout_s)
+        if errors := [error for error in await self.barrier(timeout_s) if error.xid in xids]:
             raise ChannelLost(f"the switch refused to send packets: {errors[0]}")
 
     def next_xid(self) -> int:
-        return next(self._xids) & 0xFFFFFFFF
+        return next(self._xids) % of.NOBODY
 
     async def send(self, parts: Iterable[bytes], timeout_s: float) -> None:
         """Write messages, no faster than the switch reads them."""
@@ -83,7 +84,7 @@ class Channel:
             self._waiting.pop(xid, None)
 
     async def barrier(self, timeout_s: float) -> list[of.SwitchError]:
-        """Wait until all before it is done; the errors that came since the last barrier."""
+        """Wait until all before it is done; the errors that came since they were last taken."""
         xid = self.next_xid()
         await self.request(of.encode(of.BARRIER_REQUEST, xid), xid, timeout_s)
         return self.take_errors()
@@ -92,9 +93,12 @@ class Channel:
         errors, self._errors = self._errors, []
         return errors
 
-    def post(self, message: bytes) -> None:
-        """Write without waiting: for a packet out."""
+    def post(self, message: bytes) -> bool:
+        """Write without waiting: for a packet out. False: it was dropped, for the switch does not read."""
+        if self._writer.transport.get_write_buffer_size() > _HIGH_WATER:
+            return False
         self._writer.write(message)
+        return True
 
     def abort(self) -> None:
         self._writer.transport.abort()
@@ -114,6 +118,8 @@ class Channel:
                     self._handle(message)
         except (OSError, CodecError) as error:
             reason = str(error)
+        except Exception as error:  # a message cut short, such as no switch sends
+            reason = f"no OpenFlow: {type(error).__name__}: {error}"
         finally:
             self._finish(reason)
 
@@ -134,14 +140,21 @@ class Channel:
             if not self._hello.done():
                 self._hello.set_result(None)
         elif message.type == of.ERROR:
-            self._errors.append(of.decode_error(message))
-            self._resolve(message)
+            self._take_error(message)
         elif message.type == of.EXPERIMENTER:
             self._packet(message)
         elif message.type == of.MULTIPART_REPLY and message.body[3] & 1:
             self._parts.setdefault(message.xid, []).append(message)
         else:
             self._resolve(message)
+
+    def _take_error(self, message: of.Message) -> None:
+        error = of.decode_error(message)
+        if message.xid == of.NOBODY:
+            LOG.debug("a packet was refused: %s", error)
+            return
+        self._errors.append(error)
+        self._resolve(message)
 
     def _resolve(self, message: of.Message) -> None:
         future = self._waiting.get(message.xid)
@@ -174,4 +187,7 @@ async def open_channel(path: Path, timeout_s: float = 10.0) -> Channel:
     except (OSError, TimeoutError) as error:
         await channel.close()
         raise ChannelLost(str(error) or "no handshake in time") from error
+    except BaseException:  # cancelled: nobody else knows of the connection
+        channel.abort()
+        raise
     return channel

@@ -103,15 +103,24 @@ class OvsdbClient:
         self._ready = asyncio.Event()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._monitor = 0  # the number of the request whose answer is the first picture
+        self._fault = "it never answered"
 
     async def ready(self) -> None:
-        """Return when the replica is whole. OvsdbLost when it is not in time."""
+        """Return when the replica is whole; at once, without a turn of the event loop, if it is. OvsdbLost when late.
+
+        So whoever reads several things one after the other reads them from one picture.
+        """
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._keep())
+        if self._ready.is_set():
+            return
         try:
-            await asyncio.wait_for(self._ready.wait(), self._timeout_s)
+            async with asyncio.timeout(self._timeout_s):
+                while not self._ready.is_set():  # it may be lost again before we are woken
+                    await self._ready.wait()
         except TimeoutError as error:
-            raise OvsdbLost(f"no OVSDB server at {self._path}") from error
+            raise OvsdbLost(f"no OVSDB server at {self._path}: {self._fault}") from error
 
     async def close(self) -> None:
         if self._task:
@@ -161,31 +170,34 @@ class OvsdbClient:
         while True:
             try:
                 await self._serve()
-            except (OSError, ValueError, OvsdbError) as error:
-                if self._ready.is_set():
-                    LOG.warning("lost the OVSDB server: %s", error)
-            self._lose()
+            except (OSError, OvsdbError) as error:
+                self._note_fault(str(error) or type(error).__name__)
+            except Exception as error:  # whatever it said, the picture must not stay as it was
+                self._note_fault(f"what it says is no OVSDB: {type(error).__name__}: {error}")
+            finally:
+                self._lose()
             await asyncio.sleep(_RETRY_S)
+
+    def _note_fault(self, words: str) -> None:
+        """Say it once, however often it is tried in vain."""
+        if self._ready.is_set():
+            LOG.warning("lost the OVSDB server: %s", words)
+        elif words != self._fault:
+            LOG.warning("waiting for the OVSDB server at %s: %s", self._path, words)
+        self._fault = words
 
     async def _serve(self) -> None:
         """One connection, from the first byte to the last."""
         reader, writer = await asyncio.open_unix_connection(self._path, limit=1 << 20)
         self._writer = writer
-        start = asyncio.create_task(self._start())
+        wanted = {table: [{"columns": list(columns)}] for table, columns in MONITORED.items()}
+        self._monitor = next(self._ids)
+        start = {"method": "monitor", "params": ["Open_vSwitch", "replica", wanted], "id": self._monitor}
         try:
+            writer.write(json.dumps(start).encode())
             await self._receive(reader)
         finally:
-            start.cancel()
-            with contextlib.suppress(asyncio.CancelledError, OSError, OvsdbError):
-                await start
             writer.close()
-
-    async def _start(self) -> None:
-        wanted = {table: [{"columns": list(columns)}] for table, columns in MONITORED.items()}
-        first = await self._call("monitor", ["Open_vSwitch", "replica", wanted])
-        change_tables(self.tables, first)
-        self._ready.set()
-        self._notify()
 
     async def _receive(self, reader: asyncio.StreamReader) -> None:
         text, decode = "", codecs.getincrementaldecoder("utf-8")()
@@ -209,7 +221,20 @@ class OvsdbClient:
         elif method is None:
             self._resolve(message)
 
+    def _begin(self, message: Mapping[str, Any]) -> None:
+        """The first picture. Taken in its place among the messages: an update may follow in the same breath."""
+        if message.get("error"):
+            raise OvsdbError(f"it gives no picture: {message['error']}")
+        change_tables(self.tables, message["result"])
+        LOG.info("following the OVSDB server at %s", self._path)
+        self._fault = ""
+        self._ready.set()
+        self._notify()
+
     def _resolve(self, message: Mapping[str, Any]) -> None:
+        if message.get("id") == self._monitor:
+            self._begin(message)
+            return
         future = self._waiting.get(message.get("id", 0))
         if future is None or future.done():
             return
