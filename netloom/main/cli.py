@@ -1,23 +1,19 @@
 """`netloom …`: reads what was asked and hands it to the part that does it.
 
-Law: a command that cannot be done says why in a sentence, on stderr, and ends with status 1; options that are not
-allowed end with status 2. Parts are imported when their command runs, so that help comes at once.
+Law: parts are imported when their command runs, so that help comes at once.
 """
 
 from __future__ import annotations
 
 import datetime
-import sys
-from collections.abc import Callable
-from functools import wraps
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from netloom import __version__
 from netloom.lab.command import app as lab_app
-from netloom.main.option_checks import OptionError
+from netloom.main.command_parts import Files, Sets, explain_errors, parse_sets
+from netloom.main.db_command import app as db_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -51,76 +47,9 @@ agent_app = typer.Typer(
         h1#     netloom agent run --set ovs.local_ip=192.0.2.11
     """,
 )
-db_app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    help="""The store: what the server remembers.
-
-    **Try**
-
-        netloom db check
-        netloom db upgrade
-    """,
-)
 app.add_typer(agent_app, name="agent")
 app.add_typer(db_app, name="db")
 app.add_typer(lab_app, name="lab")
-
-Files = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--config-file", help="A file of options; may be given several times, the last one wins. Neutron's files do."
-    ),
-]
-Sets = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="NAME=VALUE", help="One option: bind_port=9696, ml2.path_mtu=9000, … Again and again."
-    ),
-]
-
-
-def explain_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """What an operator can mend is a sentence, not a traceback."""
-
-    @wraps(command)
-    def run(*args: object, **given: object) -> None:
-        try:
-            command(*args, **given)
-        except OptionError as error:
-            fail(f"option {error}", 2)
-        except KeyboardInterrupt:
-            raise typer.Exit(130) from None
-        except Exception as error:
-            if not is_explained(error):
-                raise
-            fail(str(error), 1)
-
-    return run
-
-
-def is_explained(error: Exception) -> bool:
-    """Whether the text of the error alone tells an operator what to do."""
-    from netloom.feed.pki import JoinError
-    from netloom.store.errors import StoreError
-
-    return isinstance(error, (StoreError, JoinError, PermissionError, ConnectionError))
-
-
-def fail(text: str, status: int) -> None:
-    print(f"netloom: {text}", file=sys.stderr)
-    raise typer.Exit(status)
-
-
-def parse_sets(values: list[str] | None) -> dict[str, str]:
-    """Option texts by name. Raises OptionError for what has no "="."""
-    found = {}
-    for value in values or ():
-        name, equals, text = value.partition("=")
-        if not equals or not name:
-            raise OptionError("--set", value, "allowed: NAME=VALUE, such as bind_port=9696 or ml2.path_mtu=9000")
-        found[name.strip()] = text.strip()
-    return found
 
 
 @app.command()
@@ -209,41 +138,6 @@ def agent_token(
     authority = open_authority(options.state_path / "feed", now, renew=False)
     for host in hosts:
         print(authority.make_token(host, now))
-
-
-@db_app.command("upgrade")
-@explain_errors
-def db_upgrade(config_file: Files = None, set_: Sets = None) -> None:
-    """Bring the store's schema up to date, in one transaction; make the store if there is none.
-
-    Example: `netloom db upgrade --config-file /etc/netloom/netloom.conf`
-    """
-    from netloom.main.options import load_server_options
-    from netloom.store.engine import upgrade_store
-
-    options = load_server_options(config_file or (), parse_sets(set_))
-    store = upgrade_store(options.database_url)
-    print(f"{store.path} is up to date")
-    store.close()
-
-
-@db_app.command("check")
-@explain_errors
-def db_check(config_file: Files = None, set_: Sets = None) -> None:
-    """Read the whole store and compare it with its log. Changes nothing; the server may be running.
-
-    Example: `netloom db check --set state_path=/var/lib/netloom`
-    """
-    from netloom.main.options import load_server_options
-    from netloom.store.check import check_store
-
-    options = load_server_options(config_file or (), parse_sets(set_))
-    found = check_store(options.database_url)
-    for fault in found:
-        print(fault)
-    if found:
-        raise typer.Exit(1)
-    print("no fault was found")
 
 
 @app.command()

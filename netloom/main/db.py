@@ -5,36 +5,61 @@ Raises StoreError, whose text tells an operator what to do.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from netloom.intent.catalog import CATALOG
 from netloom.intent.schema import Catalog
 from netloom.store.check import check_store
-from netloom.store.engine import upgrade_store
+from netloom.store.engine import open_store, parse_url, upgrade_store
+from netloom.store.history import History, compact
 from netloom.store.schema import SCHEMA_VERSION
+from netloom.store.sqlite import read_size
 from netloom.store.status import StoreStatus, backup_store, read_status
+
+Said = tuple[list[str], bool]
+"""The lines to print, and whether all is well."""
 
 
 def upgrade(url: str) -> list[str]:
     """Make the store, or bring an older one up to date in one transaction."""
+    made = not parse_url(url).exists()
     store = upgrade_store(url)
     store.close()
-    return [f"{store.path} is up to date (schema {SCHEMA_VERSION})"]
+    return [f"{store.path} {'was made' if made else 'is up to date'} (schema {SCHEMA_VERSION})"]
 
 
-def check(url: str) -> tuple[list[str], bool]:
-    """The faults, and whether the store is sound."""
-    found = check_store(url)
-    return found or ["no fault was found"], not found
-
-
-def backup(url: str, target: Path, catalog: Catalog = CATALOG) -> list[str]:
-    """Copy the store to a new file, and make sure that the copy is sound."""
-    backup_store(url, target)
-    found = check_store(f"sqlite:///{target}", catalog)
+def check(url: str, catalog: Catalog = CATALOG) -> Said:
+    """The faults, or how much was found to be sound."""
+    found = check_store(url, catalog)
     if found:
-        return [f"{target} was written, and the store has faults:", *found]
-    return [f"{target} holds revision {read_status(f'sqlite:///{target}').last_revision}"]
+        return found, False
+    status = read_status(url)
+    return [f"no fault was found: {render_counts(status)}; revision {status.last_revision}"], True
+
+
+def backup(url: str, target: Path, catalog: Catalog = CATALOG) -> Said:
+    """Copy the store to a new file, and look whether the copy is sound."""
+    backup_store(url, target)
+    copy = f"sqlite:///{target}"
+    found = check_store(copy, catalog)
+    if found:
+        return [f"{target} was written, and the store has faults:", *found], False
+    status = read_status(copy)
+    size = render_size(status.size_bytes)
+    return [f"{target} holds revision {status.last_revision} ({render_counts(status)}; {size})"], True
+
+
+def shorten(url: str, history: History) -> list[str]:
+    """Drop what of the log need not be kept, and give the room back to the disk."""
+    store = open_store(url)
+    try:
+        before = read_size(store.path)
+        gone = compact(store, history, datetime.now(UTC))
+    finally:
+        store.close()
+    first = f"{gone} revisions were dropped from the log of {store.path}"
+    return [first, f"the file has {render_size(read_size(store.path))} (before: {render_size(before)})"]
 
 
 def status(url: str) -> list[str]:
@@ -42,12 +67,19 @@ def status(url: str) -> list[str]:
 
 
 def render_status(status: StoreStatus) -> list[str]:
-    objects = ", ".join(f"{kind} {count}" for kind, count in sorted(status.counts.items()))
     return [
-        f"store      {status.path} ({status.size_bytes / 1e6:.1f} MB)",
+        f"store      {status.path} ({render_size(status.size_bytes)})",
         f"id         {status.store_id}, made {status.created}",
         f"schema     {status.schema} (this program: {SCHEMA_VERSION})",
         f"revision   {status.last_revision} (log from {status.first_revision})",
-        f"objects    {objects or 'none'}",
+        f"objects    {render_counts(status)}",
         f"writer     {status.writer or 'none'}",
     ]
+
+
+def render_counts(status: StoreStatus) -> str:
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(status.counts.items())) or "no objects"
+
+
+def render_size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"

@@ -180,6 +180,13 @@ def parse_endpoint(given: Given, value: str) -> str:
     return value
 
 
+def parse_url(given: Given, value: str) -> str:
+    """http:// or https:// with a host, or nothing; without a slash at the end."""
+    if value and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", value):
+        raise given.refuse(value, "allowed: http://… or https://…")
+    return value.rstrip("/")
+
+
 def parse_file(given: Given, value: str) -> Path:
     """A file that can be read."""
     path = Path(value)

@@ -103,6 +103,10 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
         cfg.StrOpt("cafile", default="", help="Authorities that Keystone's certificate must come from, PEM."),
         cfg.BoolOpt("insecure", default=False, help="Do not check Keystone's certificate."),
         cfg.IntOpt("http_connect_timeout", default=10, min=1, help="Seconds to wait for Keystone."),
+        cfg.IntOpt(
+            "token_cache_time", default=300, min=-1,
+            help="Seconds until Keystone is asked of a token again: a revoked one is refused; -1: each time.",
+        ),
     ),
     "ovs": (
         cfg.StrOpt("integration_bridge", default="br-int", help="The bridge that every port of this host is on."),
@@ -124,6 +128,18 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
             help="Where the server waits for agents: address:port, [v6]:port or unix:/path, …",
         ),
         cfg.StrOpt("feed_server", help="Where the agent finds the server: host:port, [v6]:port or unix:/path."),
+        cfg.IntOpt(
+            "history_revisions", default=100_000, min=-1,
+            help="How many revisions the store's log keeps at most (1000 or more); -1: all of them.",
+        ),
+        cfg.IntOpt(
+            "history_days", default=-1, min=-1, max=36500,
+            help="How many days the log keeps a revision at most; the newest 1000 stay in any case; -1: any time.",
+        ),
+        cfg.StrOpt(
+            "public_url", default="",
+            help="The API as clients reach it, such as https://network.example.org:9696; else as each client did.",
+        ),
         cfg.StrOpt(
             "ovs_rundir", default="/var/run/openvswitch", help="Where the agent finds the sockets of Open vSwitch."
         ),

@@ -20,6 +20,7 @@ from netloom.main import option_checks as checks
 from netloom.main.option_checks import Given, OptionError
 from netloom.main.option_reading import Read, find_state_path, read_options
 from netloom.main.option_table import IGNORED_MECHANISMS, MECHANISMS
+from netloom.store.history import LEAST, History
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class ServerOptions:
     api: ApiSettings
     quotas: Mapping[str, int]
     mechanism_drivers: tuple[str, ...]
+    history: History
+    public_url: str = ""
     keystone: KeystoneSettings | None = None
     policy_file: Path | None = None
     tls_cert: Path | None = None
@@ -59,6 +62,8 @@ def load_server_options(files: Sequence[Path] = (), overrides: Mapping[str, str]
         api=make_api_settings(read),
         quotas=make_quotas(read),
         mechanism_drivers=make_mechanisms(read),
+        history=make_history(read),
+        public_url=checks.parse_url(read.given("netloom", "public_url"), read.value("netloom", "public_url")),
         keystone=make_keystone(read),
         policy_file=find_policy_file(read),
         **make_tls(read),
@@ -133,6 +138,13 @@ def make_quotas(read: Read) -> dict[str, int]:
     return {name: read.value("quotas", f"quota_{name}") for name in ("network", "subnet", "port")}
 
 
+def make_history(read: Read) -> History:
+    revisions: int = read.value("netloom", "history_revisions")
+    if 0 <= revisions < LEAST:
+        raise read.given("netloom", "history_revisions").refuse(revisions, f"allowed: {LEAST} or more; -1 for all")
+    return History(revisions, read.value("netloom", "history_days"))
+
+
 def make_mechanisms(read: Read) -> tuple[str, ...]:
     names = [name for name in read.value("ml2", "mechanism_drivers") if name not in IGNORED_MECHANISMS]
     return checks.parse_names(read.given("ml2", "mechanism_drivers"), names, MECHANISMS)
@@ -146,9 +158,7 @@ def make_keystone(read: Read) -> KeystoneSettings | None:
     for name in ("auth_url", "username", "password"):
         if not read.value(group, name):
             raise OptionError(f"[{group}] {name}", "", "auth_strategy = keystone needs it")
-    auth_url = read.value(group, "auth_url")
-    if not auth_url.startswith(("http://", "https://")):
-        raise read.given(group, "auth_url").refuse(auth_url, "allowed: http://… or https://…")
+    auth_url = checks.parse_url(read.given(group, "auth_url"), read.value(group, "auth_url"))
     if read.value(group, "cafile"):
         checks.parse_file(read.given(group, "cafile"), read.value(group, "cafile"))
     names = ("username", "password", "project_name", "user_domain_name", "project_domain_name", "www_authenticate_uri")
@@ -157,6 +167,7 @@ def make_keystone(read: Read) -> KeystoneSettings | None:
         cafile=read.value(group, "cafile"),
         insecure=read.value(group, "insecure"),
         http_connect_timeout_s=float(read.value(group, "http_connect_timeout")),
+        token_cache_time_s=float(read.value(group, "token_cache_time")),
         **{name: read.value(group, name) for name in names},
     )
 

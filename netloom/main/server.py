@@ -7,8 +7,8 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import uvicorn
@@ -24,6 +24,7 @@ from netloom.main.identities import make_identities
 from netloom.main.options import ServerOptions
 from netloom.store.context import make_contexts
 from netloom.store.engine import Store, open_store
+from netloom.store.history import keep_short
 from netloom.store.journal import SqlJournal
 from netloom.store.load import load_snapshot
 from netloom.store.writer import Writer
@@ -49,6 +50,7 @@ async def serve(options: ServerOptions) -> None:
         store = open_store(options.database_url)
         stack.callback(store.close)
         writer = await stack.enter_async_context(open_writer(options, store))
+        await stack.enter_async_context(in_background(keep_short(store, options.history, writer.between)))
         identities = make_identities(options)
         stack.push_async_callback(identities.close)
         fleet = await stack.enter_async_context(serve_fleet(options, writer))
@@ -70,6 +72,18 @@ async def serve(options: ServerOptions) -> None:
             options=options.settings,
         )
         await serve_api(options, parts, fleet)
+
+
+@asynccontextmanager
+async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """The work goes on until the context ends."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, func, select
 
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.snapshot import Change, Record
@@ -93,7 +93,7 @@ def decode_stored(row: LogRow) -> list[Stored]:
     ]
 
 
-# -- reading and shortening --------------------------------------------------------------------------------------------
+# -- reading -----------------------------------------------------------------------------------------------------------
 
 
 def read_rows(store: Store, after_revision: int, limit: int | None = None) -> list[LogRow]:
@@ -120,13 +120,3 @@ def read_bounds(store: Store) -> tuple[int, int]:
     with store.read() as connection:
         first, last = connection.execute(select(func.min(LOG.c.revision), func.max(LOG.c.revision))).one()
     return first or 0, last or 0
-
-
-def compact(store: Store, keep: int) -> int:
-    """Delete all but the last `keep` rows; how many that were. Objects stay as they are.
-
-    The last row always stays: it is what says which revision comes next. Raises StoreError.
-    """
-    last = read_bounds(store)[1]
-    with store.write() as connection:
-        return connection.execute(delete(LOG).where(LOG.c.revision <= last - max(keep, 1))).rowcount

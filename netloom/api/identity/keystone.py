@@ -40,6 +40,7 @@ class KeystoneSettings:
     cafile: str = ""
     insecure: bool = False
     http_connect_timeout_s: float = 10.0
+    token_cache_time_s: float = 300.0
 
     @property
     def v3(self) -> str:
