@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from netloom.model.slices import Address, AddressPair, NetworkRow, PortRow, Segment, SubnetRow
-from netloom.testing.stories import World
+from netloom.testing.story_world import World
 
 HOSTS = ("h1", "h2", "h3")
 TYPES = ("vxlan", "gre", "geneve", "vlan", "flat", "local")

@@ -16,7 +16,8 @@ from netloom.reconcile.plan import plan
 from netloom.render.host import Renderer, render_host
 from netloom.render.pipeline import check_flow
 from netloom.testing.simulator import SimHost, make_host, send
-from netloom.testing.stories import World, make_facts, make_packet, make_slices
+from netloom.testing.story_packets import make_packet
+from netloom.testing.story_world import World, make_facts, make_slices
 from netloom.testing.strategies import worlds
 
 NEEDS = {"flow": frozenset({"bridge", "switch_port"}), "switch_port": frozenset({"bridge"})}

@@ -1,13 +1,18 @@
 Provider networks travel by the physical network, each with its tag.
 
-given network v vlan 10.1.0.0/24
-given network w vlan 10.1.0.0/24
-given network f flat 10.1.0.0/24
-given port a on v at h1, ip 10.1.0.5
-given port b on v at h2, ip 10.1.0.6
-given port c on w at h2, ip 10.1.0.6
-given port d on f at h1, ip 10.1.0.5
-given port e on f at h2, ip 10.1.0.6
+host h1 bridge_mappings={physnet: br-ex}
+host h2 bridge_mappings={physnet: br-ex}
+create network v provider:network_type=vlan
+create network w provider:network_type=vlan provider:physical_network=physnet provider:segmentation_id=142
+create network f provider:network_type=flat provider:physical_network=physnet
+create subnet v4 network_id=v cidr=10.1.0.0/24
+create subnet w4 network_id=w cidr=10.1.0.0/24
+create subnet f4 network_id=f cidr=10.1.0.0/24
+create port a network_id=v binding:host_id=h1
+create port b network_id=v binding:host_id=h2
+create port c network_id=w binding:host_id=h2
+create port d network_id=f binding:host_id=h1
+create port e network_id=f binding:host_id=h2
 when a sends ip to b
 then arrives at b
 when a sends broadcast

@@ -1,13 +1,27 @@
-A port without port security sends what it likes; its neighbours stay guarded.
+Port security is switched off: the port sends what it likes, its neighbours stay guarded. Switched on, it is guarded too.
 
-given network blue vxlan 10.1.0.0/24
-given port a on blue at h1, ip 10.1.0.5, open
-given port b on blue at h2, ip 10.1.0.6
+host h1
+host h2
+create network blue
+create subnet blue4 network_id=blue cidr=10.1.0.0/24
+create port a network_id=blue binding:host_id=h1
+create port b network_id=blue binding:host_id=h2
+when a sends as fa:16:3e:00:00:99 to b
+then dropped in guard
+when b sends unknown
+then dropped in switch
+update a port_security_enabled=false
 when a sends ip 10.7.7.7 to b
 then arrives at b
 when a sends as fa:16:3e:00:00:99 to b
 then arrives at b
 when b sends ip 10.7.7.7 to a
 then dropped in guard
+# Any MAC address may be behind it.
 when b sends unknown
 then arrives at a
+update a port_security_enabled=true
+when a sends as fa:16:3e:00:00:99 to b
+then dropped in guard
+when b sends unknown
+then dropped in switch
