@@ -1,0 +1,320 @@
+"""One real host under a real server: `netloom server`, `netloom agent run` in the host's namespace, instances on veths.
+
+For what must be seen from outside: processes that are killed, messages counted on the wire, frames and their times.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import netns as spaces
+
+from netloom.main.fleet import make_join_token
+from netloom.main.options import load_server_options
+from tests.dataplane.ovs import OvsHost, run, start_host, stop_host, wait_until
+from tests.faults.server import Server
+
+NO_QUOTA = ("--set", "quotas.quota_port=-1", "--set", "quotas.quota_network=-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A port of the API, and the device in `netns` that it is plugged by. `tap` is the switch's end."""
+
+    id: str
+    tap: str
+    netns: str
+    device: str
+    mac: str
+    address: str
+
+
+@dataclass
+class Rig:
+    """The host h1, its server and its agent. `rundir` is where the agent looks for the switch."""
+
+    host: OvsHost
+    folder: Path
+    server: Server
+    rundir: Path
+    agent: subprocess.Popen[bytes] | None = None
+    networks: dict[str, str] = field(default_factory=dict)
+
+    # -- the API -------------------------------------------------------------------------------------------------------
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """The answer's body."""
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.server.url}/v2.0/{path}", data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return json.loads(reply.read() or b"null")
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+
+    def make_network(self, name: str, cidr: str) -> str:
+        network = self.ask("POST", "networks", {"network": {"name": name}})["network"]["id"]
+        subnet = {"network_id": network, "cidr": cidr, "ip_version": 4}
+        self.ask("POST", "subnets", {"subnet": subnet})
+        self.networks[name] = network
+        return str(network)
+
+    def make_ports(self, network: str, count: int, **given: Any) -> list[dict[str, Any]]:
+        """Bound to this host, in one request."""
+        body = {"ports": [{"network_id": network, "binding:host_id": "h1", **given} for _ in range(count)]}
+        return list(self.ask("POST", "ports", body)["ports"])
+
+    def list_ports(self, **where: str) -> list[dict[str, Any]]:
+        return list(self.ask("GET", "ports?" + "&".join(f"{k}={v}" for k, v in where.items()))["ports"])
+
+    # -- the agent -----------------------------------------------------------------------------------------------------
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "agent.log"
+
+    def read_log(self, since: int = 0) -> str:
+        return self.log.read_text()[since:] if self.log.exists() else ""
+
+    def join(self) -> None:
+        options = load_server_options((), {"state_path": str(self.server.state), "auth_strategy": "noauth"})
+        self.run_netloom("agent", "join", make_join_token(options, "h1"), *self.options)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        given = {
+            "host": "h1", "state_path": self.folder / "h1",
+            "netloom.feed_server": f"unix:{self.server.state}/feed.sock",
+            "netloom.ovs_rundir": self.rundir, "ovs.local_ip": "192.0.2.1", "ovs.datapath_type": "netdev",
+        }  # fmt: skip
+        return tuple(word for name, value in given.items() for word in ("--set", f"{name}={value}"))
+
+    def run_netloom(self, *arguments: str) -> None:
+        done = subprocess.run([*NETLOOM, *arguments], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr or done.stdout
+
+    def start_agent(self) -> None:
+        command = ["ip", "netns", "exec", self.host.netns, *NETLOOM, "agent", "run", *self.options]
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        with self.log.open("ab") as out:
+            self.agent = subprocess.Popen(command, stdout=out, stderr=out, env=env)
+
+    def stop_agent(self, how: signal.Signals = signal.SIGTERM) -> None:
+        """`ip netns exec` becomes the agent, so its process is the agent's."""
+        if self.agent is None:
+            return
+        self.agent.send_signal(how)
+        self.agent.wait(20)
+        self.agent = None
+
+    def wait_log(self, words: str, since: int = 0, timeout_s: float = 30) -> re.Match[str]:
+        """The first line of the agent's log after `since` that matches."""
+        pattern = re.compile(words)
+        end = time.monotonic() + timeout_s
+        while (found := pattern.search(self.read_log(since))) is None:
+            assert self.agent is None or self.agent.poll() is None, f"the agent ended: {self.read_log(since)[-2000:]}"
+            assert time.monotonic() < end, f"no '{words}' in {self.read_log(since)[-3000:]}"
+            time.sleep(0.005)
+        return found
+
+    # -- instances -----------------------------------------------------------------------------------------------------
+
+    def cable(self, ports: Sequence[Mapping[str, Any]], netns: str, first: int = 0) -> list[Instance]:
+        """A veth for each port: one end here, named t<number>, the other in `netns` with the port's MAC."""
+        made = [
+            Instance(
+                port["id"], f"t{n}", netns, f"e{n}", port["mac_address"], port["fixed_ips"][0]["ip_address"]
+            )
+            for n, port in enumerate(ports, first)
+        ]  # fmt: skip
+        lines = [
+            f"link add {one.tap} netns {self.host.netns} up type veth peer name {one.device} netns {netns} "
+            f"address {one.mac}\n"
+            for one in made
+        ]
+        batch("".join(lines))
+        batch("".join(f"link set {one.device} up\n" for one in made), netns)
+        return made
+
+    def plug(self, instances: Sequence[Instance]) -> None:
+        """All of them in one transaction of ovs-vsctl; returns when the switch has opened them."""
+        words = []
+        for one in instances:
+            ids = (f"external_ids:iface-id={one.id}", f"external_ids:attached-mac={one.mac}")
+            words += ["--", "add-port", "br-int", one.tap, "--", "set", "interface", one.tap, *ids]
+        self.host.vsctl(*words)
+
+    def make_space(self, name: str) -> str:
+        """A namespace for instances that says nothing by itself."""
+        netns = f"{self.host.netns}-{name}"
+        run("ip", "netns", "add", netns)
+        run("ip", "netns", "exec", netns, "sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1")
+        run("ip", "-n", netns, "link", "set", "lo", "up")
+        return netns
+
+    def boot(self, port: Mapping[str, Any], number: int, prefix: int = 24) -> Instance:
+        """An instance that can ping: a namespace of its own, with the port's address."""
+        (one,) = self.cable([port], self.make_space(f"i{number}"), number)
+        run("ip", "-n", one.netns, "addr", "add", f"{one.address}/{prefix}", "dev", one.device)
+        run("ip", "netns", "exec", one.netns, "ethtool", "-K", one.device, "tx", "off")
+        return one
+
+    def dump_flows(self) -> list[str]:
+        """Every flow of the agent, on both bridges, as ovs-ofctl shows it."""
+        shown = [self.host.ofctl("dump-flows", bridge) for bridge in ("br-int", "br-tun")]
+        return [line.strip() for text in shown for line in text.splitlines() if "cookie=0x4e4c" in line]
+
+
+NETLOOM = (sys.executable, "-m", "netloom.main.cli")
+
+
+def batch(lines: str, netns: str = "") -> None:
+    where = ("-n", netns) if netns else ()
+    done = subprocess.run(["ip", *where, "-batch", "-"], input=lines, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def read_duration(flow: str) -> float:
+    """Seconds that a flow of `ovs-ofctl dump-flows` has been in its table."""
+    found = re.search(r"duration=([0-9.]+)s", flow)
+    assert found, flow
+    return float(found[1])
+
+
+@contextmanager
+def make_rig(rundir: Path | None = None, host: OvsHost | None = None) -> Iterator[Rig]:
+    """A server and a joined host, with no agent running yet. All that is made here goes at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="nl-r-"))
+    own = host is None
+    ovs = host or start_host(f"nlr-{folder.name[5:]}", folder)
+    server = Server(folder / "s", extra=NO_QUOTA)
+    rig = Rig(ovs, folder, server, rundir or ovs.rundir)
+    try:
+        server.start()
+        rig.join()
+        yield rig
+    finally:
+        rig.stop_agent(signal.SIGKILL)
+        if server.process is not None and server.process.poll() is None:
+            server.kill()
+        for name in spaces.listnetns():
+            if name.startswith(f"{ovs.netns}-"):
+                run("ip", "netns", "del", name, check=False)
+        if own:
+            stop_host(ovs)
+        shutil.rmtree(folder)
+
+
+class Pinging:
+    """`ping` from one instance to another, a hundred a second, until `stop`; then what was lost."""
+
+    def __init__(self, source: Instance, address: str, every_s: float = 0.01) -> None:
+        command = ["ip", "netns", "exec", source.netns, "ping", "-n", "-i", str(every_s), address]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+    def stop(self) -> tuple[int, list[int]]:
+        """(replies, the numbers that were never answered). One that is under way when it ends is not counted."""
+        self._process.send_signal(signal.SIGINT)
+        shown, _ = self._process.communicate(timeout=10)
+        got = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", shown)}
+        assert got, shown
+        return len(got), sorted(set(range(1, max(got))) - got)
+
+
+# -- frames, and the moment they come ---------------------------------------------------------------------------------
+
+
+def open_socket(netns: str, device: str) -> socket.socket:
+    """A raw socket on a device of another namespace: made by a thread that went there."""
+    made: list[socket.socket] = []
+
+    def work() -> None:
+        spaces.setns(netns)
+        made.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)))
+        made[0].bind((device, 0))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    made[0].setblocking(False)
+    return made[0]
+
+
+def add_checksum(data: bytes) -> int:
+    """RFC 1071."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def make_echo(one: Instance, mac: str, address: str) -> bytes:
+    """An ICMP echo request from an instance, as a frame."""
+    icmp = struct.pack("!BBHHH", 8, 0, 0, 7, 1) + bytes(16)
+    icmp = icmp[:2] + struct.pack("!H", add_checksum(icmp)) + icmp[4:]
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(icmp), 1, 0, 64, 1, 0)
+    head += socket.inet_aton(one.address) + socket.inet_aton(address)
+    head = head[:10] + struct.pack("!H", add_checksum(head)) + head[12:]
+    return to_bytes(mac) + to_bytes(one.mac) + b"\x08\x00" + head + icmp
+
+
+def to_bytes(mac: str) -> bytes:
+    return bytes.fromhex(mac.replace(":", ""))
+
+
+def await_ping(one: Instance, other: Instance, every_s: float = 0.001, timeout_s: float = 10) -> float:
+    """Ping `other` from `one` until it answers; the moment (time.perf_counter) at which it did."""
+    frame = make_echo(one, other.mac, other.address)
+    wanted = to_bytes(one.mac) + to_bytes(other.mac) + b"\x08\x00"
+    end = time.perf_counter() + timeout_s
+    with open_socket(one.netns, one.device) as wire:
+        while time.perf_counter() < end:
+            wire.send(frame)
+            while select.select([wire], [], [], every_s)[0]:
+                if wire.recv(2048)[:14] == wanted:
+                    return time.perf_counter()
+    raise AssertionError(f"{other.address} never answered {one.address}")
+
+
+def wait_active(rig: Rig, timeout_s: float = 60, **where: str) -> None:
+    """Until every port is ACTIVE."""
+
+    def all_active() -> bool:
+        return all(port["status"] == "ACTIVE" for port in rig.list_ports(**where, fields="status"))
+
+    wait_until(all_active, timeout_s)
+
+
+def fill(rig: Rig, count: int, networks: int = 10) -> list[Instance]:
+    """Start the agent and give it `count` ports on ten networks, plugged and ACTIVE; the two of them that can ping."""
+    rig.start_agent()
+    rig.wait_log("following")
+    crowd, talkers = rig.make_space("crowd"), []
+    for n in range(networks):
+        network = rig.make_network(f"n{n}", f"10.0.{n}.0/24")
+        ports = rig.make_ports(network, count // networks)
+        booted = [rig.boot(port, number) for number, port in enumerate(ports[:2])] if n == 0 else []
+        talkers += booted
+        rig.plug([*booted, *rig.cable(ports[len(booted) :], crowd, 1 + n * 100 + len(booted))])
+    wait_active(rig)
+    return talkers

@@ -1,0 +1,209 @@
+"""A real Keystone from PyPI on loopback, with SQLite: `python -m tests.peer.keystone` installs it (make peer does).
+
+It has a virtual environment of its own below build/, since its libraries are not ours; nothing of it is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.faults.server import free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / "build" / "keystone"
+REQUIREMENTS = ("keystone==30.0.0", "waitress>=3")
+START_S, STEP_S = 60.0, 180.0
+PASSWORD = "correct horse"
+CONFIG = """
+[DEFAULT]
+use_stderr = true
+[database]
+connection = sqlite:///{folder}/keystone.db
+[fernet_tokens]
+key_repository = {folder}/fernet
+[credential]
+key_repository = {folder}/credential
+[identity]
+password_hash_algorithm = bcrypt
+# the least that bcrypt allows: the default costs a fifth of a second for every password
+password_hash_rounds = 4
+"""
+# Keystone reads the command line of whatever process imports it.
+SERVE = """
+import sys, waitress
+listen = sys.argv.pop()
+from keystone.wsgi.api import application
+waitress.serve(application, listen=listen, threads=4)
+"""
+
+
+def is_installed() -> bool:
+    return (VENV / ".installed").exists() and (VENV / ".installed").read_text() == repr(REQUIREMENTS)
+
+
+def install() -> None:
+    """The virtual environment, made once; about half a minute."""
+    if is_installed():
+        return
+    print(f"==> {VENV.relative_to(ROOT)}: pip install {' '.join(REQUIREMENTS)} (a minute the first time)", flush=True)
+    shutil.rmtree(VENV, ignore_errors=True)
+    environment = plain_environment()
+    subprocess.run([sys.executable, "-m", "venv", str(VENV)], env=environment, check=True)
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    subprocess.run([*pip, *REQUIREMENTS], env=environment, check=True)
+    (VENV / ".installed").write_text(repr(REQUIREMENTS))
+
+
+def plain_environment(**more: str) -> dict[str, str]:
+    """Ours, but compiled modules are kept: without them every start compiles all of Keystone again."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | more
+
+
+@dataclass
+class Keystone:
+    """A Keystone with its state in `folder`. `make_people` fills it; `ids` names what is in it."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    ids: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v3"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "keystone.conf"
+
+    # -- life ----------------------------------------------------------------------------------------------------------
+
+    def make(self) -> None:
+        """Database, keys and an administrator."""
+        for name in ("fernet", "credential"):
+            (self.folder / name).mkdir(parents=True, mode=0o700)
+        self.config.write_text(CONFIG.format(folder=self.folder))
+        keys = ("--keystone-user", str(os.geteuid()), "--keystone-group", str(os.getegid()))
+        self.manage("db_sync")
+        self.manage("fernet_setup", *keys)
+        self.manage("credential_setup", *keys)
+        self.manage("bootstrap", "--bootstrap-password", PASSWORD, "--bootstrap-region-id", "RegionOne",
+                    "--bootstrap-public-url", self.url)  # fmt: skip
+
+    def manage(self, *words: str) -> None:
+        done = subprocess.run(
+            [str(VENV / "bin" / "keystone-manage"), "--config-file", str(self.config), *words],
+            env=plain_environment(), capture_output=True, text=True, timeout=STEP_S,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"keystone-manage {words[0]} failed: {done.stderr[-2000:]}")
+
+    def start(self) -> None:
+        command = [str(VENV / "bin" / "python"), "-c", SERVE, f"127.0.0.1:{self.port}"]
+        configuration = {"OS_KEYSTONE_CONFIG_FILES": str(self.config), "OS_KEYSTONE_CONFIG_DIR": str(self.folder)}
+        with (self.folder / "log").open("ab") as out:
+            self.process = subprocess.Popen(command, stdout=out, stderr=out, env=plain_environment(**configuration))
+        end = time.monotonic() + START_S
+        while not self.answers():
+            if self.process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"Keystone does not start: {(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.1)
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(self.url, timeout=5):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    # -- people --------------------------------------------------------------------------------------------------------
+
+    def make_people(self, network_url: str) -> None:
+        """Projects demo, other and service; users by role; the network service and its endpoints."""
+        admin = self.issue("admin", "admin")
+        for name in ("demo", "other", "service"):
+            self.ids[name] = self.call(admin, "POST", "/projects", project={"name": name, "domain_id": "default"})
+        roles = {r["name"]: r["id"] for r in self.ask(admin, "GET", "/roles")["roles"]}
+        self.ids["admin"] = self.ask(admin, "GET", "/projects?name=admin")["projects"][0]["id"]
+        for user, project, role in (
+            ("mia", "demo", "member"), ("ria", "demo", "reader"), ("max", "other", "member"),
+            ("netloom", "service", "service"), ("nobody", "service", "reader"),
+        ):  # fmt: skip
+            person = {"name": user, "password": PASSWORD, "domain_id": "default"}
+            self.ids[user] = self.call(admin, "POST", "/users", user=person)
+            self.ask(admin, "PUT", f"/projects/{self.ids[project]}/users/{self.ids[user]}/roles/{roles[role]}")
+        service = self.call(admin, "POST", "/services", service={"type": "network", "name": "netloom"})
+        for interface in ("public", "internal", "admin"):
+            endpoint = {"service_id": service, "interface": interface, "url": network_url, "region_id": "RegionOne"}
+            self.call(admin, "POST", "/endpoints", endpoint=endpoint)
+
+    def issue(self, user: str, project: str, password: str = PASSWORD) -> str:
+        """A token by password, scoped to the project."""
+        domain = {"id": "default"}
+        who = {"methods": ["password"], "password": {"user": {"name": user, "password": password, "domain": domain}}}
+        auth = {"identity": who, "scope": {"project": {"name": project, "domain": domain}}}
+        return self.send("", "POST", "/auth/tokens", {"auth": auth})[1]["X-Subject-Token"]
+
+    def revoke(self, token: str) -> None:
+        self.send(token, "DELETE", "/auth/tokens", subject=token)
+
+    def call(self, token: str, method: str, path: str, **body: Any) -> str:
+        """The id of what was made."""
+        made: str = self.ask(token, method, path, **body)[next(iter(body))]["id"]
+        return made
+
+    def ask(self, token: str, method: str, path: str, **body: Any) -> Any:
+        return self.send(token, method, path, body)[0]
+
+    def send(
+        self, token: str, method: str, path: str, body: Mapping[str, Any] | None = None, subject: str = ""
+    ) -> tuple[Any, Mapping[str, str]]:
+        headers = {"Content-Type": "application/json", "X-Auth-Token": token, "X-Subject-Token": subject}
+        request = urllib.request.Request(
+            self.url + path, json.dumps(body).encode() if body else None, {k: v for k, v in headers.items() if v},
+            method=method,
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            content = reply.read()
+            return json.loads(content) if content else None, reply.headers
+
+    def write_clouds(self, path: Path) -> None:
+        """clouds.yaml with a cloud for each person."""
+        places = {"admin": "admin", "mia": "demo", "ria": "demo", "max": "other"}
+        clouds = {
+            user: {
+                "region_name": "RegionOne",
+                "auth": {
+                    "auth_url": self.url, "username": user, "password": PASSWORD, "project_name": project,
+                    "user_domain_id": "default", "project_domain_id": "default",
+                },
+            }
+            for user, project in places.items()
+        }  # fmt: skip
+        path.write_text(json.dumps({"clouds": clouds}))  # JSON is YAML
+
+
+if __name__ == "__main__":
+    install()
