@@ -11,8 +11,9 @@ from netloom.api.message import Request, Response, make_json, not_allowed, not_f
 from netloom.api.query import parse_fields
 from netloom.api.served import Api
 from netloom.api.views import pick_fields
-from netloom.intent.catalog import EXTENSIONS, Extension
+from netloom.intent.catalog import EXTENSIONS
 from netloom.intent.errors import ApiError
+from netloom.intent.extension import Extension
 
 
 def render_extension(extension: Extension) -> dict[str, Any]:

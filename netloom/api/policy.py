@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from oslo_policy import _checks as checks
 
+from netloom.api.sharing import Granted, ParentGranted, Test, find_opened, make_granted
 from netloom.intent.operation import Requester
-from netloom.intent.schema import Doc, Resource
+from netloom.intent.schema import Catalog, Doc, Resource
 from netloom.intent.snapshot import Snapshot
 
-Test = Callable[[Doc, Snapshot], bool]
 Verdict = bool | Test
 
 MAX_VERDICTS = 20_000
@@ -33,12 +33,27 @@ TARGET = re.compile(r"^%\(([^)]*)\)s$")
 ALIASES = {"tenant_id": "project_id", "tenant": "project_id", "user": "user_id"}
 
 
-class Policy:
-    """The rules in force. `rules`: oslo.policy's parsed checks by name; `enforcer`: for checks that only it knows."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asks, and of which resource: what a check is read against. `creds` as oslo.policy has them."""
 
-    def __init__(self, rules: Mapping[str, Any], enforcer: Any = None) -> None:
+    creds: dict[str, Any]
+    project_id: str
+    resource: Resource | None
+    catalog: Catalog
+
+
+class Policy:
+    """The rules in force. `rules`: oslo.policy's parsed checks by name; `enforcer`: for checks that only it knows.
+
+    `catalog`: what tells which resource a rule is about, for grants and for parents.
+    """
+
+    def __init__(self, rules: Mapping[str, Any], enforcer: Any = None, catalog: Catalog | None = None) -> None:
         self.rules = rules
         self.enforcer = enforcer
+        self.catalog: Catalog = catalog or {}
+        self._guarded = find_guarded(self.catalog)
         self._verdicts: dict[tuple[str, Requester], Verdict] = {}
         self._recognised: dict[Requester, Requester] = {}
         self._sub_rules = find_sub_rules(rules)
@@ -52,7 +67,9 @@ class Policy:
         if found is None:
             if len(self._verdicts) >= MAX_VERDICTS:
                 self._verdicts.clear()
-            found = self._verdicts[key] = self._reduce_rule(rule, requester, make_credentials(requester), ())
+            resource = self._guarded.get(rule.partition(":")[0])
+            asked = Asked(make_credentials(requester), requester.project_id, resource, self.catalog)
+            found = self._verdicts[key] = self._reduce_rule(rule, asked, ())
         return found
 
     def allows(self, rule: str, requester: Requester, target: Doc, snapshot: Snapshot) -> bool:
@@ -95,31 +112,31 @@ class Policy:
 
     # -- the first step: what the requester decides ------------------------------------------------------------------
 
-    def _reduce_rule(self, rule: str, requester: Requester, creds: dict[str, Any], above: tuple[str, ...]) -> Verdict:
+    def _reduce_rule(self, rule: str, asked: Asked, above: tuple[str, ...]) -> Verdict:
         check = self.rules.get(rule, self.rules.get("default"))
         if check is None or rule in above:
             return False
-        return self._reduce(check, requester, creds, (*above, rule))
+        return self._reduce(check, asked, (*above, rule))
 
-    def _reduce(self, check: Any, requester: Requester, creds: dict[str, Any], above: tuple[str, ...]) -> Verdict:
+    def _reduce(self, check: Any, asked: Asked, above: tuple[str, ...]) -> Verdict:
         kind = type(check)
         if kind is checks.TrueCheck:
             return True
         if kind is checks.FalseCheck:
             return False
         if kind is checks.RuleCheck:
-            return self._reduce_rule(check.match, requester, creds, above)
+            return self._reduce_rule(check.match, asked, above)
         if kind is checks.NotCheck:
-            return negate(self._reduce(check.rule, requester, creds, above))
+            return negate(self._reduce(check.rule, asked, above))
         if kind is checks.AndCheck:
-            return join_all([self._reduce(one, requester, creds, above) for one in check.rules])
+            return join_all([self._reduce(one, asked, above) for one in check.rules])
         if kind is checks.OrCheck:
-            return join_any([self._reduce(one, requester, creds, above) for one in check.rules])
+            return join_any([self._reduce(one, asked, above) for one in check.rules])
         if kind is checks.RoleCheck and "%(" not in check.match:
-            return check.match.lower() in creds["roles"]
+            return check.match.lower() in asked.creds["roles"]
         if kind is checks.GenericCheck:
-            return reduce_generic(check.kind, check.match, creds)
-        return self._opaque(check, creds)
+            return reduce_generic(check.kind, check.match, asked)
+        return self._opaque(check, asked.creds)
 
     def _opaque(self, check: Any, creds: dict[str, Any]) -> Test:
         """A check that oslo.policy alone understands (http:, a plugin's): asked every time."""
@@ -201,12 +218,39 @@ class ParentHas:
         return doc is not None and str(doc.get(self.attribute, MISSING)) in self.values
 
 
-def make_has(name: str, values: tuple[str, ...]) -> Test:
-    """The test of one value of the target, or, for "network:project_id", of the network that it belongs to."""
+def make_has(name: str, values: tuple[str, ...], asked: Asked) -> Test:
+    """The test of one value of the target, or, for "network:project_id", of the network that it belongs to.
+
+    "ext_parent:project_id" is of the object below which the target is served.
+    """
+    if asked.resource is not None and (granted := make_granted(asked.resource, name, values, asked.project_id)):
+        return granted
     parent, colon, attribute = name.partition(":")
     if not colon:
         return Has(ALIASES.get(name, name), values)
-    return ParentHas(name, values, parent, f"{parent}_id", ALIASES.get(attribute, attribute))
+    kind, key = find_upper(parent, asked.resource)
+    above = asked.catalog.get(kind)
+    if above is not None and (granted := make_granted(above, attribute, values, asked.project_id)):
+        return ParentGranted(granted, key)
+    return ParentHas(name, values, kind, key, ALIASES.get(attribute, attribute))
+
+
+def find_upper(parent: str, resource: Resource | None) -> tuple[str, str]:
+    """(the kind that a rule calls `parent`, the attribute that names such an object)."""
+    if parent == "ext_parent" and resource is not None and resource.parent:
+        return resource.parent, resource.upper_key
+    return parent, f"{parent}_id"
+
+
+def find_guarded(catalog: Catalog) -> dict[str, Resource]:
+    """The resource that each policy rule is about, by the rule's name up to its first colon."""
+    found: dict[str, Resource] = {}
+    for resource in catalog.values():
+        verbs = [f"{verb}_{resource.rule}" for verb in ("create", "get", "update", "delete")]
+        tags = [f"{verb}_{resource.collection}_tags" for verb in ("create", "get", "update", "delete")]
+        for name in (*verbs, *tags, *(action.name for action in resource.actions)):
+            found.setdefault(name, resource)
+    return found
 
 
 def join_all(verdicts: Sequence[Verdict]) -> Verdict:
@@ -229,6 +273,10 @@ def find_seen(test: Test, resource: Resource, snapshot: Snapshot) -> set[str] | 
         return find_having(resource, test.name, test.values, snapshot)
     if isinstance(test, ParentHas):
         return find_below(test, resource, snapshot)
+    if isinstance(test, Granted):
+        return find_opened(test, resource, snapshot)
+    if isinstance(test, ParentGranted):
+        return find_below_opened(test, resource, snapshot)
     if isinstance(test, AllOf):
         return next((ids for one in test.tests if (ids := find_seen(one, resource, snapshot)) is not None), None)
     if not isinstance(test, AnyOf):
@@ -250,10 +298,10 @@ def find_set_indexes(resource: Resource) -> frozenset[str]:
 def find_having(resource: Resource, name: str, values: tuple[str, ...], snapshot: Snapshot) -> set[str] | None:
     """Those whose attribute has one of the values, where there is an index of it."""
     if name in PUBLIC and values == ("True",) and "public" in find_set_indexes(resource):
-        return set(snapshot.find_ids(resource.name, "public", True))
+        return set(snapshot.find_ids(resource.kind, "public", True))
     if name not in find_set_indexes(resource) or not all(values):
         return None
-    return {id for value in values for id in snapshot.find_ids(resource.name, name, value)}
+    return {id for value in values for id in snapshot.find_ids(resource.kind, name, value)}
 
 
 def find_below(test: ParentHas, resource: Resource, snapshot: Snapshot) -> set[str] | None:
@@ -266,26 +314,37 @@ def find_below(test: ParentHas, resource: Resource, snapshot: Snapshot) -> set[s
     parents = find_having(above, test.attribute, test.values, snapshot)
     if parents is None:
         return None
-    return {id for one in parents for id in snapshot.find_ids(resource.name, test.key, one)}
+    return {id for one in parents for id in snapshot.find_ids(resource.kind, test.key, one)}
+
+
+def find_below_opened(test: ParentGranted, resource: Resource, snapshot: Snapshot) -> set[str] | None:
+    """Those whose parent is open to the requester."""
+    above = snapshot.catalog.get(test.granted.kind)
+    if above is None or test.key not in find_set_indexes(resource):
+        return None
+    parents = find_opened(test.granted, above, snapshot)
+    if parents is None:
+        return None
+    return {id for one in parents for id in snapshot.find_ids(resource.kind, test.key, one)}
 
 
 # -- the second step: what the object decides --------------------------------------------------------------------------
 
 
-def reduce_generic(kind: str, match: str, creds: Mapping[str, Any]) -> Verdict:
+def reduce_generic(kind: str, match: str, asked: Asked) -> Verdict:
     """ "<credential>:<template of target values>", Neutron's field checks, and ownership of a parent."""
     if kind == "field":
-        return make_field_test(match)
-    values = find_credentials(kind, creds)
+        return make_field_test(match, asked)
+    values = find_credentials(kind, asked.creds)
     if not values:
         return False
     if not TEMPLATE.search(match):
         return match in values
     if whole := TARGET.match(match):
-        return make_has(whole.group(1), values)
+        return make_has(whole.group(1), values, asked)
 
     def holds(target: Doc, snapshot: Snapshot) -> bool:
-        found = {name: read_target(target, snapshot, name) for name in TEMPLATE.findall(match)}
+        found = {name: read_target(target, snapshot, name, asked.resource) for name in TEMPLATE.findall(match)}
         return None not in found.values() and match % found in values
 
     return holds
@@ -307,7 +366,7 @@ def flatten(values: Iterable[Any]) -> list[Any]:
     return [one for value in values for one in (value if isinstance(value, list) else [value])]
 
 
-def read_target(target: Doc, snapshot: Snapshot, name: str) -> Any:
+def read_target(target: Doc, snapshot: Snapshot, name: str, resource: Resource | None) -> Any:
     """A value of the target or, for "network:tenant_id", of the network that it belongs to; None: there is none."""
     if name in target:
         return target[name]
@@ -316,11 +375,12 @@ def read_target(target: Doc, snapshot: Snapshot, name: str) -> Any:
     parent, _, attribute = name.partition(":")
     if not attribute:
         return None
-    doc = snapshot.get(parent, str(target.get(f"{parent}_id", "")))
+    kind, key = find_upper(parent, resource)
+    doc = snapshot.get(kind, str(target.get(key, "")))
     return None if doc is None else doc.get(ALIASES.get(attribute, attribute))
 
 
-def make_field_test(match: str) -> Verdict:
+def make_field_test(match: str, asked: Asked) -> Verdict:
     """ "<collection>:<attribute>=<value>", or =~<regular expression>: Neutron's field check."""
     _, _, test = match.partition(":")
     attribute, separator, wanted = test.partition("=")
@@ -328,8 +388,11 @@ def make_field_test(match: str) -> Verdict:
         return False
     if wanted.startswith("~"):
         pattern = re.compile(wanted[1:])
-        return lambda target, snapshot: pattern.match(str(read_target(target, snapshot, attribute) or "")) is not None
-    return make_has(attribute, ({"true": "True", "false": "False", "none": "None"}.get(wanted.lower(), wanted),))
+        return lambda target, snapshot: bool(
+            pattern.match(str(read_target(target, snapshot, attribute, asked.resource) or ""))
+        )
+    values = ({"true": "True", "false": "False", "none": "None"}.get(wanted.lower(), wanted),)
+    return make_has(attribute, values, asked)
 
 
 # -- names of rules ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from oslo_policy import policy as oslo
 
 from netloom.api.policy import Policy
 from netloom.intent.policy_rules import POLICY_RULES
-from netloom.intent.schema import Catalog, Resource
+from netloom.intent.schema import Catalog, Linked, Resource
 
 LOG = logging.getLogger(__name__)
 RELOAD_S = 5.0
@@ -29,7 +29,7 @@ def find_rules(catalog: Catalog) -> Iterator[tuple[str, str]]:
 
 
 def find_resource_rules(resource: Resource) -> Iterator[tuple[str, str]]:
-    name, rules = resource.name, resource.rules
+    name, rules = resource.rule, resource.rules
     for verb, check in (
         ("create", rules.create), ("get", rules.get), ("update", rules.update), ("delete", rules.delete),
     ):  # fmt: skip
@@ -39,6 +39,10 @@ def find_resource_rules(resource: Resource) -> Iterator[tuple[str, str]]:
         for verb, check in (("create", f.set), ("get", f.see), ("update", f.change)):
             if check is not None:
                 yield f"{verb}_{name}:{f.name}", check
+    for action in resource.actions:
+        yield action.name, action.rule
+    for linked in resource.linked:
+        yield from find_linked_rules(linked)
     if resource.tags:
         for verb, check in (
             ("get", rules.get),
@@ -48,6 +52,14 @@ def find_resource_rules(resource: Resource) -> Iterator[tuple[str, str]]:
         ):
             if check is not None:
                 yield f"{verb}_{resource.collection}_tags", check
+
+
+def find_linked_rules(linked: Linked) -> Iterator[tuple[str, str]]:
+    rules = linked.rules
+    named = (f"get_{linked.path}", rules.get), (f"create_{linked.singular}", rules.create)
+    for name, check in (*named, (f"delete_{linked.singular}", rules.delete)):
+        if check is not None:
+            yield name, check
 
 
 def make_enforcer(rules: Mapping[str, str], policy_file: str = "") -> oslo.Enforcer:
@@ -91,13 +103,13 @@ class PolicySource:
             return
         if self.enforcer.rules is not self.seen:
             self.seen = self.enforcer.rules
-            self.policy = Policy(dict(self.enforcer.rules), self.enforcer)
+            self.policy = Policy(dict(self.enforcer.rules), self.enforcer, self.policy.catalog)
 
 
 def make_policy_source(catalog: Catalog, policy_file: str = "") -> PolicySource:
     """The rules of the catalog and those that declarations share, with what the file (a path) overrides."""
     shared = {name: rule.check for name, rule in POLICY_RULES.items()}
     enforcer = make_enforcer({**shared, **dict(find_rules(catalog))}, policy_file)
-    source = PolicySource(enforcer, Policy(dict(enforcer.rules), enforcer), bool(policy_file))
+    source = PolicySource(enforcer, Policy(dict(enforcer.rules), enforcer, catalog), bool(policy_file))
     source.seen = enforcer.rules
     return source

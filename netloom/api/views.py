@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from netloom.api.message import encode
-from netloom.api.policy import Policy, Test
+from netloom.api.policy import Policy
+from netloom.api.sharing import Test
 from netloom.intent.operation import Requester
 from netloom.intent.schema import Doc, Resource
 from netloom.intent.snapshot import Record, Snapshot

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netloom.intent import availability_zone, dns, kinds, stamp
+from netloom.intent import availability_zone, dns, kinds, rbac, stamp
 from netloom.intent.addresses import AUTO_DELETED_OWNERS
 from netloom.intent.draft import Draft
 from netloom.intent.errors import bad_request, conflict, invalid_operation
 from netloom.intent.operation import Context, Outcome
+from netloom.intent.part import Part, find_fields, find_filters, find_indexes, resolve_update
 from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_READER, ADVSVC, SERVICE, any_of
+from netloom.intent.port import remove_port
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import GENERATED, Doc, Field, Index, Kind, Resource, Rules, Sharing
 from netloom.intent.segments import (
     NETWORK_TYPE,
     PHYSICAL_NETWORK,
@@ -28,7 +30,11 @@ from netloom.intent.segments import (
 )
 from netloom.intent.snapshot import Snapshot
 
+PARTS: tuple[Part, ...] = ()
+"""What other features add to a network, in the order in which they decide."""
 MAX_NUMBER = 2**24 - 1
+MIRRORED = ("shared", "router:external", "external_to_all")
+"""What subnets copy of their network, for filters and rules."""
 IPV4_MIN_MTU, IPV6_MIN_MTU = 68, 1280
 """RFC 791 and RFC 8200 section 5."""
 
@@ -50,7 +56,10 @@ def create_network(draft: Draft, body: Doc) -> Doc:
     hints = availability_zone.find_hints(body["availability_zone_hints"], context.settings)
     network["number"] = allocate_number(draft)
     network["is_default"] = decide_default(draft, network)
+    network |= share_network(draft, network)
     network["availability_zones"] = availability_zone.find_serving(draft, hints)
+    for part in PARTS:
+        network |= part.create(draft, network)
     return draft.put("network", network)
 
 
@@ -83,8 +92,8 @@ def decide_default(draft: Draft, network: Doc) -> bool:
 def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outcome:
     draft = Draft(snapshot, context)
     network = {**old, **changes}
-    check_shared(draft, old, network)
-    changes = {**changes, **update_provider(draft, old, changes)}
+    changes = {**changes, **update_provider(draft, old, changes), **update_sharing(draft, old, changes)}
+    network |= changes
     if "mtu" in changes:
         changes["mtu"] = decide_mtu(changes["mtu"], find_max_mtu(find_segments(draft, old["id"]), context.settings))
         for id in old["subnets"]:
@@ -92,9 +101,9 @@ def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outc
             check_mtu(old["id"], changes["mtu"], subnet["ip_version"] if subnet else 4)
     if "is_default" in changes or "router:external" in changes:
         changes["is_default"] = decide_default(draft, network)
+    changes = resolve_update(PARTS, draft, old, changes)
     draft.put("network", stamp.make_updated(old, changes, context))
-    for id in old["subnets"]:
-        mirror_network(draft, id, network)
+    mirror_subnets(draft, network)
     return draft.finish([("network", old["id"])])
 
 
@@ -107,16 +116,69 @@ def check_mtu(network_id: str, mtu: int, ip_version: int) -> None:
             )
 
 
-def check_shared(draft: Draft, old: Doc, new: Doc) -> None:
+def share_network(draft: Draft, network: Doc) -> dict[str, Any]:
+    """The grants to everyone that shared and router:external stand for, and what the document says of them."""
+    for name, action in (("shared", rbac.SHARED), ("router:external", rbac.EXTERNAL)):
+        if network[name]:
+            rbac.share_with_all(draft, "network", network, action)
+    return {"external_to_all": network["router:external"]}
+
+
+def update_sharing(draft: Draft, old: Doc, changes: Doc) -> dict[str, Any]:
+    """As `share_network`, where a request changes what is shared. Raises where other projects use it."""
+    new, found = {**old, **changes}, {}
+    if new["shared"] != old["shared"]:
+        if new["shared"]:
+            rbac.share_with_all(draft, "network", old)
+        else:
+            check_unshared(draft, old)
+            rbac.unshare_with_all(draft, "network", old)
+    if new["router:external"] != old["router:external"]:
+        found["external_to_all"] = new["router:external"]
+        if new["router:external"]:
+            rbac.share_with_all(draft, "network", old, rbac.EXTERNAL)
+        else:
+            check_not_used_outside(draft, old)
+            rbac.drop_grants(draft, "network", old["id"], rbac.EXTERNAL)
+    return found
+
+
+def find_users(draft: Draft, network: Doc) -> set[str]:
+    """The projects that have ports of their own on a network, or subnets."""
+    ports = draft.find("port", "network_id", network["id"])
+    found = {port["project_id"] for port in ports if not port["device_owner"].startswith("network:")}
+    subnets = (draft.get("subnet", id) for id in network["subnets"])
+    return found | {subnet["project_id"] for subnet in subnets if subnet}
+
+
+def find_outside_users(draft: Draft, network: Doc) -> set[str]:
+    """The projects whose routers have their gateway on a network, or whose floating IPs are from it."""
+    kinds_by_owner = {"network:router_gateway": "router", "network:floatingip": "floatingip"}
+    found = set()
+    for port in draft.find("port", "network_id", network["id"]):
+        user = draft.get(kinds_by_owner.get(port["device_owner"], ""), port["device_id"])
+        if user is not None:
+            found.add(user["project_id"])
+    return found
+
+
+def check_unshared(draft: Draft, network: Doc) -> None:
     """A network that other projects use stays shared."""
-    if not old["shared"] or new["shared"]:
-        return
-    subnets = (draft.get("subnet", id) for id in old["subnets"])
-    ports = (p for p in draft.find("port", "network_id", old["id"]) if not p["device_owner"].startswith("network:"))
-    if any(doc and doc["project_id"] != old["project_id"] for group in (subnets, ports) for doc in group):
+    others = find_users(draft, network) - {network["project_id"]}
+    if any(not rbac.is_granted(draft, "network", network["id"], rbac.SHARED, project) for project in others):
         raise conflict(
             "InvalidSharedSetting",
-            f"Unable to reconfigure sharing settings for network {old['name']}. Multiple projects are using it.",
+            f"Unable to reconfigure sharing settings for network {network['name']}. Multiple projects are using it.",
+        )
+
+
+def check_not_used_outside(draft: Draft, network: Doc) -> None:
+    """A network that routers or floating IPs use stays external."""
+    if find_outside_users(draft, network):
+        raise conflict(
+            "ExternalNetworkInUse",
+            f"External network {network['id']} cannot be updated to be made non-external, since it has existing "
+            "gateway ports.",
         )
 
 
@@ -140,10 +202,15 @@ def cannot_update(name: str) -> Exception:
     return invalid_operation(f"Plugin does not support updating the following provider network attributes: {name}")
 
 
+def mirror_subnets(draft: Draft, network: Doc) -> None:
+    for id in network["subnets"]:
+        mirror_network(draft, id, network)
+
+
 def mirror_network(draft: Draft, subnet_id: str, network: Doc) -> None:
     """Keep what a subnet mirrors of its network, for filters and rules on it, in step. No revision of the subnet's."""
     subnet = draft.get("subnet", subnet_id)
-    mirrored = {name: network[name] for name in ("shared", "router:external")}
+    mirrored = {name: network[name] for name in MIRRORED}
     if subnet is not None and any(subnet[name] != value for name, value in mirrored.items()):
         draft.put("subnet", {**subnet, **mirrored})
 
@@ -159,11 +226,14 @@ def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
             f"Unable to complete operation on network {old['id']}. There are one or more ports still in use on the "
             f"network, id for these ports is: {','.join(used)}.",
         )
+    for part in PARTS:
+        part.delete(draft, old)
     release_segments(draft, old["id"])
     for port in ports:
-        draft.remove("port", port["id"])
+        remove_port(draft, port)
     for subnet in list(draft.find("subnet", "network_id", old["id"])):
         draft.remove("subnet", subnet["id"])
+    rbac.drop_grants(draft, "network", old["id"])
     draft.remove("network", old["id"])
     return draft.finish()
 
@@ -309,6 +379,15 @@ FIELDS = stamp.standard_fields(
         filter=False,
         alias="dns-integration",
     ),
+    *find_fields(PARTS),
+    Field(
+        "external_to_all",
+        kinds.BOOL,
+        "Whether every project may use it as external.",
+        GENERATED,
+        post=False,
+        visible=False,
+    ),
     Field(
         "number", kinds.COUNT, "What tells it from others in a host's registers.", GENERATED, post=False, visible=False
     ),
@@ -332,10 +411,15 @@ NETWORK = Resource(
         Index("public", lambda doc: (True,) if doc["shared"] or doc["router:external"] else ()),
         Index("is_default", lambda doc: (True,) if doc["is_default"] else ()),
         Index("number", lambda doc: (("number", doc["number"]),), "bits"),
+        *find_indexes(PARTS),
     ),
-    filters=stamp.STANDARD_FILTERS,
+    filters=(*stamp.STANDARD_FILTERS, *find_filters(PARTS)),
     create=create,
     update=update,
     delete=delete,
     quota=DEFAULTS["network"],
+    sharing=(
+        Sharing(users=find_users, mirror=mirror_subnets),
+        Sharing(rbac.EXTERNAL, "router:external", "external_to_all", users=find_outside_users, mirror=mirror_subnets),
+    ),
 )

@@ -11,6 +11,7 @@ from netloom.intent.draft import Draft
 from netloom.intent.errors import conflict, not_found
 from netloom.intent.mac import decide_mac
 from netloom.intent.operation import Context, Outcome
+from netloom.intent.part import Part, find_fields, find_filters, find_indexes
 from netloom.intent.policy_rules import (
     ADMIN,
     ADMIN_OR_MEMBER,
@@ -30,6 +31,8 @@ from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, 
 from netloom.intent.snapshot import Snapshot
 from netloom.model.address import ip_int
 
+PARTS: tuple[Part, ...] = ()
+"""What other features add to a port, in the order in which they decide."""
 REBINDING = (HOST, VNIC_TYPE, PROFILE, "mac_address")
 """What a binding is decided by."""
 TOLD = (HOST, VNIC_TYPE, "mac_address", VIF_TYPE, VIF_DETAILS, "bound_segment")
@@ -59,6 +62,8 @@ def create_port(draft: Draft, body: Doc) -> Doc:
         port["allowed_address_pairs"], mac, port["port_security_enabled"], settings
     )
     port["extra_dhcp_opts"] = port_parts.merge_options((), port["extra_dhcp_opts"])
+    for part in PARTS:
+        port |= part.create(draft, port)
     port |= binding.bind_port(draft, port)
     return draft.put("port", port)
 
@@ -85,6 +90,8 @@ def resolve_update(draft: Draft, old: Doc, changes: Doc) -> dict[str, Any]:
     changed |= resolve_pairs(draft, old, new, changes)
     if "extra_dhcp_opts" in changes:
         changed["extra_dhcp_opts"] = port_parts.merge_options(old["extra_dhcp_opts"], changes["extra_dhcp_opts"])
+    for part in PARTS:
+        changed |= part.update(draft, old, {**new, **changed}, changes)
     return changed | resolve_binding(draft, old, {**new, **changed})
 
 
@@ -145,8 +152,15 @@ def resolve_binding(draft: Draft, old: Doc, new: Doc) -> dict[str, Any]:
 
 def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
     draft = Draft(snapshot, context)
-    draft.remove("port", old["id"])
+    remove_port(draft, old)
     return draft.finish()
+
+
+def remove_port(draft: Draft, old: Doc) -> None:
+    """Take a port away with all that its features keep for it. Raises ApiError 409 where one of them still needs it."""
+    for part in PARTS:
+        part.delete(draft, old)
+    draft.remove("port", old["id"])
 
 
 # -- indexes -----------------------------------------------------------------------------------------------------------
@@ -173,6 +187,7 @@ INDEXES = (
     Index("mac", lambda doc: ((doc["network_id"], doc["mac_address"]),), "unique"),
     Index("ip", ip_keys, "unique"),
     Index("address", address_keys, "bits"),
+    *find_indexes(PARTS),
 )
 
 _NETWORK_MEMBER = any_of(ADMIN, SERVICE, NETWORK_MEMBER)
@@ -353,6 +368,7 @@ FIELDS = stamp.standard_fields(
         post=False,
         filter=False,
     ),
+    *find_fields(PARTS),
     Field("described_at", kinds.COUNT, "The revision that its host has to acknowledge.", 0, post=False, visible=False),
     Field(
         "bound_segment", kinds.TEXT, "The segment that its host carries it on.", GENERATED, post=False, visible=False
@@ -381,7 +397,7 @@ PORT = Resource(
         _DELETE,
     ),
     indexes=INDEXES,
-    filters=PORT_FILTERS,
+    filters=(*PORT_FILTERS, *find_filters(PARTS)),
     create=create,
     update=update,
     delete=delete,

@@ -18,7 +18,7 @@ from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MANAGER
 from netloom.intent.schema import Doc, Field, Resource, Rules
 from netloom.intent.snapshot import Change, Snapshot
 
-DEFAULTS = {"network": 100, "subnet": 100, "port": 500}
+DEFAULTS = {"network": 100, "subnet": 100, "port": 500, "rbac_policy": 10}
 UNLIMITED = -1
 MAX_LIMIT = 2**31 - 1
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from netloom.intent.errors import ApiError, ConversionError, bad_request, invalid_input, invalid_operation
 
 if TYPE_CHECKING:
-    from netloom.intent.operation import Context, Outcome
+    from netloom.intent.operation import Context, Outcome, Requester, Settings
     from netloom.intent.snapshot import Snapshot
 
 Doc = Mapping[str, Any]
@@ -97,6 +97,25 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """How objects of a resource are opened to other projects by RBAC policies.
+
+    `attribute` is true for those to whom `action` is granted; `open` is the attribute of the document that says that
+    it is granted to everyone. `kind` and `key`: whose grants count, where they are those of another resource that the
+    attribute `key` names (a subnet is as shared as its network). `users(source, doc)`: projects that use the object by
+    that grant, which is not withdrawn from them; `mirror(source, doc)`: keeps in step what others copy of the object.
+    """
+
+    action: str = "access_as_shared"
+    attribute: str = "shared"
+    open: str = "shared"
+    kind: str = ""
+    key: str = "id"
+    users: Callable[[Any, Doc], Iterable[str]] = lambda draft, doc: ()
+    mirror: Callable[[Any, Doc], None] = lambda draft, doc: None
+
+
+@dataclass(frozen=True, slots=True)
 class Rules:
     """Policy check strings of the four verbs; None: the verb does not exist."""
 
@@ -118,9 +137,100 @@ class Delete(Protocol):
     def __call__(self, snapshot: Snapshot, old: Doc, context: Context) -> Outcome: ...
 
 
+class Act(Protocol):
+    def __call__(self, snapshot: Snapshot, old: Doc, given: Any, context: Context) -> Outcome: ...
+
+
+def parse_anything(body: Mapping[str, Any]) -> Any:
+    return body
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A verb of one object beside the four: PUT /routers/{id}/add_router_interface.
+
+    `name` is the segment of the URL and the name of its policy rule. `parse` makes of the body what `run` is given,
+    or raises ApiError. `wrapped`: body and answer are inside {"<resource>": …}. `shows`: the answer is the resource's
+    own document, shown as the requester may see it; otherwise it is shown as it is. Method GET: `run` gives no changes
+    and is not handed to the writer. `schema`: the JSON schema of the body.
+    """
+
+    name: str
+    doc: str
+    run: Act
+    rule: str
+    parse: Callable[[Mapping[str, Any]], Any] = parse_anything
+    method: str = "PUT"
+    wrapped: bool = False
+    shows: bool = True
+    status: int = 200
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    answer_schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
+    alias: str = ""
+
+
+class Relate(Protocol):
+    """Ties an object to another, or unties them: `other` is the other one's id."""
+
+    def __call__(self, snapshot: Snapshot, doc: Doc, other: str, context: Context) -> Outcome: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A sub-collection that shows objects of another resource: GET /agents/{id}/dhcp-networks lists networks.
+
+    `find(snapshot, doc)`: the ids of those that belong to the object. `add` and `remove` tie and untie one; `key` is
+    the attribute of a POST body that names it (inside `wrapper` where that is not empty). Rules of the verbs are
+    called get_<path>, create_<singular> and delete_<singular>.
+    """
+
+    path: str
+    singular: str
+    doc: str
+    shows: str
+    find: Callable[[Snapshot, Doc], Iterable[str]]
+    rules: Rules
+    key: str = ""
+    wrapper: str = ""
+    add: Relate | None = None
+    remove: Relate | None = None
+    alias: str = ""
+    status: int = 201
+    """What a POST answers."""
+
+
+class Derive(Protocol):
+    """The documents of a resource that is not stored; all of them, or those whose key is `id`."""
+
+    def __call__(
+        self, snapshot: Snapshot, settings: Settings, requester: Requester, id: str | None
+    ) -> Sequence[Doc]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ensure:
+    """What must be there before a resource is read: `needed` says whether it is missing, `run` makes it.
+
+    `id` is the object asked for, None for a list.
+    """
+
+    needed: Callable[[Snapshot, Requester, str | None], bool]
+    run: Callable[[Snapshot, Context, str | None], Outcome]
+
+
+def own_id(parent_id: str, key: str) -> str:
+    return key
+
+
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A collection of the Networking API. `name` is singular with underscores, the key of a request body."""
+    """A collection of the Networking API. `name` is singular with underscores, the key of a request body.
+
+    `parent`: the resource below whose objects it is served (/floatingips/{id}/port_forwardings); `parent_key` is the
+    attribute that holds the parent's id, filled in from the URL. `key` is the attribute that the URL names an object
+    by, and `make_id(parent id, key)` the id it is stored under. `stored_as`: the resource whose documents it shows,
+    where it is another way to them. `rule`: what policy rules are called after, create_<rule>.
+    """
 
     name: str
     collection: str
@@ -135,7 +245,18 @@ class Resource:
     quota: int | None = None  # the default limit per project; None: not counted
     tags: bool = True
     alias: str = ""
-    url: str = ""  # the collection's segment of the URL where it is not the collection with dashes
+    url: str = ""  # the collection's part of the URL where it is not the collection with dashes; "qos/policies"
+    parent: str = ""
+    parent_key: str = ""
+    key: str = "id"
+    make_id: Callable[[str, str], str] = own_id
+    stored_as: str = ""
+    rule_name: str = ""
+    actions: tuple[Action, ...] = ()
+    linked: tuple[Linked, ...] = ()
+    sharing: tuple[Sharing, ...] = ()
+    derive: Derive | None = None
+    ensure: Ensure | None = None
     by_name: Mapping[str, Field] = field(init=False, compare=False, repr=False)
     postable: frozenset[str] = field(init=False, compare=False, repr=False)
     puttable: frozenset[str] = field(init=False, compare=False, repr=False)
@@ -147,8 +268,23 @@ class Resource:
 
     @property
     def path(self) -> str:
-        """The collection's segment of the URL: "security-groups" for security_groups."""
+        """The collection's part of the URL: "security-groups" for security_groups."""
         return self.url or self.collection.replace("_", "-")
+
+    @property
+    def kind(self) -> str:
+        """What its documents are stored as."""
+        return self.stored_as or self.name
+
+    @property
+    def rule(self) -> str:
+        """What its policy rules are called after: port, floatingip_port_forwarding."""
+        return self.rule_name or (f"{self.parent}_{self.name}" if self.parent else self.name)
+
+    @property
+    def upper_key(self) -> str:
+        """The attribute that holds the parent's id."""
+        return self.parent_key or f"{self.parent}_id"
 
 
 Catalog = Mapping[str, Resource]
@@ -214,17 +350,22 @@ __all__ = [
     "GENERATED",
     "REQUIRED",
     "Absent",
+    "Action",
     "ApiError",
     "Catalog",
     "Create",
     "Delete",
+    "Derive",
     "Doc",
+    "Ensure",
     "Field",
     "Filter",
     "Index",
     "Kind",
+    "Linked",
     "Resource",
     "Rules",
+    "Sharing",
     "Update",
     "merge_project",
     "parse_create",

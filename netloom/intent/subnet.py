@@ -8,8 +8,9 @@ from typing import Any
 from netloom.intent import addresses, kinds, stamp
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, bad_resource, conflict, invalid_operation, not_found
-from netloom.intent.network import check_mtu
+from netloom.intent.network import MIRRORED, check_mtu
 from netloom.intent.operation import Context, Outcome, Settings
+from netloom.intent.part import Part, find_fields, find_filters, find_indexes, resolve_update
 from netloom.intent.policy_rules import (
     ADMIN,
     NETWORK_MEMBER,
@@ -21,10 +22,12 @@ from netloom.intent.policy_rules import (
 )
 from netloom.intent.pools import check_gateway_outside, check_pools, make_pools, net_range
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Filter, Index, Kind, Resource, Rules
+from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Filter, Index, Kind, Resource, Rules, Sharing
 from netloom.intent.snapshot import Snapshot
 from netloom.model.address import ip_int, ip_text, ip_version, parse_net
 
+PARTS: tuple[Part, ...] = ()
+"""What other features add to a subnet, in the order in which they decide."""
 MODES = ("slaac", "dhcpv6-stateful", "dhcpv6-stateless")
 ROUTER_OWNERS = addresses.ROUTER_OWNERS
 
@@ -47,10 +50,13 @@ def create_subnet(draft: Draft, body: Doc) -> Doc:
     check_overlap(draft, network, cidr)
     given["gateway_ip"] = body["gateway_ip"] if "gateway_ip" in body else make_gateway(cidr)
     given["allocation_pools"] = decide_pools(given)
-    mirrored = {name: network[name] for name in ("shared", "router:external")}
+    mirrored = {name: network[name] for name in MIRRORED}
     given.setdefault("project_id", context.requester.project_id)
     given.pop("prefixlen", None)
-    subnet = draft.put("subnet", stamp.make_created(context.new_id(), {**given, **mirrored}, context))
+    subnet = stamp.make_created(context.new_id(), {**given, **mirrored}, context)
+    for part in PARTS:
+        subnet |= part.create(draft, subnet)
+    draft.put("subnet", subnet)
     draft.put("network", stamp.make_updated(network, {"subnets": [*network["subnets"], subnet["id"]]}, context))
     if addresses.is_auto(subnet):
         add_auto_addresses(draft, subnet)
@@ -202,6 +208,7 @@ def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outc
         check_gateway_free(draft, old)
     if new["gateway_ip"] != old["gateway_ip"] or "allocation_pools" in changes:
         check_gateway_outside(new["gateway_ip"], new["allocation_pools"])
+    changes = resolve_update(PARTS, draft, old, changes)
     draft.put("subnet", stamp.make_updated(old, changes, context))
     return draft.finish([("subnet", old["id"])])
 
@@ -231,6 +238,8 @@ def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
                 f"Unable to complete operation on subnet {old['id']}: "
                 "One or more ports have an IP allocation from this subnet.",
             )
+    for part in PARTS:
+        part.delete(draft, old)
     for port in ports:
         left = [fixed for fixed in port["fixed_ips"] if fixed["subnet_id"] != old["id"]]
         draft.put("port", stamp.make_updated(port, addresses.show_addresses(port, left, context.settings), context))
@@ -342,8 +351,10 @@ FIELDS = stamp.standard_fields(
         change=ADMIN,
         see=ADMIN,
     ),
+    *find_fields(PARTS),
     Field("shared", kinds.BOOL, "Whether its network is shared.", GENERATED, post=False, visible=False),
     Field("router:external", kinds.BOOL, "Whether its network is external.", GENERATED, post=False, visible=False),
+    Field("external_to_all", kinds.BOOL, "Whether that is so for all.", GENERATED, post=False, visible=False),
     tag_rules=(_MEMBER, any_of(PROJECT_READER, "rule:shared", "rule:external_network", ADMIN, NETWORK_READER)),
 )
 
@@ -363,10 +374,20 @@ SUBNET = Resource(
         Index("network_id", lambda doc: (doc["network_id"],)),
         Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
         Index("public", lambda doc: (True,) if doc["shared"] or doc["router:external"] else ()),
+        *find_indexes(PARTS),
     ),
-    filters=(mirror_filter("shared"), mirror_filter("router:external"), *stamp.STANDARD_FILTERS),
+    filters=(
+        mirror_filter("shared"),
+        mirror_filter("router:external"),
+        *stamp.STANDARD_FILTERS,
+        *find_filters(PARTS),
+    ),
     create=create,
     update=update,
     delete=delete,
     quota=DEFAULTS["subnet"],
+    sharing=(
+        Sharing(kind="network", key="network_id"),
+        Sharing("access_as_external", "router:external", "external_to_all", "network", "network_id"),
+    ),
 )
