@@ -8,12 +8,11 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
 from urllib.parse import unquote
 from uuid import uuid4
 
-from netloom.api import controller, discovery, quotas, tags
+from netloom.api import discovery, quotas
 from netloom.api.message import (
     JSON_TYPE,
     Receive,
@@ -24,7 +23,6 @@ from netloom.api.message import (
     encode,
     make_error,
     make_json,
-    not_allowed,
     not_found,
     read_body,
     send_response,
@@ -32,24 +30,15 @@ from netloom.api.message import (
 from netloom.api.metrics import CONTENT_TYPE, Metrics, make_metrics
 from netloom.api.openapi import render_openapi
 from netloom.api.parts import ApiParts, Headers, Mounted, Unauthorized
+from netloom.api.routes import Handler, Route, find_resource_route
 from netloom.api.served import Api, make_api
 from netloom.intent.errors import ApiError
 
 LOG = logging.getLogger(__name__)
 
-Handler = Callable[[Api, Any, Request], Awaitable[Response]]
-"""What answers a request; its second argument is what the route names: a Served, a mounted part, or nothing."""
-
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 GLOBAL_ID = re.compile(rb"^req-[0-9a-fA-F-]{36}$")
-COLLECTION: Mapping[str, Handler] = {"GET": controller.list_objects, "POST": controller.create}
-ITEM: Mapping[str, Handler] = {"GET": controller.show, "PUT": controller.update, "DELETE": controller.delete}
 SPECIAL: Mapping[str, Handler] = {"extensions": discovery.serve_extensions, "quotas": quotas.serve_quotas}
-
-
-class Route(NamedTuple):
-    handler: Handler
-    given: Any = None
 
 
 class App:
@@ -111,11 +100,7 @@ class App:
         if special is not None:
             request.route = name
             return Route(special)
-        served = self.api.served.get(name)
-        if served is None:
-            raise not_found()
-        request.route = name
-        return Route(find_handler(request), served)
+        return find_resource_route(self.api.served, segments, request)
 
     def find_public(self, segments: list[str], request: Request) -> Route:
         """What needs no token: versions, health, figures, the description of the API, and mounted parts."""
@@ -138,19 +123,6 @@ def name_request(request: Request) -> str:
     """The request's ids for the log: ours, and the one of the service that asked, if it said one."""
     theirs = request.headers.get(b"x-openstack-request-id", b"")
     return f"{request.request_id} for {theirs.decode()}" if GLOBAL_ID.match(theirs) else request.request_id
-
-
-def find_handler(request: Request) -> Handler:
-    """The handler of a resource's collection, of an object, or of its tags."""
-    tail = request.tail
-    if len(tail) < 2:
-        handler = (ITEM if tail else COLLECTION).get(request.method)
-        if handler is None:
-            raise not_allowed()
-        return handler
-    if tail[1] != "tags" or len(tail) > 3:
-        raise not_found()
-    return tags.serve_tags if len(tail) == 2 else tags.serve_tag
 
 
 # -- what needs no token -------------------------------------------------------------------------------------------

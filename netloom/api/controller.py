@@ -11,27 +11,39 @@ from typing import Any
 from netloom.api.listing import CHUNK_RECORDS, Listing, find_page, render_page
 from netloom.api.message import Request, Response, encode, not_allowed
 from netloom.api.query import make_links, parse_fields, parse_query
-from netloom.api.served import Api, Served, forbidden
+from netloom.api.served import Api, Place, Served, forbidden
 from netloom.api.views import make_field_viewer
-from netloom.intent.errors import bad_request, not_found
+from netloom.intent.errors import bad_request
 from netloom.intent.operation import Committed, Requester
 from netloom.intent.operations import make_create, make_delete, make_update, parse_if_match
 from netloom.intent.schema import Absent, Doc, Resource, merge_project, parse_create, parse_update
-from netloom.intent.snapshot import Record
+from netloom.intent.snapshot import Record, Snapshot
 
 MAX_BULK = 10_000
 
 
-async def list_objects(api: Api, served: Served, request: Request) -> Response:
-    resource, snapshot = served.resource, api.snapshot_of(served)
-    params, settings = request.params(), api.parts.settings
+async def list_objects(api: Api, place: Place, request: Request) -> Response:
+    resource = place.resource
+    within = None
+    if place.served.upper is not None:
+        api.find_upper(place, request.requester)
+    snapshot = await api.read(place, request)
+    if place.served.upper is not None:
+        within = frozenset(snapshot.find_ids(resource.kind, resource.upper_key, place.upper_id))
+    return answer_list(api, place.served, request, snapshot, within)
+
+
+def answer_list(
+    api: Api, served: Served, request: Request, snapshot: Snapshot, within: frozenset[str] | None = None
+) -> Response:
+    """The objects that the query asks for, among those of `within` where it is given."""
+    resource, settings, params = served.resource, api.parts.settings, request.params()
     query = parse_query(resource, params, settings.pagination_max_limit, settings.filter_validation)
-    eyes = api.eyes(resource, request.requester)
-    page = find_page(Listing(snapshot, resource, query, eyes, api.orders, api.refresher(served)))
+    eyes = api.eyes(resource, request.requester).narrowed(snapshot)
+    page = find_page(Listing(snapshot, resource, query, eyes, api.orders, api.refresher(served), within))
     if page is None:
-        raise not_found(resource.name, query.marker)
-    url = f"{request.base_url}/v2.0/{resource.path}"
-    links = make_links(query, url, params, page.first, page.last, len(page.records))
+        raise resource.missing(query.marker)
+    links = make_links(query, name_list(request), params, page.first, page.last, len(page.records))
     view = make_field_viewer(resource, query.fields) if query.fields else served.view
     chunks = render_page(resource.collection, page, encode(links) if links else b"", view, eyes, snapshot)
     if len(page.records) <= CHUNK_RECORDS:
@@ -39,58 +51,69 @@ async def list_objects(api: Api, served: Served, request: Request) -> Response:
     return Response(200, chunks=chunks)
 
 
-async def show(api: Api, served: Served, request: Request) -> Response:
-    snapshot, record, eyes = api.find(served, request.tail[0], request)
-    hidden = eyes.hidden_of(record.doc, snapshot)
+def name_list(request: Request) -> str:
+    """The list's own address, as links repeat it."""
+    return request.base_url + request.path.rstrip("/").removesuffix(".json")
+
+
+async def show(api: Api, place: Place, request: Request) -> Response:
+    found = await api.find(place, request)
+    look = found.eyes.look_of(found.doc, api.parts.snapshot())
     fields = parse_fields(request.params())
-    view = make_field_viewer(served.resource, fields) if fields else served.view
-    return Response(200, b'{"%s":%s}' % (served.name.encode(), view(record, hidden)))
+    view = make_field_viewer(place.resource, fields) if fields else place.served.view
+    return Response(200, b'{"%s":%s}' % (place.resource.name.encode(), view(found.record, look)))
 
 
-async def create(api: Api, served: Served, request: Request) -> Response:
-    resource = served.resource
+async def create(api: Api, place: Place, request: Request) -> Response:
+    resource = place.resource
     if resource.rules.create is None:
         raise not_allowed()
+    requester = request.requester
     items, bulk = read_items(resource, request.json(), api.parts.settings.allow_bulk)
-    snapshot, policy, requester = api.parts.snapshot(), api.policy, request.requester
     bodies = [parse_create(resource, fill_project(resource, item, requester)) for item in items]
+    if place.served.upper is not None:
+        api.find_upper(place, requester)
+        bodies = [{**body, resource.upper_key: place.upper_id} for body in bodies]
+    snapshot, policy = api.parts.snapshot(), api.policy
     for body in bodies:
         given = find_given(resource, body)
-        refused = policy.refused(f"create_{resource.name}", given, requester, body, snapshot)
+        refused = policy.refused(f"create_{resource.rule}", given, requester, body, snapshot)
         if refused:
             raise forbidden(refused)
     committed = await api.parts.submit(make_create(resource, bodies), requester, request.request_id)
-    return render_created(api, served, committed, requester, bulk)
+    return render_created(api, place.served, committed, requester, bulk)
 
 
-async def update(api: Api, served: Served, request: Request) -> Response:
-    resource, id = served.resource, request.tail[0]
+async def update(api: Api, place: Place, request: Request) -> Response:
+    resource = place.resource
     if resource.rules.update is None:
         raise not_allowed()
     body = read_item(resource, request.json())
     changes = parse_update(resource, body)
-    snapshot, record, _ = api.find(served, id, request)
-    target = {**record.doc, **changes}
-    refused = api.policy.refused(f"update_{resource.name}", changes.items(), request.requester, target, snapshot)
-    if refused:
-        raise forbidden(refused)
-    operation = make_update(resource, id, changes, read_if_match(request))
+    found = await api.find(place, request)
+    allow(api, f"update_{resource.rule}", changes, {**found.doc, **changes}, request.requester)
+    operation = make_update(resource, place.id, changes, read_if_match(request))
     committed = await api.parts.submit(operation, request.requester, request.request_id)
-    shown = render_answer(api, served, committed, committed.outcome.answer[0], request.requester)
+    shown = render_answer(api, place.served, committed, committed.outcome.answer[0], request.requester)
     return Response(200, b'{"%s":%s}' % (resource.name.encode(), shown))
 
 
-async def delete(api: Api, served: Served, request: Request) -> Response:
-    resource, id = served.resource, request.tail[0]
+async def delete(api: Api, place: Place, request: Request) -> Response:
+    resource = place.resource
     if resource.rules.delete is None:
         raise not_allowed()
-    snapshot, record, _ = api.find(served, id, request)
-    refused = api.policy.refused(f"delete_{resource.name}", (), request.requester, record.doc, snapshot)
-    if refused:
-        raise forbidden(refused)
-    operation = make_delete(resource, id, read_if_match(request))
+    found = await api.find(place, request)
+    allow(api, f"delete_{resource.rule}", {}, found.doc, request.requester)
+    operation = make_delete(resource, place.id, read_if_match(request))
     await api.parts.submit(operation, request.requester, request.request_id)
     return Response(204, headers=())
+
+
+def allow(api: Api, rule: str, given: Doc, target: Doc, requester: Requester) -> None:
+    """Raises ApiError 403 where the requester may not do it with the attributes `given`."""
+    refused = api.policy.refused(rule, given.items(), requester, target, api.parts.snapshot())
+    if refused:
+        raise forbidden(refused)
 
 
 # -- bodies ------------------------------------------------------------------------------------------------------------
@@ -131,7 +154,7 @@ def read_item(resource: Resource, body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def fill_project(resource: Resource, item: Mapping[str, Any], requester: Requester) -> Mapping[str, Any]:
     """The body with the requester's project, unless it names one. Only an administrator may name another's."""
-    if "project_id" not in resource.by_name:
+    if "project_id" not in resource.postable:
         return item
     body = merge_project(item)
     named = body.get("project_id")
@@ -174,8 +197,8 @@ def render_created(api: Api, served: Served, committed: Committed, requester: Re
 def render_answer(api: Api, served: Served, committed: Committed, doc: Doc, requester: Requester) -> bytes:
     """A document of the answer as the requester may see it; the record keeps the bytes for those who read it next."""
     snapshot = committed.snapshot
-    record = snapshot.record(served.name, str(doc.get("id", "")))
+    record = snapshot.record(served.resource.kind, str(doc.get("id", "")))
     if record is None or record.doc is not doc:
         record = Record(doc, committed.revision, b"")
-    hidden = api.eyes(served.resource, requester).hidden_of(record.doc, snapshot)
-    return served.view(api.refresher(served)(record), hidden)
+    look = api.eyes(served.resource, requester).look_of(record.doc, snapshot)
+    return served.view(api.refresher(served)(record), look)

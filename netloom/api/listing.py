@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from netloom.api.policy import find_seen
-from netloom.api.query import ListQuery, find_narrowing
+from netloom.api.query import Equals, ListQuery, find_narrowing
+from netloom.api.sharing import Granted
 from netloom.api.views import Eyes, View
-from netloom.intent.schema import Resource
+from netloom.intent.schema import Doc, Resource
 from netloom.intent.snapshot import Record, Snapshot
 
 CHUNK_RECORDS = 512
@@ -47,7 +48,7 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One list request. `refresh` gives a record its live values."""
+    """One list request. `refresh` gives a record its live values. `within`: the ids to look among, where not all."""
 
     snapshot: Snapshot
     resource: Resource
@@ -55,13 +56,18 @@ class Listing:
     eyes: Eyes
     orders: Orders
     refresh: Callable[[Record], Record]
+    within: frozenset[str] | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.resource.kind
 
 
 def find_page(listing: Listing) -> Page | None:
     """None: the marker names nothing that these eyes see."""
     query, marker = listing.query, None
     if query.marker:
-        marker = listing.snapshot.record(listing.resource.name, query.marker)
+        marker = listing.snapshot.record(listing.kind, query.marker)
         if marker is None or not listing.eyes.may_see(marker.doc, listing.snapshot):
             return None
     found = find_sorted(listing, marker) if query.sorts else select(listing, find_sequence(listing))
@@ -76,7 +82,7 @@ def find_sequence(listing: Listing) -> Sequence[str]:
     query = listing.query
     candidates = find_narrowed(listing)
     everything = candidates is None
-    ids = listing.orders.ids(listing.snapshot, listing.resource.name) if everything else sorted(candidates or ())
+    ids = listing.orders.ids(listing.snapshot, listing.kind) if everything else sorted(candidates or ())
     if query.reverse:
         end = bisect_left(ids, query.marker) if query.marker else len(ids)
         return ids[:end][::-1]
@@ -87,7 +93,7 @@ def find_sorted(listing: Listing, marker: Record | None) -> list[Found]:
     """All that matches, in the order asked for, from after the marker on; that need not match itself."""
     query = listing.query
     ids = find_narrowed(listing)
-    table = listing.snapshot.records(listing.resource.name)
+    table = listing.snapshot.records(listing.kind)
     found = list(select(listing, table if ids is None else ids))
     if marker is None:
         return order(found, query)
@@ -103,8 +109,8 @@ def select(listing: Listing, ids: Iterable[str]) -> Iterator[Found]:
     snapshot, sees = listing.snapshot, listing.eyes.sees
     if sees is False:
         return
-    table = snapshot.records(listing.resource.name)
-    conditions, refresh = listing.query.conditions, listing.refresh
+    table = snapshot.records(listing.kind)
+    conditions, refresh = find_conditions(listing), listing.refresh
     for id in ids:
         record = refresh(table[id])
         doc = record.doc
@@ -114,6 +120,27 @@ def select(listing: Listing, ids: Iterable[str]) -> Iterator[Found]:
         else:
             if sees is True or sees(doc, snapshot):
                 yield id, record
+
+
+def find_conditions(listing: Listing) -> tuple[Callable[[Doc], bool], ...]:
+    """Those of the query; of an attribute that is true by grant for these eyes, as these eyes see it."""
+    grants = {grant.attribute: grant for grant in listing.eyes.grants}
+    return tuple(
+        AsSeen(grants[one.name], one, listing.snapshot) if isinstance(one, Equals) and one.name in grants else one
+        for one in listing.query.conditions
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AsSeen:
+    """A condition on an attribute that a grant makes true."""
+
+    grant: Granted
+    condition: Equals
+    snapshot: Snapshot
+
+    def __call__(self, doc: Doc) -> bool:
+        return True in self.condition.values if self.grant.raises(doc, self.snapshot) else self.condition(doc)
 
 
 def find_candidates(snapshot: Snapshot, resource: Resource, query: ListQuery) -> set[str] | None:
@@ -134,11 +161,13 @@ def find_narrowed(listing: Listing) -> set[str] | None:
     """As `find_candidates`; where no condition helps, those among which are all that the requester may see."""
     snapshot, resource, sees = listing.snapshot, listing.resource, listing.eyes.sees
     found = find_candidates(snapshot, resource, listing.query)
+    if listing.within is not None:
+        return set(listing.within if found is None else listing.within & found)
     if found is not None or isinstance(sees, bool):
         return found
     seen = find_seen(sees, resource, snapshot)
     # Half of everything is found sooner by going through the order that is known than by sorting that half.
-    return seen if seen is not None and len(seen) * 4 < snapshot.count(resource.name) else None
+    return seen if seen is not None and len(seen) * 4 < snapshot.count(resource.kind) else None
 
 
 def index_style(resource: Resource, name: str) -> str:
@@ -148,11 +177,11 @@ def index_style(resource: Resource, name: str) -> str:
 def count_keys(snapshot: Snapshot, resource: Resource, index: str, keys: Sequence[Hashable]) -> int:
     if index_style(resource, index) != "set":
         return len(keys)
-    return sum(snapshot.count_in(resource.name, index, key) for key in keys)
+    return sum(snapshot.count_in(resource.kind, index, key) for key in keys)
 
 
 def find_ids(snapshot: Snapshot, resource: Resource, index: str, keys: Sequence[Hashable]) -> set[str]:
-    kind, style = resource.name, index_style(resource, index)
+    kind, style = resource.kind, index_style(resource, index)
     if style == "id":
         table = snapshot.records(kind)
         return {key for key in keys if isinstance(key, str) and key in table}
@@ -190,11 +219,11 @@ def render_page(
     records = page.records
     for start in range(0, len(records), CHUNK_RECORDS):
         part = records[start : start + CHUNK_RECORDS]
-        if eyes.tests:
-            body = b",".join([view(r, eyes.hidden_of(r.doc, snapshot)) for r in part])
+        if eyes.tests or eyes.grants:
+            body = b",".join([view(r, eyes.look_of(r.doc, snapshot)) for r in part])
         else:
-            hidden = eyes.hidden
-            body = b",".join([view(r, hidden) for r in part])
+            look = eyes.look
+            body = b",".join([view(r, look) for r in part])
         yield head + body
         head = b","
     tail = b"]%s}" % (b',"%s_links":%s' % (collection.encode(), links) if links else b"")

@@ -11,7 +11,7 @@ from typing import Any
 from netloom.api.query import RESERVED
 from netloom.api.served import is_served
 from netloom.intent.quota import DEFAULTS
-from netloom.intent.schema import REQUIRED, Catalog, Field, Resource
+from netloom.intent.schema import REQUIRED, Action, Catalog, Field, Linked, Resource
 
 Doc = dict[str, Any]
 
@@ -47,7 +47,7 @@ def render_openapi(catalog: Catalog, version: str = "") -> Doc:
     resources = [r for r in catalog.values() if is_served(r) and r.name != "quota"]
     paths: Doc = {}
     for resource in resources:
-        paths |= render_paths(resource)
+        paths |= render_paths(resource, catalog)
     schemas = {r.name: render_schema(r) for r in resources}
     schemas["error"] = ERROR_SCHEMA
     quota_names = tuple(DEFAULTS)
@@ -76,10 +76,14 @@ ERROR_SCHEMA: Doc = {
 }
 
 
-def render_paths(resource: Resource) -> Doc:
-    base, rules = f"/v2.0/{resource.path}", resource.rules
-    collection: Doc = {}
-    item: Doc = {"parameters": [path_parameter("id")]}
+def render_paths(resource: Resource, catalog: Catalog) -> Doc:
+    """The resource's collection, its objects, and what is below them."""
+    base, above = find_base(resource, catalog)
+    item_path = f"{base}/{{{resource.key}}}"
+    keyed = [*above, path_parameter(resource.key)]
+    rules = resource.rules
+    collection: Doc = {"parameters": above} if above else {}
+    item: Doc = {"parameters": keyed}
     if rules.get is not None:
         collection["get"] = render_list(resource)
         item["get"] = render_show(resource)
@@ -89,8 +93,68 @@ def render_paths(resource: Resource) -> Doc:
         item["put"] = render_update(resource)
     if rules.delete is not None:
         item["delete"] = operation(resource, "delete", "Delete it.", {"204": no_content("Deleted.")}, ALL_ERRORS)
-    tags = render_tag_paths(resource, base) if resource.tags else {}
-    return {base: collection, f"{base}/{{id}}": item, **tags}
+    found = {base: collection, item_path: item}
+    if resource.tags:
+        found |= render_tag_paths(resource, item_path, keyed)
+    found |= render_action_paths(resource, item_path, keyed)
+    for linked in resource.linked:
+        found |= render_linked_paths(resource, linked, item_path, keyed, catalog)
+    return found
+
+
+def find_base(resource: Resource, catalog: Catalog) -> tuple[str, list[Doc]]:
+    """The path of the collection, and the parameters that are in it."""
+    if not resource.parent:
+        return f"/v2.0/{resource.path}", []
+    upper = catalog[resource.parent]
+    base, above = find_base(upper, catalog)
+    return f"{base}/{{{resource.upper_key}}}/{resource.path}", [*above, path_parameter(resource.upper_key)]
+
+
+def render_action_paths(resource: Resource, item_path: str, keyed: list[Doc]) -> Doc:
+    found: Doc = {}
+    for action in resource.actions:
+        path = found.setdefault(f"{item_path}/{action.name}", {"parameters": keyed})
+        path[action.method.lower()] = render_action(resource, action)
+    return found
+
+
+def render_action(resource: Resource, action: Action) -> Doc:
+    shown: Doc = {"$ref": f"#/components/schemas/{resource.name}"} if action.shows else dict(action.answer_schema)
+    body: Doc = dict(action.schema) or {"type": "object"}
+    if action.wrapped:
+        shown, body = wrap(resource.name, shown), wrap(resource.name, body)
+    good = {str(action.status): no_content("Done.") if action.status == 204 else content("Done.", shown)}
+    errors = READ_ERRORS if action.method == "GET" else ALL_ERRORS
+    found = operation(resource, action.name, action.doc, good, errors)
+    return found if action.method == "GET" else {**found, "requestBody": request_body(body)}
+
+
+def wrap(name: str, schema: Doc) -> Doc:
+    return {"type": "object", "properties": {name: schema}, "required": [name]}
+
+
+def render_linked_paths(resource: Resource, linked: Linked, item_path: str, keyed: list[Doc], catalog: Catalog) -> Doc:
+    """A sub-collection of objects of another resource."""
+    verb, base = linked.path.replace("-", "_"), f"{item_path}/{linked.path}"
+    collection: Doc = {"parameters": keyed}
+    if linked.rules.get is not None:
+        collection["get"] = {**render_list(catalog[linked.shows]), "operationId": f"{resource.name}_{verb}_list"}
+    if linked.add is not None:
+        body: Doc = {"type": "object", "properties": {linked.key: {"type": "string"}}, "required": [linked.key]}
+        made = {str(linked.status): content("Tied.", {"type": "object"})}
+        post = operation(resource, f"{verb}_add", linked.doc, made, ALL_ERRORS)
+        collection["post"] = {
+            **post,
+            "requestBody": request_body(wrap(linked.wrapper, body) if linked.wrapper else body),
+        }
+    if linked.remove is None:
+        return {base: collection}
+    gone = operation(resource, f"{verb}_remove", linked.doc, {"204": no_content("Untied.")}, ALL_ERRORS)
+    return {
+        base: collection,
+        f"{base}/{{other_id}}": {"parameters": [*keyed, path_parameter("other_id")], "delete": gone},
+    }
 
 
 ALL_ERRORS = tuple(ERRORS)
@@ -197,14 +261,14 @@ def nullable(f: Field) -> Doc:
     return schema
 
 
-def render_tag_paths(resource: Resource, base: str) -> Doc:
+def render_tag_paths(resource: Resource, item_path: str, keyed: list[Doc]) -> Doc:
     body = {
         "type": "object",
         "properties": {"tags": {"type": "array", "items": {"type": "string", "maxLength": 255}, "uniqueItems": True}},
         "required": ["tags"],
     }
     tags = {
-        "parameters": [path_parameter("id")],
+        "parameters": keyed,
         "get": operation(resource, "tags_list", "List its tags.", {"200": content("Tags.", body)}, READ_ERRORS),
         "put": {
             **operation(resource, "tags_replace", "Replace its tags.", {"200": content("Tags.", body)}, ALL_ERRORS),
@@ -217,12 +281,12 @@ def render_tag_paths(resource: Resource, base: str) -> Doc:
         "delete": operation(resource, "tags_clear", "Remove its tags.", {"204": no_content("Removed.")}, ALL_ERRORS),
     }
     tag = {
-        "parameters": [path_parameter("id"), path_parameter("tag")],
+        "parameters": [*keyed, path_parameter("tag")],
         "get": operation(resource, "tag_show", "Whether it has the tag.", {"204": no_content("Yes.")}, READ_ERRORS),
         "put": operation(resource, "tag_add", "Add the tag.", {"201": no_content("Added.")}, ALL_ERRORS),
         "delete": operation(resource, "tag_remove", "Remove the tag.", {"204": no_content("Removed.")}, ALL_ERRORS),
     }
-    return {f"{base}/{{id}}/tags": tags, f"{base}/{{id}}/tags/{{tag}}": tag}
+    return {f"{item_path}/tags": tags, f"{item_path}/tags/{{tag}}": tag}
 
 
 def render_quota_paths(names: Sequence[str]) -> Doc:

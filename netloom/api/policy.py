@@ -15,6 +15,7 @@ from typing import Any
 
 from oslo_policy import _checks as checks
 
+from netloom.api.elsewhere import ask_elsewhere
 from netloom.api.sharing import Granted, ParentGranted, Test, find_opened, make_granted
 from netloom.intent.operation import Requester
 from netloom.intent.schema import Catalog, Doc, Resource
@@ -136,13 +137,14 @@ class Policy:
             return check.match.lower() in asked.creds["roles"]
         if kind is checks.GenericCheck:
             return reduce_generic(check.kind, check.match, asked)
-        return self._opaque(check, asked.creds)
+        return self._opaque(check, asked.creds, above[0])
 
-    def _opaque(self, check: Any, creds: dict[str, Any]) -> Test:
-        """A check that oslo.policy alone understands (http:, a plugin's): asked every time."""
+    def _opaque(self, check: Any, creds: dict[str, Any], rule: str) -> Test:
+        """A check that oslo.policy alone understands (http:, a plugin's): asked every time, and aside."""
 
         def ask(target: Doc, snapshot: Snapshot) -> bool:
-            return bool(check({**target, "tenant_id": target.get("project_id")}, dict(creds), self.enforcer))
+            given = {**target, "tenant_id": target.get("project_id")}
+            return ask_elsewhere(lambda: check(given, dict(creds), self.enforcer, rule), self.enforcer, rule)
 
         return ask
 

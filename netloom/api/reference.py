@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from netloom.api.openapi import find_base
 from netloom.api.query import RESERVED
 from netloom.api.rules import find_resource_rules
 from netloom.api.served import is_served
@@ -17,12 +18,12 @@ from netloom.intent.schema import REQUIRED, Absent, Catalog, Field, Resource
 def render_reference(catalog: Catalog) -> dict[str, str]:
     """Page text by file name: index.md, and ports.md for port."""
     resources = [r for r in catalog.values() if is_served(r)]
-    pages = {f"{resource.path}.md": render_page(resource) for resource in resources}
+    pages = {name_page(resource): render_page(resource, catalog) for resource in resources}
     return {"index.md": render_index(resources), **pages}
 
 
 def render_index(resources: Iterable[Resource]) -> str:
-    rows = [f"| [{r.collection}]({r.path}.md) | {first_sentence(r.doc)} |" for r in resources]
+    rows = [f"| [{r.collection}]({name_page(r)}) | {first_sentence(r.doc)} |" for r in resources]
     found = [f"| `{e.alias}` | {escape(e.description)} |" for e in EXTENSIONS.values()]
     return "\n".join(
         ["# Networking API v2.0", "", "| resource | what it is |", "|---|---|", *rows, "", "## Extensions", "",
@@ -30,13 +31,18 @@ def render_index(resources: Iterable[Resource]) -> str:
     )  # fmt: skip
 
 
-def render_page(resource: Resource) -> str:
+def name_page(resource: Resource) -> str:
+    """A file for each resource, in one folder."""
+    return f"{resource.parent}-{resource.path}.md" if resource.parent else resource.path.replace("/", "-") + ".md"
+
+
+def render_page(resource: Resource, catalog: Catalog) -> str:
     parts = [
         f"# {resource.collection}",
         "",
         resource.doc.strip(),
         "",
-        *render_verbs(resource),
+        *render_verbs(resource, catalog),
         "",
         "## Attributes",
         "",
@@ -52,17 +58,20 @@ def render_page(resource: Resource) -> str:
     return "\n".join(parts)
 
 
-def render_verbs(resource: Resource) -> list[str]:
-    base, rules = f"/v2.0/{resource.path}", resource.rules
+def render_verbs(resource: Resource, catalog: Catalog) -> list[str]:
+    base, rules = find_base(resource, catalog)[0], resource.rules
+    item = f"{base}/{{{resource.key}}}"
     table: Mapping[str, str | None] = {
         f"`GET {base}`": rules.get,
-        f"`GET {base}/{{id}}`": rules.get,
+        f"`GET {item}`": rules.get,
         f"`POST {base}`": rules.create,
-        f"`PUT {base}/{{id}}`": rules.update,
-        f"`DELETE {base}/{{id}}`": rules.delete,
+        f"`PUT {item}`": rules.update,
+        f"`DELETE {item}`": rules.delete,
     }
     lines = [f"- {verb}" for verb, rule in table.items() if rule is not None]
-    return lines + ([f"- `GET`, `PUT`, `POST`, `DELETE {base}/{{id}}/tags`"] if resource.tags else [])
+    lines += [f"- `GET`, `PUT`, `POST`, `DELETE {item}/tags`"] if resource.tags else []
+    lines += [f"- `{action.method} {item}/{action.name}`: {action.doc}" for action in resource.actions]
+    return lines + [f"- `GET {item}/{linked.path}`: {linked.doc}" for linked in resource.linked]
 
 
 def render_field(f: Field) -> str:

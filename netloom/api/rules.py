@@ -9,10 +9,12 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from oslo_config import cfg
 from oslo_policy import policy as oslo
 
+from netloom.api.elsewhere import is_elsewhere
 from netloom.api.policy import Policy
 from netloom.intent.policy_rules import POLICY_RULES
 from netloom.intent.schema import Catalog, Linked, Resource
@@ -62,8 +64,12 @@ def find_linked_rules(linked: Linked) -> Iterator[tuple[str, str]]:
             yield name, check
 
 
-def make_enforcer(rules: Mapping[str, str], policy_file: str = "") -> oslo.Enforcer:
+def make_enforcer(
+    rules: Mapping[str, str], policy_file: str = "", remote: Mapping[str, Any] | None = None
+) -> oslo.Enforcer:
     """oslo.policy's enforcer with these defaults and what `policy_file` (a path; empty: none) overrides.
+
+    `remote`: values of oslo.policy's own options by name, for rules that ask a server elsewhere.
 
     Raises oslo.policy's errors for a file that cannot be parsed.
     """
@@ -71,6 +77,8 @@ def make_enforcer(rules: Mapping[str, str], policy_file: str = "") -> oslo.Enfor
     conf([], project="netloom", default_config_files=[], default_config_dirs=[])
     enforcer = oslo.Enforcer(conf, policy_file=policy_file or None, use_conf=bool(policy_file))
     enforcer.suppress_default_change_warnings = True
+    for name, value in (remote or {}).items():
+        conf.set_override(name, value, group="oslo_policy")
     enforcer.register_defaults([oslo.RuleDefault(name, check) for name, check in rules.items()])
     if policy_file:
         enforcer.load_rules(True)
@@ -88,6 +96,8 @@ class PolicySource:
     reload: bool
     next_s: float = 0.0
     seen: object = field(default=None)
+    elsewhere: bool = False
+    """Whether a rule asks a server elsewhere, so that requests wait for it."""
 
     def current(self) -> Policy:
         if self.reload and time.monotonic() >= self.next_s:
@@ -104,12 +114,15 @@ class PolicySource:
         if self.enforcer.rules is not self.seen:
             self.seen = self.enforcer.rules
             self.policy = Policy(dict(self.enforcer.rules), self.enforcer, self.policy.catalog)
+            self.elsewhere = is_elsewhere(self.enforcer.rules)
 
 
-def make_policy_source(catalog: Catalog, policy_file: str = "") -> PolicySource:
+def make_policy_source(
+    catalog: Catalog, policy_file: str = "", remote: Mapping[str, Any] | None = None
+) -> PolicySource:
     """The rules of the catalog and those that declarations share, with what the file (a path) overrides."""
     shared = {name: rule.check for name, rule in POLICY_RULES.items()}
-    enforcer = make_enforcer({**shared, **dict(find_rules(catalog))}, policy_file)
+    enforcer = make_enforcer({**shared, **dict(find_rules(catalog))}, policy_file, remote)
     source = PolicySource(enforcer, Policy(dict(enforcer.rules), enforcer, catalog), bool(policy_file))
-    source.seen = enforcer.rules
+    source.seen, source.elsewhere = enforcer.rules, is_elsewhere(enforcer.rules)
     return source

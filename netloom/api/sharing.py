@@ -28,14 +28,26 @@ class Granted:
     def __call__(self, target: Doc, snapshot: Snapshot) -> bool:
         return self.holds(target, snapshot) is self.wanted
 
+    @property
+    def attribute(self) -> str:
+        return self.sharing.attribute
+
     def holds(self, target: Doc, snapshot: Snapshot) -> bool:
         sharing = self.sharing
         if sharing.attribute != sharing.open and not target.get(sharing.attribute):
             return False
-        if target.get(sharing.open):
-            return True
+        return bool(target.get(sharing.open)) or self.raises(target, snapshot)
+
+    def raises(self, target: Doc, snapshot: Snapshot) -> bool:
+        """Whether the project has a grant of its own."""
         id: str = target.get(self.key) or ""
-        return bool(id and self.project_id) and is_granted(snapshot, self.kind, id, sharing.action, self.project_id)
+        action = self.sharing.action
+        return bool(id and self.project_id) and is_granted(snapshot, self.kind, id, action, self.project_id)
+
+    def has_any(self, snapshot: Snapshot) -> bool:
+        """Whether the project has a grant for any object of the kind."""
+        found = find_granted(snapshot, self.kind, self.sharing.action, self.project_id)
+        return bool(self.project_id) and next(found, None) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,16 @@ def make_granted(resource: Resource, attribute: str, values: tuple[str, ...], pr
             kind = sharing.kind or resource.kind
             return Granted(kind, sharing, sharing.key, project_id, "True" in values) if kind in TYPES else None
     return None
+
+
+def find_grants(resource: Resource, project_id: str) -> tuple[Granted, ...]:
+    """Of the attributes that are not the same for all requesters, how they are found out."""
+    return tuple(
+        Granted(sharing.kind or resource.kind, sharing, sharing.key, project_id)
+        for sharing in resource.sharing
+        if sharing.attribute == sharing.open and sharing.attribute in resource.by_name
+        and (sharing.kind or resource.kind) in TYPES
+    )  # fmt: skip
 
 
 def find_opened(granted: Granted, resource: Resource, snapshot: Snapshot) -> set[str] | None:

@@ -5,60 +5,68 @@ Law: a tag operation is a change of the object's list of tags in the writer, so 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from netloom.api.controller import read_if_match
+from netloom.api.controller import allow, read_if_match
 from netloom.api.message import Request, Response, make_json, not_allowed, not_found
-from netloom.api.served import Api, Served, forbidden
+from netloom.api.served import Api, Place
 from netloom.intent.errors import ApiError
 from netloom.intent.operations import find_tag, make_tags, parse_tag
 from netloom.intent.schema import Doc
 
 
-async def serve_tags(api: Api, served: Served, request: Request) -> Response:
+@dataclass(frozen=True, slots=True)
+class TagPlace:
+    """The tags of an object, or one of them."""
+
+    place: Place
+    tag: str = ""
+
+
+async def serve_tags(api: Api, at: TagPlace, request: Request) -> Response:
     """The list of tags: GET it, PUT another in its place, POST more, DELETE all."""
     if request.method == "GET":
-        return make_json({"tags": find_tagged(api, served, request, "get")["tags"]})
+        return make_json({"tags": (await find_tagged(api, at, request, "get"))["tags"]})
     if request.method == "PUT":
-        return make_json({"tags": await change(api, served, request, "update", replace=parse_body(request))})
+        return make_json({"tags": await change(api, at, request, "update", replace=parse_body(request))})
     if request.method == "POST":
-        return make_json({"tags": await change(api, served, request, "create", add=parse_body(request))}, 201)
+        return make_json({"tags": await change(api, at, request, "create", add=parse_body(request))}, 201)
     if request.method == "DELETE":
-        await change(api, served, request, "delete", replace=[])
+        await change(api, at, request, "delete", replace=[])
         return Response(204, headers=())
     raise not_allowed()
 
 
-async def serve_tag(api: Api, served: Served, request: Request) -> Response:
+async def serve_tag(api: Api, at: TagPlace, request: Request) -> Response:
     """One tag: GET says whether it is there, PUT adds it, DELETE takes it away."""
-    tag = parse_tag(request.tail[2])
+    tag = parse_tag(at.tag)
     if request.method == "GET":
-        find_tag(find_tagged(api, served, request, "get"), tag)
+        find_tag(await find_tagged(api, at, request, "get"), tag)
         return Response(204, headers=())
     if request.method == "PUT":
-        await change(api, served, request, "update", add=tag)
+        await change(api, at, request, "update", add=tag)
         return Response(201)
     if request.method == "DELETE":
-        await change(api, served, request, "delete", remove=tag)
+        await change(api, at, request, "delete", remove=tag)
         return Response(204, headers=())
     raise not_allowed()
 
 
-def find_tagged(api: Api, served: Served, request: Request, verb: str) -> Doc:
+async def find_tagged(api: Api, at: TagPlace, request: Request, verb: str) -> Doc:
     """The object whose tags are asked for. Raises ApiError 404, or 403 when it may be seen and not touched."""
-    if not served.resource.tags:
+    resource = at.place.resource
+    if not resource.tags:
         raise not_found()
-    snapshot, record, _ = api.find(served, request.tail[0], request)
-    rule = f"{verb}_{served.resource.collection}_tags"
-    if not api.policy.allows(rule, request.requester, record.doc, snapshot):
-        raise forbidden(f"rule:{rule}")
-    return record.doc
+    found = await api.find(at.place, request)
+    allow(api, f"{verb}_{resource.collection}_tags", {}, found.doc, request.requester)
+    return found.doc
 
 
-async def change(api: Api, served: Served, request: Request, verb: str, **edit: Any) -> list[str]:
+async def change(api: Api, at: TagPlace, request: Request, verb: str, **edit: Any) -> list[str]:
     """The tags after the edit, which is one of make_tags."""
-    find_tagged(api, served, request, verb)
-    operation = make_tags(served.resource, request.tail[0], **edit, if_match=read_if_match(request))
+    await find_tagged(api, at, request, verb)
+    operation = make_tags(at.place.resource, at.place.id, **edit, if_match=read_if_match(request))
     committed = await api.parts.submit(operation, request.requester, request.request_id)
     tags: list[str] = committed.outcome.answer[0]["tags"]
     return tags

@@ -64,4 +64,5 @@ AVAILABILITY_ZONE = Resource(
     tags=False,
     alias="availability_zone",
     url="availability_zones",
+    derive=lambda snapshot, settings, requester, id: list_zones(snapshot),
 )

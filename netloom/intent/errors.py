@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class ApiError(Exception):
     """A request that cannot be served. Rendered as {"NeutronError": {"type", "message", "detail"}}."""
@@ -26,10 +28,40 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "HTTPBadRequest", message)
 
 
+MISSING: Mapping[str, tuple[str, str]] = {
+    "address_scope": ("AddressScopeNotFound", "Address scope {} could not be found."),
+    "address_group": ("AddressGroupNotFound", "Address group {} could not be found."),
+    "conntrack_helper": ("ConntrackHelperNotFound", "Conntrack Helper {} could not be found."),
+    "default_security_group_rule": (
+        "DefaultSecurityGroupRuleNotFound", "Default Security Group rule {} does not exist",
+    ),
+    "floatingip": ("FloatingIPNotFound", "Floating IP {} could not be found"),
+    "local_ip": ("LocalIPNotFound", "Local IP {} could not be found."),
+    "log": ("LogResourceNotFound", "Log {} could not be found."),
+    "metering_label": ("MeteringLabelNotFound", "Metering label '{}' does not exist."),
+    "metering_label_rule": ("MeteringLabelRuleNotFound", "Metering label rule '{}' does not exist."),
+    "ndp_proxy": ("NDPProxyNotFound", "Ndp proxy {} could not be found."),
+    "network_segment_range": ("NetworkSegmentRangeNotFound", "Network Segment Range {} could not be found."),
+    "policy": ("QosPolicyNotFound", "QoS policy {} could not be found."),
+    "port_forwarding": ("PortForwardingNotFound", "Port Forwarding {} could not be found."),
+    "rbac_policy": ("RbacPolicyNotFound", "RBAC policy with ID {} not found"),
+    "security_group": ("SecurityGroupNotFound", "Security group {} does not exist"),
+    "security_group_rule": ("SecurityGroupRuleNotFound", "Security group rule {} does not exist"),
+    "security_groups_default_statefulness": (
+        "SecurityGroupDefaultStatefulnessNotFound", "Security group default statefulness {} could not be found.",
+    ),
+    "service_profile": ("ServiceProfileNotFound", "Service Profile {} could not be found."),
+    "subnetpool": ("SubnetPoolNotFound", "Subnet pool {} could not be found."),
+}
+"""(error type, message) of the kinds whose 404 is not simply made of their name."""
+
+
 def not_found(name: str, id: str) -> ApiError:
-    """The 404 of a resource: ("port", id) → PortNotFound."""
+    """The 404 of a kind: ("port", id) → PortNotFound."""
     camel = "".join(part.capitalize() for part in name.split("_"))
-    return ApiError(404, f"{camel}NotFound", f"{camel if '_' in name else name.capitalize()} {id} could not be found.")
+    words = camel if "_" in name else name.capitalize()
+    type, message = MISSING.get(name, (f"{camel}NotFound", f"{words} {{}} could not be found."))
+    return ApiError(404, type, message.format(id))
 
 
 def invalid_operation(reason: str, type: str = "InvalidInput") -> ApiError:

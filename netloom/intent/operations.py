@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from netloom.intent import stamp
-from netloom.intent.errors import ApiError, bad_resource, invalid_operation, not_found
+from netloom.intent.errors import ApiError, bad_resource, invalid_operation
 from netloom.intent.kinds import parse_short_text, parse_tags, show
 from netloom.intent.operation import Context, Operation, Outcome
-from netloom.intent.schema import Doc, Resource
+from netloom.intent.schema import Action, Doc, Relate, Resource
 from netloom.intent.snapshot import Change, Snapshot
 
 
@@ -47,11 +47,29 @@ def make_delete(resource: Resource, id: str, if_match: int | None = None) -> Ope
     return run_delete
 
 
+def make_action(resource: Resource, action: Action, id: str, given: Any, if_match: int | None = None) -> Operation:
+    """A verb of one object that is none of the four."""
+
+    def run_action(snapshot: Snapshot, context: Context) -> Outcome:
+        return action.run(snapshot, find_current(snapshot, resource, id, if_match), given, context)
+
+    return run_action
+
+
+def make_relation(resource: Resource, relate: Relate, id: str, other: str) -> Operation:
+    """Tie the object to another, or untie them."""
+
+    def run_relation(snapshot: Snapshot, context: Context) -> Outcome:
+        return relate(snapshot, find_current(snapshot, resource, id), other, context)
+
+    return run_relation
+
+
 def find_current(snapshot: Snapshot, resource: Resource, id: str, if_match: int | None = None) -> Doc:
     """The object. Raises the resource's 404, or 412 where it is not at the revision of If-Match."""
-    doc = snapshot.get(resource.name, id)
+    doc = snapshot.get(resource.kind, id)
     if doc is None:
-        raise not_found(resource.name, id)
+        raise resource.missing(id)
     current = doc.get("revision_number")
     if if_match is not None and if_match != current:
         raise ApiError(
@@ -149,6 +167,6 @@ def change_tags(resource: Resource, id: str, if_match: int | None, edit: Edit) -
                 resource.collection, f"The number of tags exceed the per-resource limit of {stamp.MAX_TAGS}"
             )
         new = stamp.make_updated(old, {"tags": tags}, context)
-        return Outcome((Change(resource.name, id, new),) if new is not old else (), (new,))
+        return Outcome((Change(resource.kind, id, new),) if new is not old else (), (new,))
 
     return run_tags

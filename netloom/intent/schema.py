@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from netloom.intent.errors import ApiError, ConversionError, bad_request, invalid_input, invalid_operation
+from netloom.intent.errors import (
+    ApiError,
+    ConversionError,
+    bad_request,
+    invalid_input,
+    invalid_operation,
+    not_found,
+)
 
 if TYPE_CHECKING:
     from netloom.intent.operation import Context, Outcome, Requester, Settings
@@ -75,7 +82,8 @@ class Index:
     """How objects of a resource can be found without looking at all of them.
 
     `keys(doc)` gives the keys a document stands under. style "set": many documents a key; "unique": one, and a second
-    one is refused; "bits": keys are (bucket, number) and the snapshot keeps which numbers of a bucket are taken.
+    one is refused; "bits": keys are (bucket, number) and the snapshot keeps which numbers of a bucket are taken;
+    "blocks": keys are (bucket, block) as intent.blocks numbers prefixes, and the snapshot keeps what is free of each.
     """
 
     name: str
@@ -103,7 +111,8 @@ class Sharing:
     `attribute` is true for those to whom `action` is granted; `open` is the attribute of the document that says that
     it is granted to everyone. `kind` and `key`: whose grants count, where they are those of another resource that the
     attribute `key` names (a subnet is as shared as its network). `users(source, doc)`: projects that use the object by
-    that grant, which is not withdrawn from them; `mirror(source, doc)`: keeps in step what others copy of the object.
+    that grant, which is not withdrawn from them; `mirror(source, doc)`: keeps in step what others copy of the object;
+    `check(source, doc, target)`: raises ApiError where the object may not be opened to the target.
     """
 
     action: str = "access_as_shared"
@@ -113,6 +122,7 @@ class Sharing:
     key: str = "id"
     users: Callable[[Any, Doc], Iterable[str]] = lambda draft, doc: ()
     mirror: Callable[[Any, Doc], None] = lambda draft, doc: None
+    check: Callable[[Any, Doc, str], None] = lambda draft, doc, target: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +291,10 @@ class Resource:
         """What its policy rules are called after: port, floatingip_port_forwarding."""
         return self.rule_name or (f"{self.parent}_{self.name}" if self.parent else self.name)
 
+    def missing(self, id: str) -> ApiError:
+        """The 404 of an object that is not there, or that the requester may not see."""
+        return not_found(self.kind, id)
+
     @property
     def upper_key(self) -> str:
         """The attribute that holds the parent's id."""
@@ -363,6 +377,7 @@ __all__ = [
     "Index",
     "Kind",
     "Linked",
+    "Relate",
     "Resource",
     "Rules",
     "Sharing",

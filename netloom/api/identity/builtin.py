@@ -76,7 +76,8 @@ class BuiltinIdentity:
     """Both ends: it gives tokens out (`serve`) and says who shows one (`authenticate`).
 
     `key` signs tokens: 32 secret bytes that stay the same over restarts. `persist` is called with every new value.
-    `public_url`: the server's address in the catalog; empty: the one that the client used.
+    `public_url`: the server's address in the catalog; empty: the one that the client used. `scheme`: http or https,
+    as the server itself speaks.
     """
 
     store: IdentityStore
@@ -85,6 +86,7 @@ class BuiltinIdentity:
     now: Callable[[], float] = time.time
     lifetime_s: float = LIFETIME_S
     public_url: str = ""
+    scheme: str = "http"
     prefix: str = "/identity"
     _known: dict[bytes, tuple[float, Requester]] = field(default_factory=dict)
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -111,7 +113,7 @@ class BuiltinIdentity:
         return requester
 
     def www_authenticate(self, headers: Headers) -> str:
-        base = self.public_url or f"http://{read_text(headers, b'host')}"
+        base = self.public_url or f"{self.scheme}://{read_text(headers, b'host')}"
         return f'Keystone uri="{base}{self.prefix}"'
 
     def find_token(self, text: bytes) -> Token | None:
@@ -145,7 +147,6 @@ class BuiltinIdentity:
             roles=self.roles(token),
             project_name=project.name if project else "",
             user_name=user.name if user else "",
-            domain_id=user.domain_id if user else "",
             system_scope="all" if token.system else "",
         )
 

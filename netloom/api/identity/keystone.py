@@ -1,4 +1,4 @@
-"""A real Keystone says who shows a token; the answer holds as long as the token does.
+"""A real Keystone says who shows a token; the answer holds for token_cache_time, and never longer than the token.
 
 Law: nobody is believed while Keystone cannot be asked: that is a 503, never a guess.
 """
@@ -24,6 +24,8 @@ LOG = logging.getLogger(__name__)
 MAX_KNOWN = 50_000
 MARGIN_S = 60.0
 """The own token is renewed this long before it expires."""
+SERVICE_ROLE = "service"
+"""Who has it may show a user's token that has expired (Identity API, service tokens): Nova's work outlives tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,16 @@ class KeystoneSettings:
     cafile: str = ""
     insecure: bool = False
     http_connect_timeout_s: float = 10.0
-    token_cache_time_s: float = 300.0
+    token_cache_time_s: float = 300.0  # how long a revoked token may still be believed; 0 or less: not at all
 
     @property
     def v3(self) -> str:
         base = self.auth_url.rstrip("/")
         return base if base.endswith("/v3") else f"{base}/v3"
+
+
+Shown = tuple[bytes, bool]
+"""A token, and whether it may have expired."""
 
 
 @dataclass(slots=True)
@@ -55,63 +61,93 @@ class KeystoneIdentity:
     settings: KeystoneSettings
     client: httpx.AsyncClient
     now: Callable[[], float] = time.time
-    _known: dict[bytes, tuple[float, Requester]] = field(default_factory=dict)
-    _asking: dict[bytes, asyncio.Future[Requester]] = field(default_factory=dict)
+    _known: dict[Shown, tuple[float, Requester]] = field(default_factory=dict)
+    _asking: dict[Shown, asyncio.Future[Requester]] = field(default_factory=dict)
     _own: tuple[float, str] = (0.0, "")
+    _login: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def authenticate(self, headers: Headers) -> Requester:
         text = headers.get(b"x-auth-token", b"")
-        known = self._known.get(text)
+        late = b"x-service-token" in headers and await self._is_service(headers[b"x-service-token"])
+        return await self._find((text, late))
+
+    async def _is_service(self, text: bytes) -> bool:
+        """Whether a service token is good; Keystone refuses the request's own token if it needed that."""
+        try:
+            return SERVICE_ROLE in (await self._find((text, False))).roles
+        except Unauthorized:
+            return False
+
+    async def _find(self, shown: Shown) -> Requester:
+        """The owner, remembered or asked for; one question however many requests wait for it."""
+        known = self._known.get(shown)
         if known is not None and known[0] > self.now():
             return known[1]
-        if not text or not is_header_text(text):
+        if not shown[0] or not is_header_text(shown[0]):
             raise self._unauthorized()
-        asking = self._asking.get(text)
+        asking = self._asking.get(shown)
         if asking is None:
-            asking = self._asking[text] = asyncio.ensure_future(self._ask(text))
-            asking.add_done_callback(lambda _: self._asking.pop(text, None))
+            asking = self._asking[shown] = asyncio.ensure_future(self._ask(shown))
+            asking.add_done_callback(lambda _: self._asking.pop(shown, None))
         return await asyncio.shield(asking)
 
     def _unauthorized(self) -> Unauthorized:
         return Unauthorized(f'Keystone uri="{self.settings.www_authenticate_uri or self.settings.auth_url}"')
 
-    async def _ask(self, text: bytes) -> Requester:
-        """The owner of a token, from Keystone; one question however many requests wait for it."""
-        response = await self._validate(text)
-        if response.status_code == 401:  # our own token was revoked
-            self._own = (0.0, "")
-            response = await self._validate(text)
+    async def _ask(self, shown: Shown) -> Requester:
+        """The owner of a token, from Keystone."""
+        own = await self._own_token()
+        response = await self._validate(shown, own)
+        if response.status_code == 401:  # our own token was revoked, or Keystone has other keys now
+            self._forget(own)
+            response = await self._validate(shown, await self._own_token())
         if response.status_code == 404:
             raise self._unauthorized()
         if response.status_code != 200:
-            raise refuse(f"Keystone answered {response.status_code} when asked about a token")
+            raise refuse(f"Keystone answered {response.status_code} when {self.settings.username} asked about a token")
         expires_s, requester = read_token(response)
-        if expires_s <= self.now():
+        if expires_s <= self.now() and not shown[1]:
             raise self._unauthorized()
-        if len(self._known) >= MAX_KNOWN:
-            self._known.clear()
-        self._known[text] = (expires_s, requester)
+        self._remember(shown, expires_s, requester)
         return requester
 
-    async def _validate(self, text: bytes) -> httpx.Response:
-        headers = {"X-Auth-Token": await self._own_token(), "X-Subject-Token": text.decode("ascii")}
-        return await self._send("GET", "/auth/tokens?nocatalog", headers=headers)
+    def _remember(self, shown: Shown, expires_s: float, requester: Requester) -> None:
+        cached_s = self.now() + self.settings.token_cache_time_s
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[shown] = (cached_s if shown[1] else min(expires_s, cached_s), requester)
+
+    async def _validate(self, shown: Shown, own: str) -> httpx.Response:
+        headers = {"X-Auth-Token": own, "X-Subject-Token": shown[0].decode("ascii")}
+        late = "&allow_expired=1" if shown[1] else ""
+        return await self._send("GET", f"/auth/tokens?nocatalog{late}", headers=headers)
 
     async def _own_token(self) -> str:
-        if self._own[0] > self.now():
+        async with self._login:
+            if self._own[0] > self.now():
+                return self._own[1]
+            response = await self._send("POST", "/auth/tokens?nocatalog", json=render_login(self.settings))
+            if response.status_code != 201:
+                raise refuse(f"Keystone refuses the service user {self.settings.username} ({response.status_code})")
+            expires_s, _ = read_token(response)
+            self._own = (expires_s - MARGIN_S, response.headers["x-subject-token"])
             return self._own[1]
-        response = await self._send("POST", "/auth/tokens?nocatalog", json=render_login(self.settings))
-        if response.status_code != 201:
-            raise refuse(f"Keystone refuses the service user {self.settings.username} ({response.status_code})")
-        expires_s, _ = read_token(response)
-        self._own = (expires_s - MARGIN_S, response.headers["x-subject-token"])
-        return self._own[1]
+
+    def _forget(self, own: str) -> None:
+        """Unless another request has got a new one meanwhile."""
+        if self._own[1] == own:
+            self._own = (0.0, "")
 
     async def _send(self, method: str, path: str, **given: Any) -> httpx.Response:
+        """Said again once where a kept connection ends under it, as it does when Keystone was restarted."""
+        url = self.settings.v3 + path
         try:
-            return await self.client.request(method, self.settings.v3 + path, **given)
+            try:
+                return await self.client.request(method, url, **given)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                return await self.client.request(method, url, **given)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise refuse(f"Keystone cannot be reached: {error!r}") from None
+            raise refuse(f"Keystone cannot be reached at {self.settings.auth_url}: {error!r}") from None
 
 
 def make_client(settings: KeystoneSettings) -> httpx.AsyncClient:
@@ -159,6 +195,6 @@ def make_requester(token: Mapping[str, Any]) -> Requester:
         roles=tuple(sorted(role["name"].lower() for role in token.get("roles", ()))),
         project_name=project.get("name", ""),
         user_name=token["user"].get("name", ""),
-        domain_id=(token["user"].get("domain") or {}).get("id", ""),
+        domain_id=(token.get("domain") or {}).get("id", ""),
         system_scope="all" if (token.get("system") or {}).get("all") else "",
     )

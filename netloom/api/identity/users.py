@@ -5,6 +5,7 @@ Law: a password is never in the value, only what bcrypt makes of it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -181,6 +182,20 @@ def render_clouds_yaml(auth_url: str, passwords: Mapping[str, str], region: str 
             *([f"    cacert: {quote(cacert)}"] if cacert else []),
         ]
     return "\n".join(lines) + "\n"
+
+
+def read_passwords(clouds_yaml: str) -> dict[str, str]:
+    """The passwords of a clouds.yaml that is as `render_clouds_yaml` made it, by user; else nothing."""
+    values = {
+        name: [msgspec.json.decode(text) for text in re.findall(rf"^ +{name}: (\".*\")$", clouds_yaml, re.MULTILINE)]
+        for name in ("username", "password", "auth_url", "cacert")
+    }
+    passwords = dict(zip(values["username"], values["password"], strict=False))
+    if set(passwords) != {"admin", "demo"}:
+        return {}
+    cacert = values["cacert"][0] if values["cacert"] else ""
+    again = render_clouds_yaml(values["auth_url"][0], passwords, cacert=cacert) if values["auth_url"] else ""
+    return passwords if again == clouds_yaml else {}
 
 
 def quote(text: str) -> str:

@@ -14,7 +14,7 @@ from netloom.api.listing import Listing, Orders, find_page, render_page
 from netloom.api.message import parse_params
 from netloom.api.query import ListQuery, make_links, parse_query
 from netloom.api.served import keep
-from netloom.api.views import NOTHING, Eyes, make_viewer
+from netloom.api.views import Eyes, make_viewer
 from netloom.intent.agent import report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.errors import ApiError
@@ -53,7 +53,7 @@ THING = Resource(
     ),
 )
 THINGS = {"thing": THING}
-ALL = Eyes(True, NOTHING, ())
+ALL = Eyes(True)
 
 
 def make_thing(number: int, **given: Any) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def test_a_marker_that_is_not_there_is_said_so() -> None:
     """Also when it is there and may not be seen."""
     snapshot = make_snapshot([make_thing(1)])
     assert run(snapshot, "limit=1&marker=gone") is None
-    hidden = Eyes(lambda doc, snapshot: False, NOTHING, ())
+    hidden = Eyes(lambda doc, snapshot: False)
     assert run(snapshot, f"limit=1&marker={make_thing(1)['id']}", hidden) is None
 
 
