@@ -1,8 +1,8 @@
 """The server's end of the feed: which host follows which slices, and what each still has to be told.
 
-Law 9: a host is the name in its certificate; it follows `host/<name>` and what that slice lists, and may speak only of
-ports in it. A host that reads slowly costs one mark per slice it is behind on, never a queue: what it is sent is made
-when it can take it.
+Law 9: a host is the name in its certificate; it follows `host/<name>` and what that slice leads to, and may speak only
+of ports in it. A host that reads slowly costs one mark per slice it is behind on, never a queue: what it is sent is
+made when it can take it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any, Protocol
 from netloom.feed import messages as m
 from netloom.feed.codec import MAX_FROM_HOST, MAX_JOIN, make_frame, receive_frame
 from netloom.feed.pki import JoinError, find_host_name
-from netloom.model.delta import SliceDelta
+from netloom.model.delta import SliceDelta, changes_leads
 from netloom.model.digest import change_digest, digest_rows
-from netloom.model.slices import FollowRow, PortRow, Slice
+from netloom.model.slices import PortRow, Slice, find_reached
 
 LOG = logging.getLogger("netloom.feed")
 PING_S = 15.0
@@ -37,6 +37,10 @@ class SliceSource(Protocol):
     def unfollow(self, name: str) -> None: ...
 
     def slice(self, name: str) -> Slice | None: ...
+
+    def leads(self, name: str) -> Iterable[str]:
+        """The slices that a followed one leads to."""
+        ...
 
 
 class Fleet(Protocol):
@@ -59,7 +63,10 @@ class Fleet(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """One host, connected. `sent`: the revision it was sent of each slice; `behind`: what it must be told."""
+    """One host, connected. `sent`: the revision it was sent of each slice; `behind`: what it must be told.
+
+    `led`: what it follows may lead elsewhere now.
+    """
 
     host: str
     reader: asyncio.StreamReader
@@ -67,6 +74,7 @@ class Connection:
     have: dict[str, tuple[int, str]] = field(default_factory=dict)
     sent: dict[str, int] = field(default_factory=dict)
     behind: dict[str, SliceDelta | None] = field(default_factory=dict)
+    led: bool = True
     revision: int = -1
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     heard: float = field(default_factory=time.monotonic)
@@ -101,6 +109,7 @@ class Hub:
             for connection in self._followers.get(name, ()):
                 whole = name in connection.behind or delta.whole or connection.sent.get(name) != delta.start
                 connection.behind[name] = None if whole else delta
+                connection.led = connection.led or changes_leads(delta)
                 connection.wake.set()
 
     # -- connections ---------------------------------------------------------------------------------------------------
@@ -185,16 +194,17 @@ class Hub:
             self._followers.pop(name, None)
             self._digests.pop(name, None)
 
-    def _follow_host(self, connection: Connection) -> list[str]:
-        """Follow what the host's own slice lists now, and no more; the names that it may follow no longer."""
-        own = f"host/{connection.host}"
-        found = self._source.slice(own)
-        listed = {row.slice for row in found.rows.values() if isinstance(row, FollowRow)} if found else set()
-        gone = [name for name in connection.sent if name != own and name not in listed]
+    def _follow_all(self, connection: Connection) -> list[str]:
+        """Follow what the host's own slice leads to now, and no more; the names that it may follow no longer."""
+        connection.led = False
+        reached = set()
+        for name in find_reached(f"host/{connection.host}", self._source.leads):
+            reached.add(name)
+            if name not in connection.sent:
+                self._subscribe(connection, name)
+        gone = [name for name in connection.sent if name not in reached]
         for name in gone:
             self._unsubscribe(connection, name)
-        for name in listed - connection.sent.keys():
-            self._subscribe(connection, name)
         return gone
 
     # -- sending -------------------------------------------------------------------------------------------------------
@@ -210,8 +220,8 @@ class Hub:
         """All that the host has to be told to be where the server is now."""
         own = f"host/{connection.host}"
         frames: list[bytes] = []
-        if own in connection.behind:
-            frames += [make_frame(m.Gone(name)) for name in self._follow_host(connection)]
+        if connection.led:
+            frames += [make_frame(m.Gone(name)) for name in self._follow_all(connection)]
         first = not connection.sent.get(own, 0) >= 0
         behind, connection.behind = connection.behind, {}
         # The host's own slice goes last: when a port appears in it, the network it needs is there already.

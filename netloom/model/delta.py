@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from immutables import Map
 
-from netloom.model.slices import Row, Slice
+from netloom.model.slices import Row, Slice, row_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,11 @@ class SliceDelta:
     drop: tuple[str, ...] = ()
     gone: bool = False
     whole: bool = False
+
+
+def changes_leads(delta: SliceDelta) -> bool:
+    """Whether the slice may lead elsewhere after it."""
+    return delta.gone or delta.whole or any(row_kind(key) == "follow" for key in (*delta.put, *delta.drop))
 
 
 def apply_delta(old: Slice | None, delta: SliceDelta) -> Slice | None:

@@ -2,13 +2,14 @@
 
 A slice is named "kind/id": `host/<name>` (what is bound there, and which other slices that leads to),
 `network/<id>` (the network, its subnets, where each port is and which hosts it spans). A row's key is "kind/id" too.
+A host follows `host/<its name>` and all that its follow rows lead to, directly or by way of other slices.
 Rows are the one contract between server and host: a new attribute needs a default, so that N and N-1 talk.
 A row's revision is where its content came from; it is no part of equality or of digests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -76,7 +77,7 @@ class PortRow:
 
 @dataclass(frozen=True, slots=True)
 class FollowRow:
-    """A slice that this host may and should follow. In `host/<name>` as "follow/<slice name>"."""
+    """Who follows the slice that this row is in may and should follow the one that it names. As "follow/<name>"."""
 
     slice: str
     revision: int = field(default=0, compare=False)
@@ -169,6 +170,23 @@ class Slice:
 
 
 Slices = Mapping[str, Slice]
+
+
+def find_leads(rows: Mapping[str, Row]) -> frozenset[str]:
+    """The slices that these rows lead to."""
+    return frozenset(row.slice for row in rows.values() if isinstance(row, FollowRow))
+
+
+def find_reached(own: str, leads: Callable[[str], Iterable[str]]) -> Iterator[str]:
+    """Every slice that `own` leads to, step by step; `own` first, each once. `leads` is asked of one after it came."""
+    reached, waiting = {own}, [own]
+    while waiting:
+        name = waiting.pop()
+        yield name
+        for lead in leads(name):
+            if lead not in reached:
+                reached.add(lead)
+                waiting.append(lead)
 
 
 def row_kind(key: str) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from immutables import Map
 
 from netloom.intent.snapshot import Change, Snapshot
-from netloom.model.delta import SliceDelta, apply_delta
-from netloom.model.slices import Row, Slice
+from netloom.model.delta import SliceDelta, apply_delta, changes_leads
+from netloom.model.slices import Row, Slice, find_leads
 from netloom.resolve.rows import KEYS, TOUCHES, RowKey, resolve_row
 
 
@@ -47,10 +47,19 @@ class SliceBook:
         self.snapshot = snapshot
         self._slices: dict[str, Slice] = {}
         self._followers: dict[str, int] = {}
+        self._leads: dict[str, frozenset[str]] = {}
 
     def slice(self, name: str) -> Slice | None:
         """The slice as it is now, whether it is followed or not."""
         return self._slices.get(name) or resolve_slice(self.snapshot, name)
+
+    def leads(self, name: str) -> frozenset[str]:
+        """The slices that a followed slice leads to."""
+        found = self._leads.get(name)
+        if found is None:
+            held = self._slices.get(name)
+            found = self._leads[name] = find_leads(held.rows) if held else frozenset()
+        return found
 
     def follow(self, name: str) -> Slice | None:
         """Keep the slice current until as many `unfollow` as `follow` were called."""
@@ -58,6 +67,7 @@ class SliceBook:
         found = self.slice(name)
         if found is not None:
             self._slices[name] = found
+            self._leads.pop(name, None)
         return found
 
     def unfollow(self, name: str) -> None:
@@ -67,6 +77,7 @@ class SliceBook:
         else:
             self._followers.pop(name, None)
             self._slices.pop(name, None)
+            self._leads.pop(name, None)
 
     def advance(self, changes: Iterable[Change], snapshot: Snapshot) -> Mapping[str, SliceDelta]:
         """Go on to `snapshot`, given all changes since the last one; what that changes in followed slices."""
@@ -76,7 +87,11 @@ class SliceBook:
                 touched.setdefault(name, set()).add(key)
         self.snapshot = snapshot
         found = ((name, self._advance_slice(name, keys)) for name, keys in touched.items())
-        return {name: delta for name, delta in found if delta is not None}
+        deltas = {name: delta for name, delta in found if delta is not None}
+        for name, delta in deltas.items():
+            if changes_leads(delta):
+                self._leads.pop(name, None)
+        return deltas
 
     def _advance_slice(self, name: str, keys: set[str]) -> SliceDelta | None:
         revision, old = self.snapshot.revision, self._slices.get(name)

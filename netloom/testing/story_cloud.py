@@ -21,7 +21,7 @@ from netloom.intent.schema import Doc, parse_create, parse_update
 from netloom.intent.snapshot import Snapshot
 from netloom.model.delta import SliceDelta, apply_delta
 from netloom.model.facts import HostFacts, Interface
-from netloom.model.slices import FollowRow, PortRow, Slice, Slices
+from netloom.model.slices import PortRow, Slice, Slices, find_reached
 from netloom.render.host import Renderer
 from netloom.render.status import find_pending
 from netloom.resolve.rows import read_addresses, read_pairs
@@ -60,21 +60,21 @@ class StoryHost:
                 del self.slices[name]
             else:
                 self.slices[name] = found
-        own = self.slices.get(f"host/{self.name}") or self.follow(f"host/{self.name}", book)
-        listed = {row.slice for row in own.rows.values() if isinstance(row, FollowRow)} if own else set()
-        for name in listed - self.slices.keys():
-            self.follow(name, book)
-        for name in self.slices.keys() - listed - {f"host/{self.name}"}:
+        reached = set()
+        for name in find_reached(f"host/{self.name}", book.leads):
+            reached.add(name)
+            if name not in self.slices:
+                self.follow(name, book)
+        for name in self.slices.keys() - reached:
             book.unfollow(name)
             del self.slices[name]
 
-    def follow(self, name: str, book: SliceBook) -> Slice | None:
+    def follow(self, name: str, book: SliceBook) -> None:
         found = book.follow(name)
         if found is None:
             book.unfollow(name)
         else:
             self.slices[name] = found
-        return found
 
 
 class Cloud:

@@ -12,7 +12,7 @@ from netloom.intent.errors import ApiError
 from netloom.intent.snapshot import Change
 from netloom.model.delta import SliceDelta, apply_delta, squash_deltas
 from netloom.model.digest import change_digest, digest_rows
-from netloom.model.slices import Slice
+from netloom.model.slices import Slice, find_leads
 from netloom.resolve.slices import SliceBook, resolve_slice
 from tests.unit.intent.intent_kit import World
 
@@ -110,6 +110,7 @@ def check_advance(book: SliceBook, world: Recorder, held: dict[str, Slice | None
     for name, kept in held.items():
         whole = resolve_slice(world.snapshot, name)
         assert same(book.slice(name), whole), name
+        assert book.leads(name) == find_leads(whole.rows if whole else {}), name
         assert same(kept, whole), name
         if kept is not None:
             assert digests[name] == digest_rows(kept.rows)

@@ -21,7 +21,7 @@ from netloom.feed.client import Feed, open_stream, request_join
 from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
 from netloom.feed.hub import Hub
 from netloom.model.delta import SliceDelta, apply_delta
-from netloom.model.slices import FollowRow, NetworkRow, PortRow, Row, Slice
+from netloom.model.slices import FollowRow, NetworkRow, PortRow, Row, Slice, find_leads
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -41,6 +41,10 @@ class Source:
 
     def slice(self, name: str) -> Slice | None:
         return self.slices.get(name)
+
+    def leads(self, name: str) -> frozenset[str]:
+        found = self.slices.get(name)
+        return find_leads(found.rows) if found else frozenset()
 
     def put(self, name: str, rows: Mapping[str, Row], drop: tuple[str, ...] = ()) -> SliceDelta:
         self.revision += 1
@@ -209,6 +213,29 @@ def test_a_slice_that_the_ports_no_longer_lead_to_is_taken_back(tmp_path: Path) 
         await until(lambda: "network/n1" not in feed.slices)
         await stop(task)
         assert set(Cache(tmp_path / "h1.d").load()) == {"host/h1"}
+
+    run(tmp_path, test)
+
+
+def test_a_slice_leads_to_others_and_they_go_with_it(tmp_path: Path) -> None:
+    """A network leads to its router, a router to another network: followed while the first is, in whatever order."""
+
+    async def test(bench: Bench) -> None:
+        source = bench.source
+        give(source, "h1", "p1", "n1")
+        feed = bench.feed("h1")
+        task = asyncio.create_task(feed.run())
+        await until(lambda: "network/n1" in feed.slices)
+        source.put("network/n2", {"network/n2": NetworkRow("n2", 2), "follow/router/r": FollowRow("router/r")})
+        router = source.put("router/r", {"follow/network/n2": FollowRow("network/n2")})
+        lead = source.put("network/n1", {"follow/router/r": FollowRow("router/r")})
+        bench.hub.notify({"router/r": router, "network/n1": lead})
+        await until(lambda: set(feed.slices) == {"host/h1", "network/n1", "router/r", "network/n2"})
+        bench.hub.notify({"router/r": source.put("router/r", {}, ("follow/network/n2",))})
+        await until(lambda: set(feed.slices) == {"host/h1", "network/n1", "router/r"})
+        bench.hub.notify({"host/h1": source.put("host/h1", {}, ("port/p1", "follow/network/n1"))})
+        await until(lambda: set(feed.slices) == {"host/h1"})
+        await stop(task)
 
     run(tmp_path, test)
 
