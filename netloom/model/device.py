@@ -49,7 +49,7 @@ class FlowBody:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The host's kernel must not see the frames of this device, the switch does (an nft netdev ingress drop).
+    """The host's kernel must not see the frames of this device, the switch does; nor send any (nft, and IPv6 is off).
 
     Without it the kernel answers ARP and ND for the host's own addresses on an instance's port. Key: ("guard", device).
     """

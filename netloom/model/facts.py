@@ -31,6 +31,8 @@ class HostFacts:
     datapath_type: str = "system"
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
     ofports: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    # (type, remote address) → number: tunnel ports of others on br-tun; what that host sends comes by them.
+    strays: Mapping[tuple[str, str], int] = field(default_factory=dict)
     underlay_devices: tuple[str, ...] = ()  # NICs that a switch opened: to be guarded
     integration_bridge: str = "br-int"
     tunnel_bridge: str = "br-tun"

@@ -1,7 +1,8 @@
 """Slices: the named, versioned sets of rows that hosts follow, and the rows in them.
 
 A slice is named "kind/id": `host/<name>` (what is bound there, and which other slices that leads to),
-`network/<id>` (the network, its subnets, where each port is and which hosts it spans). A row's key is "kind/id" too.
+`network/<id>` (the network, its subnets, where each port is and which hosts it spans), `group/<id>` (a security group's
+rules), `members/<group>` and `addresses/<address group>` (sets, one row a member). A row's key is "kind/id" too.
 A host follows `host/<its name>` and all that its follow rows lead to, directly or by way of other slices.
 Rows are the one contract between server and host: a new attribute needs a default, so that N and N-1 talk.
 A row's revision is where its content came from; it is no part of equality or of digests.
@@ -72,6 +73,7 @@ class PortRow:
     dhcp_options: tuple[DhcpOption, ...] = ()
     hostname: str = ""
     vnic_type: str = "normal"
+    groups: tuple[str, ...] = ()  # security groups, by id
     revision: int = field(default=0, compare=False)
 
 
@@ -143,7 +145,54 @@ class HostRow:
     revision: int = field(default=0, compare=False)
 
 
-Row = PortRow | FollowRow | NetworkRow | SubnetRow | PlaceRow | HostRow
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A security group. In `group/<id>` as "group/<id>"."""
+
+    id: str
+    stateful: bool = True
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """What a security group lets through. In `group/<id>` as "rule/<id>".
+
+    `protocol`: its number; -1: any. `first` … `last`: destination ports, or for ICMP type and code; -1: any.
+    The other end is in `prefix` where that is not empty, or in the set that the slice `remote` holds.
+    """
+
+    id: str
+    direction: str  # "ingress" or "egress"
+    ip_version: int
+    protocol: int = -1
+    first: int = -1
+    last: int = -1
+    prefix: str = ""
+    remote: str = ""  # "members/<group>" or "addresses/<address group>"
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """A port of a security group. In `members/<group>` as "member/<port id>". Addresses, and prefixes of pairs."""
+
+    id: str
+    addresses: tuple[str, ...] = ()
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixRow:
+    """A prefix of an address group. In `addresses/<id>` as "prefix/<prefix>"."""
+
+    prefix: str
+    revision: int = field(default=0, compare=False)
+
+
+Row = (
+    PortRow | FollowRow | NetworkRow | SubnetRow | PlaceRow | HostRow | GroupRow | RuleRow | MemberRow | PrefixRow
+)  # fmt: skip
 
 ROW_TYPES: dict[str, type] = {
     "port": PortRow,
@@ -152,6 +201,10 @@ ROW_TYPES: dict[str, type] = {
     "subnet": SubnetRow,
     "place": PlaceRow,
     "host": HostRow,
+    "group": GroupRow,
+    "rule": RuleRow,
+    "member": MemberRow,
+    "prefix": PrefixRow,
 }
 """The type of a row by the kind in its key: how the wire decodes it."""
 

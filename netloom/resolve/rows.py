@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from netloom.intent.binding import HOST, OVS_AGENT, is_bound
+from netloom.intent.dns import find_domain
 from netloom.intent.schema import Doc
 from netloom.intent.segments import find_segments
 from netloom.intent.snapshot import Record, Snapshot
@@ -26,6 +27,7 @@ from netloom.model.slices import (
     Segment,
     SubnetRow,
 )
+from netloom.resolve import group_rows as groups
 
 RowKey = tuple[str, str]
 """(slice name, row key)."""
@@ -54,6 +56,7 @@ def touch_port(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
         yield network, f"host/{host}"
         yield f"host/{host}", f"port/{doc['id']}"
         yield f"host/{host}", f"follow/{network}"
+    yield from groups.touch_member(snapshot, doc)
 
 
 def touch_agent(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
@@ -69,6 +72,9 @@ TOUCHES: dict[str, Callable[[Snapshot, Doc], Iterable[RowKey]]] = {
     "subnet": touch_subnet,
     "port": touch_port,
     "agent": touch_agent,
+    "security_group": groups.touch_group,
+    "security_group_rule": groups.touch_rule,
+    "address_group": groups.touch_addresses,
 }
 """By kind of object: the rows it may stand in. What is not here is of no concern to hosts."""
 
@@ -85,6 +91,8 @@ def find_host_keys(snapshot: Snapshot, host: str) -> Iterator[str]:
     for port in snapshot.find("port", HOST, host):
         yield f"port/{port['id']}"
         yield f"follow/network/{port['network_id']}"
+        for group in groups.find_groups(port):
+            yield f"follow/group/{group}"
 
 
 def find_network_keys(snapshot: Snapshot, network: str) -> Iterator[str]:
@@ -97,8 +105,17 @@ def find_network_keys(snapshot: Snapshot, network: str) -> Iterator[str]:
             yield f"host/{port[HOST]}"
 
 
-KEYS: dict[str, Callable[[Snapshot, str], Iterable[str]]] = {"host": find_host_keys, "network": find_network_keys}
+KEYS: dict[str, Callable[[Snapshot, str], Iterable[str]]] = {
+    "host": find_host_keys,
+    "network": find_network_keys,
+    "group": groups.find_group_keys,
+    "members": groups.find_member_keys,
+    "addresses": groups.find_address_keys,
+}
 """By kind of slice: the keys its rows may have. A key may come twice, and its row may turn out not to be there."""
+
+SOURCES = {"network": "network", "group": "security_group", "members": "security_group", "addresses": "address_group"}
+"""By kind of slice: the kind of object that it is about; with the object the slice is gone. Hosts have none."""
 
 
 # -- what a row holds --------------------------------------------------------------------------------------------------
@@ -126,6 +143,7 @@ def resolve_port(snapshot: Snapshot, host: str, id: str) -> Row | None:
         ),
         hostname=find_hostname(doc),
         vnic_type=doc["binding:vnic_type"],
+        groups=tuple(sorted(groups.find_groups(doc))),
         revision=found.revision,
     )
 
@@ -148,7 +166,9 @@ def read_pairs(doc: Doc) -> tuple[AddressPair, ...]:
 
 
 def resolve_follow(snapshot: Snapshot, host: str, name: str) -> Row | None:
-    network = name.partition("/")[2]
+    kind, _, network = name.partition("/")
+    if kind == "group":
+        return groups.resolve_followed_group(snapshot, host, network)
     ports = [r for r in find_records(snapshot, network, host) if is_bound(r.doc)]
     return FollowRow(name, max(r.revision for r in ports)) if ports else None
 
@@ -169,7 +189,7 @@ def resolve_network(snapshot: Snapshot, network: str, id: str) -> Row | None:
         name=doc["name"],
         mtu=doc["mtu"],
         admin_state_up=doc["admin_state_up"],
-        dns_domain=doc.get("dns_domain") or "",
+        dns_domain=find_domain(doc),
         external=doc["router:external"],
         segments=tuple(read_segment(s) for s in find_segments(snapshot, network)),
         revision=found.revision,
@@ -241,6 +261,11 @@ ROWS: dict[tuple[str, str], Callable[[Snapshot, str, str], Row | None]] = {
     ("network", "subnet"): resolve_subnet,
     ("network", "place"): resolve_place,
     ("network", "host"): resolve_host,
+    ("group", "group"): groups.resolve_group,
+    ("group", "rule"): groups.resolve_rule,
+    ("group", "follow"): groups.resolve_remote,
+    ("members", "member"): groups.resolve_member,
+    ("addresses", "prefix"): groups.resolve_prefix,
 }
 """By kind of slice and kind of row: (snapshot, id of the slice, id of the row) → the row."""
 

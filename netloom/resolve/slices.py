@@ -13,17 +13,22 @@ from immutables import Map
 from netloom.intent.snapshot import Change, Snapshot
 from netloom.model.delta import SliceDelta, apply_delta, changes_leads
 from netloom.model.slices import Row, Slice, find_leads
-from netloom.resolve.rows import KEYS, TOUCHES, RowKey, resolve_row
+from netloom.resolve.rows import KEYS, SOURCES, TOUCHES, RowKey, resolve_row
 
 
 def resolve_slice(snapshot: Snapshot, name: str) -> Slice | None:
     """The slice, computed whole. None where there is no such thing; a host's is there for every name."""
     kind, _, id = name.partition("/")
-    if kind not in KEYS or (kind == "network" and snapshot.get("network", id) is None):
+    if kind not in KEYS or is_gone(snapshot, kind, id):
         return None
     found = ((key, resolve_row(snapshot, name, key)) for key in set(KEYS[kind](snapshot, id)))
     rows: Map[str, Row] = Map({key: row for key, row in found if row is not None})
     return Slice(name, max((row.revision for row in rows.values()), default=0), rows)
+
+
+def is_gone(snapshot: Snapshot, kind: str, id: str) -> bool:
+    """Whether what the slice is about is not there."""
+    return kind in SOURCES and snapshot.get(SOURCES[kind], id) is None
 
 
 def find_touched(old: Snapshot, new: Snapshot, changes: Iterable[Change]) -> set[RowKey]:
@@ -98,7 +103,7 @@ class SliceBook:
         if old is None:
             return self._begin(name, revision)
         kind, _, id = name.partition("/")
-        if kind == "network" and self.snapshot.get("network", id) is None:
+        if is_gone(self.snapshot, kind, id):
             del self._slices[name]
             return SliceDelta(name, old.revision, revision, {}, gone=True)
         put, drop = {}, []
