@@ -2,7 +2,8 @@
 
 A slice is named "kind/id": `host/<name>` (what is bound there, and which other slices that leads to),
 `network/<id>` (the network, its subnets, where each port is and which hosts it spans), `group/<id>` (a security group's
-rules), `members/<group>` and `addresses/<address group>` (sets, one row a member). A row's key is "kind/id" too.
+rules), `members/<group>` and `addresses/<address group>` (sets, one row a member), `router/<id>` (its ports, what it
+translates, where it is). A row's key is "kind/id" too.
 A host follows `host/<its name>` and all that its follow rows lead to, directly or by way of other slices.
 Rows are the one contract between server and host: a new attribute needs a default, so that N and N-1 talk.
 A row's revision is where its content came from; it is no part of equality or of digests.
@@ -190,8 +191,107 @@ class PrefixRow:
     revision: int = field(default=0, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class RouterHost:
+    """A host that a router is on. `state`: "active" or "standby" of an HA router's copies, else empty."""
+
+    name: str
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterRow:
+    """A router. In `router/<id>` as "router/<id>".
+
+    `hosts`: where a standalone or HA router is, and where a distributed one hides addresses; the first one first.
+    """
+
+    id: str
+    name: str = ""
+    project_id: str = ""
+    admin_state_up: bool = True
+    distributed: bool = False
+    ha: bool = False
+    vr_id: int = 0
+    enable_snat: bool = True
+    enable_ndp_proxy: bool = False
+    gateway_port_id: str = ""  # the first gateway's
+    hosts: tuple[RouterHost, ...] = ()
+    routes: tuple[Route, ...] = ()
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceRow:
+    """A port of a router. In `router/<id>` as "interface/<port id>". Its network's slice has the network's own facts.
+
+    `kind`: "internal", "gateway", "snat" (where a distributed router's hosts send what is to be hidden) or "ha".
+    """
+
+    id: str
+    network_id: str
+    mac: str
+    kind: str
+    addresses: tuple[Address, ...] = ()
+    host: str = ""  # of a port that is on one host
+    admin_state_up: bool = True
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FloatingRow:
+    """A floating IP that leads to a port, or whose ports are forwarded. In `router/<id>` as "floating/<id>"."""
+
+    id: str
+    network_id: str
+    floating_ip: str
+    mac: str
+    fixed_ip: str = ""  # empty: only for port forwardings
+    port_id: str = ""
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingRow:
+    """Ports of a floating IP that lead to ports inside, range to range. In `router/<id>` as "forwarding/<id>"."""
+
+    id: str
+    floating_id: str
+    floating_ip: str
+    protocol: str
+    external_first: int
+    external_last: int
+    internal_ip: str
+    internal_first: int
+    internal_last: int
+    port_id: str = ""
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourRow:
+    """An IPv6 address that a router answers for outside (NDP proxy). In `router/<id>` as "neighbour/<id>"."""
+
+    id: str
+    ip: str
+    port_id: str = ""
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HelperRow:
+    """A conntrack helper of a router. In `router/<id>` as "helper/<id>"."""
+
+    id: str
+    protocol: str
+    port: int
+    helper: str
+    revision: int = field(default=0, compare=False)
+
+
 Row = (
     PortRow | FollowRow | NetworkRow | SubnetRow | PlaceRow | HostRow | GroupRow | RuleRow | MemberRow | PrefixRow
+    | RouterRow | InterfaceRow | FloatingRow | ForwardingRow | NeighbourRow | HelperRow
 )  # fmt: skip
 
 ROW_TYPES: dict[str, type] = {
@@ -205,6 +305,12 @@ ROW_TYPES: dict[str, type] = {
     "rule": RuleRow,
     "member": MemberRow,
     "prefix": PrefixRow,
+    "router": RouterRow,
+    "interface": InterfaceRow,
+    "floating": FloatingRow,
+    "forwarding": ForwardingRow,
+    "neighbour": NeighbourRow,
+    "helper": HelperRow,
 }
 """The type of a row by the kind in its key: how the wire decodes it."""
 

@@ -28,6 +28,7 @@ from netloom.model.slices import (
     SubnetRow,
 )
 from netloom.resolve import group_rows as groups
+from netloom.resolve import router_rows as routers
 
 RowKey = tuple[str, str]
 """(slice name, row key)."""
@@ -57,6 +58,7 @@ def touch_port(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
         yield f"host/{host}", f"port/{doc['id']}"
         yield f"host/{host}", f"follow/{network}"
     yield from groups.touch_member(snapshot, doc)
+    yield from routers.touch_port(snapshot, doc)
 
 
 def touch_agent(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
@@ -75,6 +77,11 @@ TOUCHES: dict[str, Callable[[Snapshot, Doc], Iterable[RowKey]]] = {
     "security_group": groups.touch_group,
     "security_group_rule": groups.touch_rule,
     "address_group": groups.touch_addresses,
+    "router": routers.touch_router,
+    "floatingip": routers.touch_floating,
+    "port_forwarding": routers.touch_forwarding,
+    "ndp_proxy": routers.touch_neighbour,
+    "conntrack_helper": routers.touch_helper,
 }
 """By kind of object: the rows it may stand in. What is not here is of no concern to hosts."""
 
@@ -93,6 +100,7 @@ def find_host_keys(snapshot: Snapshot, host: str) -> Iterator[str]:
         yield f"follow/network/{port['network_id']}"
         for group in groups.find_groups(port):
             yield f"follow/group/{group}"
+    yield from routers.find_hosted_routers(snapshot, host)
 
 
 def find_network_keys(snapshot: Snapshot, network: str) -> Iterator[str]:
@@ -103,6 +111,7 @@ def find_network_keys(snapshot: Snapshot, network: str) -> Iterator[str]:
         yield f"place/{port['id']}"
         if port[HOST]:
             yield f"host/{port[HOST]}"
+    yield from routers.find_led_routers(snapshot, network)
 
 
 KEYS: dict[str, Callable[[Snapshot, str], Iterable[str]]] = {
@@ -111,10 +120,14 @@ KEYS: dict[str, Callable[[Snapshot, str], Iterable[str]]] = {
     "group": groups.find_group_keys,
     "members": groups.find_member_keys,
     "addresses": groups.find_address_keys,
+    "router": routers.find_router_keys,
 }
 """By kind of slice: the keys its rows may have. A key may come twice, and its row may turn out not to be there."""
 
-SOURCES = {"network": "network", "group": "security_group", "members": "security_group", "addresses": "address_group"}
+SOURCES = {
+    "network": "network", "group": "security_group", "members": "security_group", "addresses": "address_group",
+    "router": "router",
+}  # fmt: skip
 """By kind of slice: the kind of object that it is about; with the object the slice is gone. Hosts have none."""
 
 
@@ -169,6 +182,8 @@ def resolve_follow(snapshot: Snapshot, host: str, name: str) -> Row | None:
     kind, _, network = name.partition("/")
     if kind == "group":
         return groups.resolve_followed_group(snapshot, host, network)
+    if kind == "router":
+        return routers.resolve_hosted(snapshot, host, network)
     ports = [r for r in find_records(snapshot, network, host) if is_bound(r.doc)]
     return FollowRow(name, max(r.revision for r in ports)) if ports else None
 
@@ -254,6 +269,11 @@ def resolve_host(snapshot: Snapshot, network: str, host: str) -> Row | None:
     )
 
 
+def cut(name: str) -> str:
+    """The id in the name of a slice."""
+    return name.partition("/")[2]
+
+
 ROWS: dict[tuple[str, str], Callable[[Snapshot, str, str], Row | None]] = {
     ("host", "port"): resolve_port,
     ("host", "follow"): resolve_follow,
@@ -261,11 +281,19 @@ ROWS: dict[tuple[str, str], Callable[[Snapshot, str, str], Row | None]] = {
     ("network", "subnet"): resolve_subnet,
     ("network", "place"): resolve_place,
     ("network", "host"): resolve_host,
+    ("network", "follow"): lambda snapshot, id, name: routers.resolve_router_lead(snapshot, id, cut(name)),
     ("group", "group"): groups.resolve_group,
     ("group", "rule"): groups.resolve_rule,
     ("group", "follow"): groups.resolve_remote,
     ("members", "member"): groups.resolve_member,
     ("addresses", "prefix"): groups.resolve_prefix,
+    ("router", "router"): routers.resolve_router,
+    ("router", "follow"): lambda snapshot, id, name: routers.resolve_network_lead(snapshot, id, cut(name)),
+    ("router", "interface"): routers.resolve_interface,
+    ("router", "floating"): routers.resolve_floating,
+    ("router", "forwarding"): routers.resolve_forwarding,
+    ("router", "neighbour"): routers.resolve_neighbour,
+    ("router", "helper"): routers.resolve_helper,
 }
 """By kind of slice and kind of row: (snapshot, id of the slice, id of the row) → the row."""
 
