@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 from uuid import uuid4
 
-from netloom.api import discovery, quotas
+from netloom.api import discovery, quotas, topology
 from netloom.api.message import (
     JSON_TYPE,
     Receive,
@@ -38,7 +38,11 @@ LOG = logging.getLogger(__name__)
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 GLOBAL_ID = re.compile(rb"^req-[0-9a-fA-F-]{36}$")
-SPECIAL: Mapping[str, Handler] = {"extensions": discovery.serve_extensions, "quotas": quotas.serve_quotas}
+SPECIAL: Mapping[str, Handler] = {
+    "extensions": discovery.serve_extensions,
+    "quotas": quotas.serve_quotas,
+    "auto-allocated-topology": topology.serve_topology,
+}
 
 
 class App:

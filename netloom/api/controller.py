@@ -6,17 +6,18 @@ Law: a request is authenticated, parsed, allowed, run by the writer and shown, i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from netloom.api.listing import CHUNK_RECORDS, Listing, find_page, render_page
+from netloom.api.listing import CHUNK_RECORDS, Listing, find_page, render_page, show_parts
 from netloom.api.message import Request, Response, encode, not_allowed
 from netloom.api.query import make_links, parse_fields, parse_query
 from netloom.api.served import Api, Place, Served, forbidden
 from netloom.api.views import make_field_viewer
-from netloom.intent.errors import bad_request
+from netloom.intent.errors import bad_request, not_found
 from netloom.intent.operation import Committed, Requester
 from netloom.intent.operations import make_create, make_delete, make_update, parse_if_match
-from netloom.intent.schema import Absent, Doc, Resource, merge_project, parse_create, parse_update
+from netloom.intent.schema import REQUIRED, Absent, Doc, Resource, merge_project, parse_create, parse_update
 from netloom.intent.snapshot import Record, Snapshot
 
 MAX_BULK = 10_000
@@ -40,7 +41,11 @@ def answer_list(
     resource, settings, params = served.resource, api.parts.settings, request.params()
     query = parse_query(resource, params, settings.pagination_max_limit, settings.filter_validation)
     eyes = api.eyes(resource, request.requester).narrowed(snapshot)
-    page = find_page(Listing(snapshot, resource, query, eyes, api.orders, api.refresher(served), within))
+    refresh = show_parts(query, api.refresher(served))
+    listing = Listing(snapshot, resource, query, eyes, api.orders, refresh, within)
+    page = find_page(listing)
+    if page is None and resource.loose_marker:
+        page = find_page(replace(listing, query=replace(query, marker="")))
     if page is None:
         raise resource.missing(query.marker)
     links = make_links(query, name_list(request), params, page.first, page.last, len(page.records))
@@ -79,9 +84,19 @@ async def create(api: Api, place: Place, request: Request) -> Response:
         given = find_given(resource, body)
         refused = policy.refused(f"create_{resource.rule}", given, requester, body, snapshot)
         if refused:
+            refuse_missing(api, resource, body, snapshot)
             raise forbidden(refused)
     committed = await api.parts.submit(make_create(resource, bodies), requester, request.request_id)
     return render_created(api, place.served, committed, requester, bulk)
+
+
+def refuse_missing(api: Api, resource: Resource, body: Doc, snapshot: Snapshot) -> None:
+    """Raises the 404 of what a new object has to belong to, where it is not there: nobody owns it to allow anything."""
+    for f in resource.fields:
+        kind = f.name.removesuffix("_id")
+        named = f.default is REQUIRED and kind != f.name and kind in api.parts.catalog
+        if named and snapshot.get(kind, body[f.name]) is None:
+            raise not_found(kind, body[f.name])
 
 
 async def update(api: Api, place: Place, request: Request) -> Response:
@@ -91,7 +106,7 @@ async def update(api: Api, place: Place, request: Request) -> Response:
     body = read_item(resource, request.json())
     changes = parse_update(resource, body)
     found = await api.find(place, request)
-    allow(api, f"update_{resource.rule}", changes, {**found.doc, **changes}, request.requester)
+    allow(api, f"update_{resource.rule}", changes, {**found.doc, **changes}, request.requester, resource)
     operation = make_update(resource, place.id, changes, read_if_match(request))
     committed = await api.parts.submit(operation, request.requester, request.request_id)
     shown = render_answer(api, place.served, committed, committed.outcome.answer[0], request.requester)
@@ -103,17 +118,29 @@ async def delete(api: Api, place: Place, request: Request) -> Response:
     if resource.rules.delete is None:
         raise not_allowed()
     found = await api.find(place, request)
-    allow(api, f"delete_{resource.rule}", {}, found.doc, request.requester)
+    allow(api, f"delete_{resource.rule}", {}, found.doc, request.requester, resource)
     operation = make_delete(resource, place.id, read_if_match(request))
     await api.parts.submit(operation, request.requester, request.request_id)
     return Response(204, headers=())
 
 
-def allow(api: Api, rule: str, given: Doc, target: Doc, requester: Requester) -> None:
-    """Raises ApiError 403 where the requester may not do it with the attributes `given`."""
+def allow(api: Api, rule: str, given: Doc, target: Doc, requester: Requester, resource: Resource | None = None) -> None:
+    """Raises ApiError 403 where the requester may not do it with the attributes `given`.
+
+    With the `resource` of an object: 404 for one that others may use without being shown that it is shared.
+    """
     refused = api.policy.refused(rule, given.items(), requester, target, api.parts.snapshot())
-    if refused:
-        raise forbidden(refused)
+    if not refused:
+        return
+    if resource is not None and is_shared_unseen(resource) and target["project_id"] != requester.project_id:
+        raise resource.missing(target["id"])
+    raise forbidden(refused)
+
+
+def is_shared_unseen(resource: Resource) -> bool:
+    """Whether the attribute that tells of sharing is not shown, as Neutron does with address groups."""
+    shared = (resource.by_name.get(sharing.attribute) for sharing in resource.sharing)
+    return any(f is not None and not f.visible for f in shared)
 
 
 # -- bodies ------------------------------------------------------------------------------------------------------------
@@ -123,7 +150,8 @@ def read_items(
     resource: Resource, body: Mapping[str, Any], allow_bulk: bool
 ) -> tuple[Sequence[Mapping[str, Any]], bool]:
     """(the objects to make, whether they came as a list). Raises ApiError 400 with Neutron's words."""
-    if resource.collection not in body:
+    one_name = resource.collection == resource.name and isinstance(body.get(resource.name), dict)
+    if resource.collection not in body or one_name:
         return [read_item(resource, body)], False
     if not allow_bulk:
         raise bad_request("Bulk operation not supported")
@@ -158,6 +186,8 @@ def fill_project(resource: Resource, item: Mapping[str, Any], requester: Request
         return item
     body = merge_project(item)
     named = body.get("project_id")
+    if named is None and "project_id" in body and "null" in resource.by_name["project_id"].kind.schema.get("type", ()):
+        return body  # null is a value here: all projects
     if named is None:
         return {**body, "project_id": requester.project_id}
     if named != requester.project_id and not requester.is_admin:

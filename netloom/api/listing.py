@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netloom.api.policy import find_seen
-from netloom.api.query import Equals, ListQuery, find_narrowing
+from netloom.api.query import Equals, ListQuery, Matches, find_narrowing
 from netloom.api.sharing import Granted
 from netloom.api.views import Eyes, View
 from netloom.intent.schema import Doc, Resource
@@ -75,6 +75,21 @@ def find_page(listing: Listing) -> Page | None:
     if query.limit and query.reverse:
         page.reverse()
     return Page([record for _, record in page], page[0][0], page[-1][0]) if page else Page(())
+
+
+def show_parts(query: ListQuery, refresh: Callable[[Record], Record]) -> Callable[[Record], Record]:
+    """`refresh`, with just that part of a document that the query's filters show."""
+    parts = [(one.filter.show, one.values) for one in query.conditions if isinstance(one, Matches) and one.filter.show]
+    if not parts:
+        return refresh
+
+    def refresh_part(record: Record) -> Record:
+        doc = refresh(record).doc
+        for show, values in parts:
+            doc = show(doc, values)
+        return Record(doc, record.revision, b"")
+
+    return refresh_part
 
 
 def find_sequence(listing: Listing) -> Sequence[str]:

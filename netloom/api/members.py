@@ -5,17 +5,19 @@ Law: as in the controller: found, allowed, run by the writer, shown; an action t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from netloom.api.controller import allow, answer_list, read_if_match, read_item, render_answer
-from netloom.api.message import Request, Response, make_json, not_allowed
+from netloom.api.message import DECODER, Request, Response, make_json, not_allowed
 from netloom.api.served import Api, Found, Place
 from netloom.intent.errors import bad_request, invalid_input
 from netloom.intent.operation import Committed, Context
 from netloom.intent.operations import make_action, make_relation
-from netloom.intent.schema import Action, Linked, Relate
+from netloom.intent.schema import Action, Doc, Linked, Relate
+from netloom.intent.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ async def act(api: Api, at: ActionPlace, request: Request) -> Response:
     reads = action.method == "GET"
     given = action.parse({} if reads else read_given(at, request))
     found = await api.find(place, request)
-    allow(api, action.name, given if isinstance(given, dict) else {}, found.doc, request.requester)
+    allow(api, action.name, given if isinstance(given, dict) else {}, found.doc, request.requester, place.resource)
     committed = read(api, at, found, given, request) if reads else await run(api, at, given, request)
     return answer(api, at, committed, request)
 
@@ -72,13 +74,16 @@ async def run(api: Api, at: ActionPlace, given: Any, request: Request) -> Commit
 
 def answer(api: Api, at: ActionPlace, committed: Committed, request: Request) -> Response:
     action, docs = at.action, committed.outcome.answer
+    if action.lists:
+        return make_json([dict(doc) for doc in docs], action.status)
+    wrapped = action.wrapped or action.answer_wrapped
     if not docs:
         return Response(action.status) if action.status == 204 else make_json({}, action.status)
     if not action.shows:
         shown = dict(docs[0])
-        return make_json({at.place.resource.name: shown} if action.wrapped else shown, action.status)
+        return make_json({at.place.resource.name: shown} if wrapped else shown, action.status)
     body = render_answer(api, at.place.served, committed, docs[0], request.requester)
-    if action.wrapped:
+    if wrapped:
         body = b'{"%s":%s}' % (at.place.resource.name.encode(), body)
     return Response(action.status, body)
 
@@ -94,7 +99,19 @@ async def list_linked(api: Api, at: LinkedPlace, request: Request) -> Response:
     found = await api.find(at.place, request)
     allow(api, f"get_{linked.path}", {}, found.doc, request.requester)
     ids = frozenset(linked.find(found.snapshot, found.doc))
-    return answer_list(api, api.kinds[linked.shows], request, api.parts.snapshot(), ids)
+    response = answer_list(api, api.kinds[linked.shows], request, api.parts.snapshot(), ids)
+    return response if linked.extra is None else add_extra(linked.extra, found, response)
+
+
+def add_extra(extra: Callable[[Snapshot, Doc, str], Doc], found: Found, response: Response) -> Response:
+    """What the tie itself says of each of the objects, beside what they show."""
+    raw = b"".join(response.chunks) if response.chunks is not None else response.body
+    body: dict[str, Any] = DECODER.decode(raw)
+    for docs in body.values():
+        for doc in docs:
+            if isinstance(doc, dict) and "id" in doc:
+                doc |= extra(found.snapshot, found.doc, doc["id"])
+    return make_json(body, response.status)
 
 
 async def add_linked(api: Api, at: LinkedPlace, request: Request) -> Response:

@@ -30,6 +30,7 @@ ERRORS: Mapping[str, str] = {
     "409": "The state of things does not allow it.",
     "412": "If-Match names another revision.",
     "413": "The body is too long.",
+    "501": "Others have counted on what is to change, and cannot be told.",
     "503": "The store or the identity service cannot be reached.",
 }
 READ_ERRORS = ("400", "401", "403", "404", "503")
@@ -123,7 +124,9 @@ def render_action(resource: Resource, action: Action) -> Doc:
     shown: Doc = {"$ref": f"#/components/schemas/{resource.name}"} if action.shows else dict(action.answer_schema)
     body: Doc = dict(action.schema) or {"type": "object"}
     if action.wrapped:
-        shown, body = wrap(resource.name, shown), wrap(resource.name, body)
+        body = wrap(resource.name, body)
+    if action.wrapped or action.answer_wrapped:
+        shown = wrap(resource.name, shown)
     good = {str(action.status): no_content("Done.") if action.status == 204 else content("Done.", shown)}
     errors = READ_ERRORS if action.method == "GET" else ALL_ERRORS
     found = operation(resource, action.name, action.doc, good, errors)
@@ -172,7 +175,11 @@ def render_list(resource: Resource) -> Doc:
         "required": [resource.collection],
     }
     found = operation(
-        resource, "list", f"List {resource.collection}.", {"200": content("The list.", body)}, READ_ERRORS
+        resource,
+        "list",
+        f"List {resource.collection}.",
+        {"200": content("The list.", body)},
+        find_read_errors(resource),
     )
     return {**found, "parameters": render_list_parameters(resource)}
 
@@ -197,7 +204,9 @@ def filter_schema(f: Field) -> Doc:
 
 def render_show(resource: Resource) -> Doc:
     fields = {"type": "array", "items": {"type": "string"}}
-    found = operation(resource, "show", "Show it.", {"200": content("It.", wrapped(resource))}, READ_ERRORS)
+    found = operation(
+        resource, "show", "Show it.", {"200": content("It.", wrapped(resource))}, find_read_errors(resource)
+    )
     return {**found, "parameters": [parameter("fields", "Attributes to show.", fields)]}
 
 
@@ -322,6 +331,11 @@ def plain_operation(id: str, summary: str, good: Doc, errors: Sequence[str]) -> 
 
 def operation(resource: Resource, verb: str, summary: str, good: Doc, errors: Sequence[str]) -> Doc:
     return {"tags": [resource.collection], **plain_operation(f"{resource.name}_{verb}", summary, good, errors)}
+
+
+def find_read_errors(resource: Resource) -> Sequence[str]:
+    """What reading may be refused with; where it first makes something, as a create may be."""
+    return READ_ERRORS if resource.ensure is None else ALL_ERRORS
 
 
 def wrapped(resource: Resource) -> Doc:

@@ -1,6 +1,7 @@
 """Quotas, which are no documents of their own: limits are shown for every project, whether set or not.
 
-Law: the rules are get_quota, update_quota and delete_quota, with the project that is asked about as the target.
+Law: the rules are get_quota, update_quota and delete_quota, with the project that is asked about as the target. A
+project's own limits are for all its members to see.
 """
 
 from __future__ import annotations
@@ -78,6 +79,8 @@ async def serve_project(api: Api, request: Request, project_id: str) -> Response
 
 def allow(api: Api, request: Request, rule: str, project_id: str) -> None:
     """Raises ApiError 403, or 404 for a project whose limits may not be seen."""
+    if rule == "get_quota" and project_id == request.requester.project_id:
+        return  # everyone may know the limits of their own project, as in Neutron
     policy, snapshot, target = api.policy, api.parts.snapshot(), {"project_id": project_id}
     if policy.allows(rule, request.requester, target, snapshot):
         return

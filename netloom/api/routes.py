@@ -32,12 +32,17 @@ TIE: Mapping[str, Handler] = {"DELETE": members.drop_linked}
 def find_resource_route(served: Mapping[str, Served], segments: Sequence[str], request: Request) -> Route:
     """`segments` are those after /v2.0. Raises ApiError 404 and 405."""
     for length in (1, 2):
-        path = "/".join(segments[:length])
-        one = served.get(path)
+        one = find_collection(served, "/".join(segments[:length]))
         if one is not None:
-            request.route = path
+            request.route = one.resource.path
             return find_route(one, "", segments[length:], request)
     raise not_found()
+
+
+def find_collection(served: Mapping[str, Served], path: str) -> Served | None:
+    """A collection by its path; clients write its dashes as underscores too, and the other way round, as Neutron lets
+    them."""
+    return served.get(path) or served.get(path.replace("_", "-")) or served.get(path.replace("-", "_"))
 
 
 def find_route(served: Served, upper_id: str, tail: Sequence[str], request: Request) -> Route:

@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from netloom.intent import dns
+from netloom.intent import dns, routed
+from netloom.intent.binding import HOST
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict, invalid_operation, not_found
 from netloom.intent.operation import Settings
@@ -62,13 +63,17 @@ def is_taken(draft: Draft, fixed: FixedIp) -> bool:
 
 
 def allocate(
-    draft: Draft, network: Doc, wanted: Sequence[Mapping[str, str]] | None, owner: str, mac: str
+    draft: Draft, network: Doc, wanted: Sequence[Mapping[str, str]] | None, owner: str, mac: str, host: str = ""
 ) -> list[FixedIp]:
-    """The addresses of a new port. `wanted` None: one of IPv4 and one of IPv6, as far as there are subnets."""
+    """The addresses of a new port. `wanted` None: one of IPv4 and one of IPv6, as far as there are subnets.
+
+    On a routed network only those that its host reaches; while the host is not known, none.
+    """
     subnets = find_subnets(draft, network)
     candidates = find_candidates(subnets, owner)
     if subnets and not candidates:
         raise no_matching_subnet(network, owner)
+    candidates = routed.find_reachable(draft, network, candidates, host, wanted, owner)
     autos = [] if owner in ROUTER_OWNERS else [auto_address(s, mac) for s in candidates if is_auto(s)]
     taker = Taker(draft, network)
     if wanted is None:
@@ -208,10 +213,11 @@ def no_matching_subnet(network: Doc, owner: str) -> ApiError:
 
 
 def reallocate(
-    draft: Draft, network: Doc, port: Doc, wanted: Sequence[Mapping[str, str]], owner: str, mac: str
+    draft: Draft, network: Doc, port: Doc, wanted: Sequence[Mapping[str, str]], owner: str, mac: str, host: str = ""
 ) -> list[FixedIp]:
     """The addresses of a port after an update: what is still wanted stays, the rest is given back or taken anew."""
     subnets = find_candidates(find_subnets(draft, network), owner)
+    subnets = routed.find_reachable(draft, network, subnets, host, wanted, owner)
     by_id = {subnet["id"]: subnet for subnet in subnets}
     kept, added = match_kept(port["fixed_ips"], wanted)
     automatic = {id for id, subnet in by_id.items() if is_auto(subnet) and owner not in ROUTER_OWNERS}
@@ -227,6 +233,18 @@ def reallocate(
         if subnet["id"] in automatic:
             taker.take_auto(auto_address(subnet, mac))
     return keep_order(port["fixed_ips"], taker.found)
+
+
+def resolve_host(draft: Draft, old: Doc, new: Doc) -> dict[str, list[FixedIp]]:
+    """The first addresses of a port that waited for its host. Raises where those it has are of no use there."""
+    if not routed.is_deferred(old, new[HOST]):
+        routed.check_host(draft, old, new[HOST])
+        return {}
+    network = draft.get("network", old["network_id"])
+    if network is None:
+        raise not_found("network", old["network_id"])
+    owner, mac = new["device_owner"], new["mac_address"]
+    return {"fixed_ips": allocate(draft, network, None, owner, mac, new[HOST])}
 
 
 def match_kept(

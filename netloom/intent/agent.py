@@ -5,21 +5,31 @@ Law: what a host says of itself changes its agents and the ports that wait for i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from netloom.intent import binding, kinds
+from netloom.intent import binding, dhcp_schedule, kinds, router_schedule
 from netloom.intent.binding import HOST, OVS_AGENT, VIF_TYPE
+from netloom.intent.dhcp_schedule import DHCP_AGENT
 from netloom.intent.draft import Draft
 from netloom.intent.errors import bad_resource
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN
+from netloom.intent.port_binding_part import follow_port as follow_binding
+from netloom.intent.router_schedule import L3_AGENT
 from netloom.intent.schema import GENERATED, Doc, Field, Index, Resource, Rules
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
+from netloom.intent.trunk_port import follow_port
 
-DHCP_AGENT = "DHCP agent"
+METADATA_AGENT = "Metadata agent"
 BINARY = "netloom-agent"
+FILLERS: Mapping[str, Callable[[Draft, Doc], None]] = {
+    DHCP_AGENT: dhcp_schedule.fill_agent,
+    L3_AGENT: router_schedule.fill_agent,
+}
+"""What an agent of each type takes up when it comes."""
 
 
 def report_host(
@@ -33,8 +43,16 @@ def report_host(
     for body in describe_agents(host, configurations, availability_zone, context):
         put_agent(draft, body)
     if draft.changes:
-        rebind_failed(draft, host)
+        come(draft, host)
     return draft.finish()
+
+
+def come(draft: Draft, host: str) -> None:
+    """The host's agents take up what waits for one of them: ports, networks, routers."""
+    rebind_failed(draft, host)
+    for agent in list(draft.find("agent", "host", host)):
+        if agent["alive"] and agent["agent_type"] in FILLERS:
+            FILLERS[agent["agent_type"]](draft, agent)
 
 
 def describe_agents(
@@ -46,9 +64,19 @@ def describe_agents(
         "dhcp_lease_duration": context.settings.dhcp_lease_duration,
         "log_agent_heartbeats": False,
     }
+    l3 = {
+        "agent_mode": "dvr_snat",
+        "handle_internal_only_routers": True,
+        "interface_driver": "netloom",
+        "log_agent_heartbeats": False,
+    }
+    metadata = {"metadata_proxy_socket": "", "log_agent_heartbeats": False}
+    zone = availability_zone or None
     return (
         describe_agent(OVS_AGENT, host, "N/A", None, configurations),
-        describe_agent(DHCP_AGENT, host, "dhcp_agent", availability_zone or None, dhcp),
+        describe_agent(DHCP_AGENT, host, "dhcp_agent", zone, dhcp),
+        describe_agent(L3_AGENT, host, "l3_agent", zone, l3),
+        describe_agent(METADATA_AGENT, host, "N/A", None, metadata),
     )
 
 
@@ -90,14 +118,16 @@ def mark_alive(snapshot: Snapshot, context: Context, host: str, alive: bool) -> 
         if agent["alive"] != alive:
             draft.put("agent", renew(agent, {"alive": alive}, format_time(context.now)))
     if draft.changes and alive:
-        rebind_failed(draft, host)
+        come(draft, host)
     return draft.finish()
 
 
 def rebind_failed(draft: Draft, host: str) -> None:
     for port in list(draft.find("port", HOST, host)):
         if port[VIF_TYPE] == binding.FAILED:
-            draft.put("port", make_updated(port, binding.bind_port(draft, port), draft.context))
+            new = draft.put("port", make_updated(port, binding.bind_port(draft, port), draft.context))
+            follow_port(draft, port, new)
+            follow_binding(draft, port, new)
 
 
 def create(snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outcome:
@@ -115,10 +145,16 @@ def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
     """Forget an agent. A host that still runs registers again when it next reports."""
     draft = Draft(snapshot, context)
     draft.remove("agent", old["id"])
+    dhcp_schedule.leave_agent(draft, old["id"])
+    router_schedule.leave_agent(draft, old["id"])
     return draft.finish()
 
 
 _ZONE = kinds.text_kind(255, nullable=True)
+_WORDS = kinds.text_kind(255, nullable=True)
+_NAMES = {name.lower(): name for name in (OVS_AGENT, DHCP_AGENT, L3_AGENT, METADATA_AGENT)}
+# Filters on the type know no upper and lower case, as databases of OpenStack sites do not.
+_TYPE = replace(kinds.TEXT, parse_filter=lambda text: _NAMES.get(text.lower(), text))
 
 AGENT = Resource(
     "agent",
@@ -126,7 +162,14 @@ AGENT = Resource(
     "What serves a host.",
     (
         Field("id", kinds.UUID, "The agent's id.", GENERATED, post=False, sort=True),
-        Field("agent_type", kinds.TEXT, "Open vSwitch agent, DHCP agent.", GENERATED, post=False, sort=True),
+        Field(
+            "agent_type",
+            _TYPE,
+            "Open vSwitch agent, DHCP agent, L3 agent, Metadata agent.",
+            GENERATED,
+            post=False,
+            sort=True,
+        ),
         Field("binary", kinds.TEXT, "The program.", GENERATED, post=False, sort=True),
         Field("topic", kinds.TEXT, "Kept for clients that look at it.", GENERATED, post=False, sort=True),
         Field("host", kinds.TEXT, "The host that it serves.", GENERATED, post=False, sort=True),
@@ -138,10 +181,18 @@ AGENT = Resource(
         Field(
             "heartbeat_timestamp", kinds.TIMESTAMP, "When it last said something new.", GENERATED, post=False, sort=True
         ),
-        Field("alive", kinds.BOOL, "Whether it is connected.", GENERATED, post=False),
+        Field("alive", kinds.BOOL, "Whether it is connected.", GENERATED, post=False, sort=True),
         Field("configurations", kinds.OBJECT, "What it says of its host.", GENERATED, post=False, filter=False),
-        Field("description", kinds.TEXT, "Words for people.", GENERATED, post=False, put=True, sort=True),
-        Field("resources_synced", kinds.ANY, "Not kept.", GENERATED, post=False, filter=False),
+        Field("description", _WORDS, "Words for people.", GENERATED, post=False, put=True, sort=True),
+        Field(
+            "resources_synced",
+            kinds.ANY,
+            "Whether Placement knows what its host has; null: it was never told.",
+            GENERATED,
+            post=False,
+            filter=False,
+            alias="agent-resources-synced",
+        ),
         Field("availability_zone", _ZONE, "The zone that it is in.", GENERATED, post=False, alias="availability_zone"),
         Field("revision_number", kinds.COUNT, "Grows by one with each change.", GENERATED, post=False, visible=False),
     ),
@@ -154,6 +205,7 @@ AGENT = Resource(
     create=create,
     update=update,
     delete=delete,
+    linked=(dhcp_schedule.DHCP_NETWORKS, router_schedule.L3_ROUTERS),
     tags=False,
     alias="agent",
 )

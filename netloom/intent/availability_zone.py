@@ -35,10 +35,10 @@ def find_agents(source: Snapshot | Draft) -> Iterator[Doc]:
                 yield agent
 
 
-def find_serving(source: Snapshot | Draft, hints: Sequence[str]) -> list[str]:
-    """The zones that serve a network with these hints. Raises AvailabilityZoneNotFound for a zone that has no agent."""
+def find_serving(source: Snapshot | Draft, hints: Sequence[str], agent_type: str = "DHCP agent") -> list[str]:
+    """The zones that serve what has these hints. Raises AvailabilityZoneNotFound for a zone that has no such agent."""
     zones = sorted(
-        {agent["availability_zone"] for agent in source.find("agent", "agent_type", "DHCP agent")} - {None, ""}
+        {agent["availability_zone"] for agent in source.find("agent", "agent_type", agent_type)} - {None, ""}
     )
     for hint in hints:
         if hint not in zones:

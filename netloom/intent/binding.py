@@ -112,6 +112,8 @@ def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
     if not host:
         return {VIF_TYPE: UNBOUND, VIF_DETAILS: {}, "bound_segment": "", **wait_for("to be bound to a host")}
     segments = find_segments(draft, port["network_id"])
+    if len(segments) > 1:
+        segments = prefer_addressed(draft, port, segments)
     refused = []
     for driver in MECHANISMS:
         agent = draft.lookup("agent", "host_type", (host, driver.agent_type))
@@ -123,6 +125,13 @@ def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
             }  # fmt: skip
         refused.append(found.reason)
     return {VIF_TYPE: FAILED, VIF_DETAILS: {}, "bound_segment": "", **wait_for("; ".join(refused))}
+
+
+def prefer_addressed(draft: Draft, port: Doc, segments: list[Doc]) -> list[Doc]:
+    """On a routed network, the segments that the port's addresses are on."""
+    subnets = (draft.get("subnet", fixed["subnet_id"]) for fixed in port["fixed_ips"])
+    ids = {subnet["segment_id"] for subnet in subnets if subnet is not None} - {None}
+    return [segment for segment in segments if not ids or segment["id"] in ids]
 
 
 def wait_for_host(port: Doc, revision: int) -> dict[str, Any]:

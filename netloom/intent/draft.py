@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 
+from netloom.intent.blocks import Nodes
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Change, Record, Snapshot, _Edit, first_zero
@@ -63,6 +64,13 @@ class Draft:
         if not edit:
             return self.base.first_free(kind, index, bucket, first, last)
         return first_zero(edit.chunks(kind, index, bucket), first, last)
+
+    def blocks(self, kind: str, index: str, bucket: Hashable) -> Nodes:
+        edit = self._indexed()
+        if not edit:
+            return self.base.blocks(kind, index, bucket)
+        found: Nodes = edit.members("blocks", kind, index, bucket)
+        return found
 
     def lookup(self, kind: str, index: str, key: Hashable) -> Doc | None:
         edit = self._indexed()

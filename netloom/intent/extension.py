@@ -23,6 +23,12 @@ class Extension:
 CORE = (
     Extension("agent", "agent", "The agents that serve hosts.", "2013-02-03T10:00:00-00:00"),
     Extension(
+        "aap-reject-multicast",
+        "Allowed address pairs reject multicast extension",
+        "No port has a multicast address for its own.",
+        "2026-04-01T00:00:00-00:00",
+    ),
+    Extension(
         "allowed-address-pairs",
         "Allowed Address Pairs",
         "Addresses that a port may use besides its own.",

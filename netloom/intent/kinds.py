@@ -302,6 +302,13 @@ def parse_tags(value: Any) -> list[str]:
     return tags
 
 
+def parse_ip_version(value: Any) -> int:
+    number = parse_any_int(value)
+    if number not in (4, 6):
+        raise ValueError(f"{show(value)} is not in [4, 6]")
+    return number
+
+
 def filter_bool(text: str) -> bool:
     return parse_bool(text)
 
@@ -351,6 +358,7 @@ UUID_OR_NONE = Kind("uuid", or_none(parse_uuid), {"type": ["string", "null"], "f
 BOOL = Kind("boolean", parse_bool, {"type": "boolean"}, filter_bool)
 NAME = Kind("name", parse_name, {"type": "string", "maxLength": 255})
 TEXT = text_kind(255)
+LONG_TEXT = text_kind(1024)
 PROJECT = text_kind(255)
 MAC = Kind("mac", parse_mac_address, {"type": "string", "format": "mac"}, filter_mac)
 MAC_OR_NONE = Kind("mac", or_none(parse_mac_address), {"type": ["string", "null"], "format": "mac"}, filter_mac)
@@ -358,6 +366,7 @@ IP = Kind("ip", parse_ip_address, _IP_SCHEMA)
 IP_OR_NONE = Kind("ip", or_none(parse_ip_address), {"type": ["string", "null"], "format": "ip"})
 CIDR = Kind("cidr", parse_cidr, _CIDR_SCHEMA)
 CIDR_OR_NONE = Kind("cidr", or_none(parse_cidr), {"type": ["string", "null"], "format": "cidr"})
+IP_VERSION = Kind("ip_version", parse_ip_version, {"type": "integer", "enum": [4, 6]}, filter_int)
 OBJECT = Kind("object", parse_object, {"type": ["object", "null"], "additionalProperties": True})
 TIMESTAMP = Kind("timestamp", text_parser(64), {"type": "string", "format": "date-time"})
 COUNT = int_kind(0, 2**63 - 1)

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from netloom.intent import availability_zone, dns, kinds, rbac, stamp
+from netloom.intent import availability_zone, dns, kinds, multi_provider, rbac, stamp
+from netloom.intent.address_scope import NETWORK_PART as SCOPE_PART
 from netloom.intent.addresses import AUTO_DELETED_OWNERS
+from netloom.intent.auto_topology import NETWORK_PART as TOPOLOGY_PART
+from netloom.intent.dhcp_schedule import DHCP_AGENTS
+from netloom.intent.dhcp_schedule import NETWORK_PART as DHCP_PART
 from netloom.intent.draft import Draft
 from netloom.intent.errors import bad_request, conflict, invalid_operation
+from netloom.intent.floatingip import NETWORK_PART as FLOATINGIP_PART
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.part import Part, find_fields, find_filters, find_indexes, resolve_update
 from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_READER, ADVSVC, SERVICE, any_of
 from netloom.intent.port import remove_port
+from netloom.intent.pvlan import NETWORK_PART as PVLAN_PART
+from netloom.intent.qos_use import NETWORK_PART as QOS_PART
 from netloom.intent.quota import DEFAULTS, check_quota
+from netloom.intent.router_find import GATEWAY
+from netloom.intent.router_network import NETWORK_PART as HA_PART
 from netloom.intent.schema import GENERATED, Doc, Field, Index, Kind, Resource, Rules, Sharing
+from netloom.intent.security_group_port import NETWORK_PART as SECURITY_PART
 from netloom.intent.segments import (
     NETWORK_TYPE,
     PHYSICAL_NETWORK,
@@ -30,7 +40,17 @@ from netloom.intent.segments import (
 )
 from netloom.intent.snapshot import Snapshot
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (
+    TOPOLOGY_PART,
+    multi_provider.NETWORK_PART,
+    SCOPE_PART,
+    SECURITY_PART,
+    FLOATINGIP_PART,
+    QOS_PART,
+    HA_PART,
+    DHCP_PART,
+    PVLAN_PART,
+)
 """What other features add to a network, in the order in which they decide."""
 MAX_NUMBER = 2**24 - 1
 MIRRORED = ("shared", "router:external", "external_to_all")
@@ -152,14 +172,24 @@ def find_users(draft: Draft, network: Doc) -> set[str]:
 
 
 def find_outside_users(draft: Draft, network: Doc) -> set[str]:
-    """The projects whose routers have their gateway on a network, or whose floating IPs are from it."""
-    kinds_by_owner = {"network:router_gateway": "router", "network:floatingip": "floatingip"}
+    """The projects whose routers have their gateway on a network. A floating IP that leads somewhere has one too."""
     found = set()
     for port in draft.find("port", "network_id", network["id"]):
-        user = draft.get(kinds_by_owner.get(port["device_owner"], ""), port["device_id"])
-        if user is not None:
-            found.add(user["project_id"])
+        router = draft.get("router", port["device_id"]) if port["device_owner"] == GATEWAY else None
+        if router is not None:
+            found.add(router["project_id"])
     return found
+
+
+def find_grantees(draft: Draft, network: Doc) -> set[str]:
+    """As `find_outside_users`, when the grant to everyone is gone; the default external network keeps that one."""
+    if network["is_default"]:
+        raise conflict(
+            "RbacPolicyInUse",
+            f"RBAC policy on object {network['id']} cannot be removed because other objects depend on it.\n"
+            "Details: Default external networks must be shared to everyone.",
+        )
+    return find_outside_users(draft, network)
 
 
 def check_unshared(draft: Draft, network: Doc) -> None:
@@ -173,7 +203,7 @@ def check_unshared(draft: Draft, network: Doc) -> None:
 
 
 def check_not_used_outside(draft: Draft, network: Doc) -> None:
-    """A network that routers or floating IPs use stays external."""
+    """A network that routers use stays external."""
     if find_outside_users(draft, network):
         raise conflict(
             "ExternalNetworkInUse",
@@ -218,6 +248,8 @@ def mirror_network(draft: Draft, subnet_id: str, network: Doc) -> None:
 def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
     """Delete the network with its subnets, segments and the ports that nobody asked for."""
     draft = Draft(snapshot, context)
+    for part in PARTS:
+        part.delete(draft, old)
     ports = list(draft.find("port", "network_id", old["id"]))
     used = sorted(port["id"] for port in ports if port["device_owner"] not in AUTO_DELETED_OWNERS)
     if used:
@@ -226,8 +258,6 @@ def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
             f"Unable to complete operation on network {old['id']}. There are one or more ports still in use on the "
             f"network, id for these ports is: {','.join(used)}.",
         )
-    for part in PARTS:
-        part.delete(draft, old)
     release_segments(draft, old["id"])
     for port in ports:
         remove_port(draft, port)
@@ -291,11 +321,11 @@ FIELDS = stamp.standard_fields(
         put=True,
         set=ADMIN,
         change=ADMIN,
-        alias="external-net",
+        alias="auto-allocated-topology",
     ),
-    provider_field(NETWORK_TYPE, _TYPE, "local, flat, vlan, vxlan, gre or geneve."),
-    provider_field(PHYSICAL_NETWORK, _PHYSICAL, "The physical network of flat and vlan."),
-    provider_field(SEGMENTATION_ID, _NUMBER, "The VLAN, VNI or key."),
+    provider_field(NETWORK_TYPE, multi_provider.TYPE, "local, flat, vlan, vxlan, gre or geneve."),
+    provider_field(PHYSICAL_NETWORK, multi_provider.PHYSICAL, "The physical network of flat and vlan."),
+    provider_field(SEGMENTATION_ID, multi_provider.NUMBER, "The VLAN, VNI or key."),
     Field(
         "segments",
         _SEGMENTS,
@@ -344,22 +374,6 @@ FIELDS = stamp.standard_fields(
         post=False,
         filter=False,
         alias="network_availability_zone",
-    ),
-    Field(
-        "ipv4_address_scope",
-        kinds.UUID_OR_NONE,
-        "The IPv4 address scope of its subnets.",
-        None,
-        post=False,
-        filter=False,
-    ),
-    Field(
-        "ipv6_address_scope",
-        kinds.UUID_OR_NONE,
-        "The IPv6 address scope of its subnets.",
-        None,
-        post=False,
-        filter=False,
     ),
     Field(
         "l2_adjacency",
@@ -418,8 +432,9 @@ NETWORK = Resource(
     update=update,
     delete=delete,
     quota=DEFAULTS["network"],
+    linked=(DHCP_AGENTS,),
     sharing=(
         Sharing(users=find_users, mirror=mirror_subnets),
-        Sharing(rbac.EXTERNAL, "router:external", "external_to_all", users=find_outside_users, mirror=mirror_subnets),
+        Sharing(rbac.EXTERNAL, "router:external", "external_to_all", users=find_grantees, mirror=mirror_subnets),
     ),
 )

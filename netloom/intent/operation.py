@@ -49,6 +49,18 @@ class Settings:
     quotas: Mapping[str, int] = field(default_factory=dict)  # overrides of Resource.quota by resource name
     dhcp_lease_duration: int = 86400
     agent_down_time: int = 75
+    enable_ndp_proxy_by_default: bool = False
+    ipv6_pd_enabled: bool = False
+    router_distributed: bool = False
+    l3_ha: bool = False
+    max_l3_agents_per_router: int = 3
+    l3_ha_net_cidr: str = "169.254.192.0/18"
+    l3_ha_network_type: str = ""
+    l3_ha_network_physical_name: str = ""
+    enable_snat_by_default: bool = True
+    router_auto_schedule: bool = True
+    network_auto_schedule: bool = True
+    dhcp_agents_per_network: int = 1
 
 
 @dataclass(frozen=True, slots=True)

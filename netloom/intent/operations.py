@@ -31,7 +31,7 @@ def make_update(resource: Resource, id: str, changes: Doc, if_match: int | None 
     update = resource.update
 
     def run_update(snapshot: Snapshot, context: Context) -> Outcome:
-        return update(snapshot, find_current(snapshot, resource, id, if_match), changes, context)
+        return update(snapshot, find_current(snapshot, resource, id, if_match, context), changes, context)
 
     return run_update
 
@@ -42,7 +42,7 @@ def make_delete(resource: Resource, id: str, if_match: int | None = None) -> Ope
     delete = resource.delete
 
     def run_delete(snapshot: Snapshot, context: Context) -> Outcome:
-        return delete(snapshot, find_current(snapshot, resource, id, if_match), context)
+        return delete(snapshot, find_current(snapshot, resource, id, if_match, context), context)
 
     return run_delete
 
@@ -65,9 +65,16 @@ def make_relation(resource: Resource, relate: Relate, id: str, other: str) -> Op
     return run_relation
 
 
-def find_current(snapshot: Snapshot, resource: Resource, id: str, if_match: int | None = None) -> Doc:
-    """The object. Raises the resource's 404, or 412 where it is not at the revision of If-Match."""
+def find_current(
+    snapshot: Snapshot, resource: Resource, id: str, if_match: int | None = None, context: Context | None = None
+) -> Doc:
+    """The object. Raises the resource's 404, or 412 where it is not at the revision of If-Match.
+
+    With a `context`, one that is shown and not stored is found too, for its operation to say what becomes of it.
+    """
     doc = snapshot.get(resource.kind, id)
+    if doc is None and resource.derive is not None and context is not None:
+        doc = next(iter(resource.derive(snapshot, context.settings, context.requester, id)), None)
     if doc is None:
         raise resource.missing(id)
     current = doc.get("revision_number")

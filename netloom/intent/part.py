@@ -29,6 +29,12 @@ class OnUpdate(Protocol):
     def __call__(self, draft: Draft, old: Doc, new: Doc, changes: Doc) -> Values: ...
 
 
+class OnSettled(Protocol):
+    """`new`: the object as it is to be, in the draft already. Bring others in step with it."""
+
+    def __call__(self, draft: Draft, old: Doc, new: Doc) -> None: ...
+
+
 class OnDelete(Protocol):
     """Refuse (ApiError 409), or put away what belongs to the object."""
 
@@ -47,6 +53,10 @@ def leave(draft: Draft, old: Doc) -> None:
     pass
 
 
+def stay(draft: Draft, old: Doc, new: Doc) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A feature's share of a resource."""
@@ -57,6 +67,8 @@ class Part:
     create: OnCreate = add_nothing
     update: OnUpdate = change_nothing
     delete: OnDelete = leave
+    follow: OnSettled = stay
+    """Called after an update, whoever made it: a request, or the host's acknowledgement."""
 
 
 def find_fields(parts: Iterable[Part]) -> tuple[Field, ...]:

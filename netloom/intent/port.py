@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from netloom.intent import addresses, binding, dns, kinds, port_parts, stamp
+from netloom.intent import addresses, binding, dns, kinds, port_parts, routed, stamp
 from netloom.intent.binding import HOST, PROFILE, VIF_DETAILS, VIF_TYPE, VNIC_TYPE, VNIC_TYPES, is_bound
+from netloom.intent.dhcp_schedule import PORT_PART as DHCP_PART
+from netloom.intent.dns import PORT_PART as DNS_PART
 from netloom.intent.draft import Draft
 from netloom.intent.errors import conflict, not_found
-from netloom.intent.mac import decide_mac
+from netloom.intent.floatingip_parts import PORT_PART as FLOATINGIP_PART
+from netloom.intent.local_ip_parts import PORT_PART as LOCAL_IP_PART
+from netloom.intent.log import PORT_PART as LOG_PART
+from netloom.intent.mac import decide_mac, find_device_mac, override_mac
+from netloom.intent.ndp_proxy_parts import PORT_PART as NDP_PROXY_PART
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.part import Part, find_fields, find_filters, find_indexes
 from netloom.intent.policy_rules import (
@@ -25,13 +31,36 @@ from netloom.intent.policy_rules import (
     SERVICE,
     any_of,
 )
+from netloom.intent.port_binding_part import PORT_PART as BINDING_PART
+from netloom.intent.port_extras import PORT_PART as EXTRAS_PART
 from netloom.intent.port_filters import PORT_FILTERS
+from netloom.intent.port_forwarding import PORT_PART as FORWARDING_PART
+from netloom.intent.pvlan import PORT_PART as PVLAN_PART
+from netloom.intent.qos_use import PORT_PART as QOS_PART
 from netloom.intent.quota import DEFAULTS, check_quota
+from netloom.intent.router_guard import PORT_PART as ROUTER_PART
 from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.security_group_port import PORT_PART as SECURITY_PART
 from netloom.intent.snapshot import Snapshot
+from netloom.intent.trunk_port import PORT_PART as TRUNK_PART
 from netloom.model.address import ip_int
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (
+    DNS_PART,
+    ROUTER_PART,
+    SECURITY_PART,
+    TRUNK_PART,
+    FLOATINGIP_PART,
+    FORWARDING_PART,
+    QOS_PART,
+    NDP_PROXY_PART,
+    LOCAL_IP_PART,
+    DHCP_PART,
+    EXTRAS_PART,
+    PVLAN_PART,
+    LOG_PART,
+    BINDING_PART,
+)
 """What other features add to a port, in the order in which they decide."""
 REBINDING = (HOST, VNIC_TYPE, PROFILE, "mac_address")
 """What a binding is decided by."""
@@ -53,11 +82,11 @@ def create_port(draft: Draft, body: Doc) -> Doc:
         raise not_found("network", body["network_id"])
     port = stamp.make_created(draft.context.new_id(), body, draft.context)
     port.setdefault("port_security_enabled", network["port_security_enabled"])
-    mac = port["mac_address"] = decide_mac(draft, network["id"], body.get("mac_address"))
+    mac = port["mac_address"] = decide_mac(draft, network["id"], find_device_mac(port) or body.get("mac_address"))
     wanted = body.get("fixed_ips")
-    fixed_ips = addresses.allocate(draft, network, wanted, port["device_owner"], mac)
+    fixed_ips = addresses.allocate(draft, network, wanted, port["device_owner"], mac, port[HOST])
     port |= addresses.show_addresses(port, fixed_ips, settings)
-    port["ip_allocation"] = "immediate" if fixed_ips or wanted is None else "none"
+    port["ip_allocation"] = decide_allocation(draft, network, wanted, fixed_ips)
     port["allowed_address_pairs"] = port_parts.decide_pairs(
         port["allowed_address_pairs"], mac, port["port_security_enabled"], settings
     )
@@ -70,8 +99,16 @@ def create_port(draft: Draft, body: Doc) -> Doc:
 
 def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outcome:
     draft = Draft(snapshot, context)
-    draft.put("port", stamp.make_updated(old, resolve_update(draft, old, changes), context))
+    change_port(draft, old, changes)
     return draft.finish([("port", old["id"])])
+
+
+def change_port(draft: Draft, old: Doc, changes: Doc) -> Doc:
+    """The port after an update, with all that follows from it for itself and others."""
+    new = draft.put("port", stamp.make_updated(old, resolve_update(draft, old, changes), draft.context))
+    for part in PARTS:
+        part.follow(draft, old, new)
+    return new
 
 
 def resolve_update(draft: Draft, old: Doc, changes: Doc) -> dict[str, Any]:
@@ -79,9 +116,13 @@ def resolve_update(draft: Draft, old: Doc, changes: Doc) -> dict[str, Any]:
     changed = dict(changes)
     if "mac_address" in changes and changes["mac_address"] != old["mac_address"]:
         changed["mac_address"] = decide_new_mac(draft, old, changes["mac_address"])
+    changed |= override_mac(draft, old, {**old, **changed})
     new = {**old, **changed}
     moved = new["mac_address"] != old["mac_address"] or new["device_owner"] != old["device_owner"]
-    if "fixed_ips" in changes or moved:
+    if "fixed_ips" not in changes and new[HOST] not in ("", old[HOST]):
+        changed |= addresses.resolve_host(draft, old, new)
+        new |= changed
+    if "fixed_ips" in changes or (moved and "fixed_ips" not in changed):
         new["fixed_ips"] = changed["fixed_ips"] = resolve_addresses(draft, old, new, changes.get("fixed_ips"))
     if "fixed_ips" in changes:
         changed["ip_allocation"] = "immediate" if changed["fixed_ips"] else "none"
@@ -95,6 +136,15 @@ def resolve_update(draft: Draft, old: Doc, changes: Doc) -> dict[str, Any]:
     return changed | resolve_binding(draft, old, {**new, **changed})
 
 
+def decide_allocation(draft: Draft, network: Doc, wanted: Any, fixed_ips: Sequence[Any]) -> str:
+    """How a new port gets its addresses: now, not at all, or (on a routed network) once it has a host."""
+    if fixed_ips:
+        return "immediate"
+    if wanted is not None:
+        return "none"
+    return routed.DEFERRED if routed.is_routed(addresses.find_subnets(draft, network)) else "immediate"
+
+
 def resolve_addresses(draft: Draft, old: Doc, new: Doc, wanted: list[dict[str, str]] | None) -> list[dict[str, str]]:
     """The addresses after an update that names them, or that changes what automatic ones are made of."""
     network = draft.get("network", old["network_id"])
@@ -103,7 +153,8 @@ def resolve_addresses(draft: Draft, old: Doc, new: Doc, wanted: list[dict[str, s
     owner, mac = new["device_owner"], new["mac_address"]
     if wanted is not None:
         addresses.check_count(wanted, owner, draft.context.settings)
-    return addresses.reallocate(draft, network, old, old["fixed_ips"] if wanted is None else wanted, owner, mac)
+    kept = old["fixed_ips"] if wanted is None else wanted
+    return addresses.reallocate(draft, network, old, kept, owner, mac, new[HOST])
 
 
 def decide_new_mac(draft: Draft, old: Doc, mac: str | None) -> str:
@@ -181,6 +232,10 @@ INDEXES = (
     Index("device_id", lambda doc: (doc["device_id"],) if doc["device_id"] else ()),
     Index(HOST, lambda doc: (doc[HOST],) if doc[HOST] else ()),
     Index("network_host", lambda doc: ((doc["network_id"], doc[HOST]),) if is_bound(doc) else ()),
+    Index(
+        "network_owner",
+        lambda doc: ((doc["network_id"], doc["device_owner"]),) if doc["device_owner"].startswith("network:") else (),
+    ),
     Index("mac_address", lambda doc: (doc["mac_address"],)),
     Index("ip_address", lambda doc: tuple({f["ip_address"] for f in doc["fixed_ips"]})),
     Index("subnet_id", lambda doc: tuple({f["subnet_id"] for f in doc["fixed_ips"]})),
@@ -336,7 +391,7 @@ FIELDS = stamp.standard_fields(
     Field(
         "ip_allocation",
         kinds.TEXT,
-        "immediate, or none for a port without addresses.",
+        "immediate; deferred until its host is known; none for a port without addresses.",
         GENERATED,
         post=False,
         filter=False,
@@ -357,6 +412,7 @@ FIELDS = stamp.standard_fields(
         kinds.BOOL,
         "Kept for the host; Open vSwitch ports have no uplink.",
         True,
+        put=True,
         filter=False,
         alias="uplink-status-propagation",
     ),

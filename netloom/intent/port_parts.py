@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from netloom.intent import kinds
+from netloom.intent.blocks import overlap
 from netloom.intent.errors import ApiError, bad_request, conflict, invalid_operation
 from netloom.intent.operation import Settings
 from netloom.intent.schema import Kind
-from netloom.model.address import parse_ip, parse_net
+from netloom.model.address import ip_version, parse_ip
 
+MULTICAST = {4: "224.0.0.0/4", 6: "ff00::/8"}
+"""RFC 5771 and RFC 4291 section 2.7."""
 BLANK_OPTIONS = ("router", "classless-static-route")
 """Options that mean something without a value: none of it."""
 
@@ -50,13 +53,19 @@ def parse_pair_ip(value: Any) -> str:
             value = kinds.parse_cidr(value)
         except ValueError:
             raise ValueError(f"'{kinds.show(value)}' is not a valid IP subnet") from None
-        multicast = parse_net(value).is_multicast
+        refuse_multicast(value)
     else:
         value = kinds.parse_ip_address(value)
-        multicast = parse_ip(value).is_multicast
-    if multicast:
-        raise ValueError(f"'{value}' is a multicast address, which no port has for its own")
+        if parse_ip(value).is_multicast:
+            raise ValueError(f"IP {value} is a multicast address, which is not supported")
     return str(value)
+
+
+def refuse_multicast(cidr: str) -> None:
+    """A prefix that holds multicast addresses is refused; all of IPv4 is not, as it means "any"."""
+    multicast = MULTICAST[ip_version(cidr)]
+    if cidr != "0.0.0.0/0" and overlap([cidr], [multicast]):
+        raise ValueError(f"Subnet {cidr} overlaps with multicast range {multicast}, which is not supported")
 
 
 def refuse_same_pair(pairs: Sequence[Mapping[str, str]]) -> None:

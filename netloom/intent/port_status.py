@@ -11,10 +11,12 @@ from collections.abc import Collection, Mapping
 from netloom.intent import binding
 from netloom.intent.binding import HOST
 from netloom.intent.draft import Draft
+from netloom.intent.floatingip_parts import mirror_port
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
+from netloom.intent.trunk_port import follow_port
 
 MAX_REASON = 255
 
@@ -55,6 +57,8 @@ def find_port(snapshot: Snapshot, host: str, id: str) -> Doc | None:
 def put_status(draft: Draft, port: Doc, status: str, waits_for: str) -> None:
     """Only a status that differs makes a new revision of the port; another reason to wait is noted without one."""
     if port["status"] != status:
-        draft.put("port", make_updated(port, {"status": status, "waits_for": waits_for}, draft.context))
+        new = make_updated(port, {"status": status, "waits_for": waits_for}, draft.context)
+        follow_port(draft, port, draft.put("port", new))
+        mirror_port(draft, new)
     elif port["waits_for"] != waits_for:
         draft.put("port", {**port, "waits_for": waits_for})

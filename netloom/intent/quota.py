@@ -13,12 +13,25 @@ from typing import Any
 from netloom.intent import kinds
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, bad_request, conflict, invalid_input
+from netloom.intent.extension import Extension
 from netloom.intent.operation import Context, Operation, Outcome, Settings
 from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MANAGER
 from netloom.intent.schema import Doc, Field, Resource, Rules
 from netloom.intent.snapshot import Change, Snapshot
 
-DEFAULTS = {"network": 100, "subnet": 100, "port": 500, "rbac_policy": 10}
+DEFAULTS = {
+    "network": 100,
+    "subnet": 100,
+    "subnetpool": -1,
+    "port": 500,
+    "rbac_policy": 10,
+    "router": 10,
+    "router_route": 30,
+    "trunk": -1,
+    "floatingip": 50,
+    "security_group": 10,
+    "security_group_rule": 100,
+}
 UNLIMITED = -1
 MAX_LIMIT = 2**31 - 1
 
@@ -150,4 +163,19 @@ QUOTA = Resource(
     Rules(None, ADMIN_OR_MANAGER, ADMIN, ADMIN),
     tags=False,
     alias="quotas",
+)
+
+EXTENSIONS = (
+    Extension(
+        "quota-check-limit",
+        "Quota engine limit check",
+        "A limit below what is used is refused.",
+        "2021-09-08T16:00:00-00:00",
+    ),
+    Extension(
+        "quota-check-limit-default",
+        "Quota engine limit check by default",
+        "It is refused unless the request insists.",
+        "2024-08-21T16:00:00-00:00",
+    ),
 )

@@ -13,7 +13,7 @@ from netloom.intent import kinds
 from netloom.intent.draft import Draft
 from netloom.intent.errors import conflict, invalid_operation, not_found
 from netloom.intent.extension import Extension
-from netloom.intent.operation import Context, Outcome
+from netloom.intent.operation import Context, Outcome, Requester
 from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_READER, any_of
 from netloom.intent.quota import DEFAULTS, check_quota
 from netloom.intent.schema import GENERATED, REQUIRED, Catalog, Doc, Field, Index, Kind, Resource, Rules, Sharing
@@ -48,6 +48,13 @@ def find_granted(snapshot: Snapshot, kind: str, action: str, project_id: str) ->
 def find_grants(source: Snapshot | Draft, kind: str, id: str, action: str) -> list[Doc]:
     found = source.find("rbac_policy", "object_id", id)
     return [grant for grant in found if grant["object_type"] == TYPES[kind] and grant["action"] == action]
+
+
+def may_use(source: Snapshot | Draft, kind: str, doc: Doc, requester: Requester) -> bool:
+    """Whether the object is the requester's own, or shared with the requester's project."""
+    if requester.is_admin or doc["shared"] or doc["project_id"] == requester.project_id:
+        return True
+    return is_granted(source, kind, doc["id"], SHARED, requester.project_id)
 
 
 # -- for the resources that are shared ---------------------------------------------------------------------------------
@@ -86,7 +93,7 @@ def create(snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outco
 
 def create_grant(draft: Draft, body: Doc) -> Doc:
     sharing, target = find_sharing(draft.base.catalog, body["object_type"], body["action"]), body["target_tenant"]
-    find_own_object(draft, body)
+    sharing.check(draft, find_own_object(draft, body), target)
     key = grant_key(body["object_type"], body["object_id"], body["action"], target)
     if draft.lookup("rbac_policy", "grant", key) is not None:
         raise conflict("DuplicateRbacPolicy", "An RBAC policy already exists with those values.")
@@ -115,11 +122,9 @@ def find_own_object(draft: Draft, grant: Doc) -> Doc:
     doc = draft.get(kind, grant["object_id"])
     if doc is None:
         raise not_found(kind, grant["object_id"])
-    if requester.is_admin or (doc["project_id"] == requester.project_id and grant["action"] != EXTERNAL):
+    if requester.is_admin or doc["project_id"] == requester.project_id:
         return doc
-    raise invalid_operation(
-        f"Only admins can manipulate policies on {kind} objects they do not own, or make them external"
-    )
+    raise invalid_operation(f"Only admins can manipulate policies on {kind} objects they do not own")
 
 
 def show_grants(draft: Draft, sharing: Sharing, grant: Doc) -> None:
@@ -147,8 +152,9 @@ def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outc
         if draft.lookup("rbac_policy", "grant", key) is not None:
             raise conflict("DuplicateRbacPolicy", "An RBAC policy already exists with those values.")
         sharing = find_sharing(snapshot.catalog, old["object_type"], old["action"])
-        draft.put("rbac_policy", new)
+        draft.remove("rbac_policy", old["id"])
         check_users(draft, sharing, old)
+        draft.put("rbac_policy", new)
         show_grants(draft, sharing, new)
     return draft.finish([("rbac_policy", old["id"])])
 

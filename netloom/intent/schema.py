@@ -96,12 +96,14 @@ class Filter:
     """A list filter that is not simply 'attribute equals one of the values', such as fixed_ips=ip_address=….
 
     `matches(doc, values)` decides; `index(values)` may name (index, keys) that already narrow the search.
+    `show(doc, values)`: what of a document is shown where only a part of it is asked for.
     """
 
     name: str
     matches: Callable[[Doc, Sequence[str]], bool]
     doc: str = ""
     index: Callable[[Sequence[str]], tuple[str, Sequence[Hashable]] | None] | None = None
+    show: Callable[[Doc, Sequence[str]], Doc] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +138,19 @@ class Rules:
 
 
 class Create(Protocol):
-    def __call__(self, snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outcome: ...
+    def __call__(self, snapshot: Snapshot, bodies: Sequence[Doc], context: Context, /) -> Outcome: ...
 
 
 class Update(Protocol):
-    def __call__(self, snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outcome: ...
+    def __call__(self, snapshot: Snapshot, old: Doc, changes: Doc, context: Context, /) -> Outcome: ...
 
 
 class Delete(Protocol):
-    def __call__(self, snapshot: Snapshot, old: Doc, context: Context) -> Outcome: ...
+    def __call__(self, snapshot: Snapshot, old: Doc, context: Context, /) -> Outcome: ...
 
 
 class Act(Protocol):
-    def __call__(self, snapshot: Snapshot, old: Doc, given: Any, context: Context) -> Outcome: ...
+    def __call__(self, snapshot: Snapshot, old: Doc, given: Any, context: Context, /) -> Outcome: ...
 
 
 def parse_anything(body: Mapping[str, Any]) -> Any:
@@ -160,9 +162,10 @@ class Action:
     """A verb of one object beside the four: PUT /routers/{id}/add_router_interface.
 
     `name` is the segment of the URL and the name of its policy rule. `parse` makes of the body what `run` is given,
-    or raises ApiError. `wrapped`: body and answer are inside {"<resource>": …}. `shows`: the answer is the resource's
-    own document, shown as the requester may see it; otherwise it is shown as it is. Method GET: `run` gives no changes
-    and is not handed to the writer. `schema`: the JSON schema of the body.
+    or raises ApiError. `wrapped`: body and answer are inside {"<resource>": …}; `answer_wrapped`: the answer alone is.
+    `shows`: the answer is the resource's own document, shown as the requester may see it; otherwise it is shown as it
+    is. `lists`: it is a list of all that `run` answers, shown as it is. Method GET: `run` gives no changes and is not
+    handed to the writer. `schema`: the JSON schema of the body.
     """
 
     name: str
@@ -172,7 +175,9 @@ class Action:
     parse: Callable[[Mapping[str, Any]], Any] = parse_anything
     method: str = "PUT"
     wrapped: bool = False
+    answer_wrapped: bool = False
     shows: bool = True
+    lists: bool = False
     status: int = 200
     schema: Mapping[str, Any] = field(default_factory=dict)
     answer_schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object"})
@@ -182,7 +187,7 @@ class Action:
 class Relate(Protocol):
     """Ties an object to another, or unties them: `other` is the other one's id."""
 
-    def __call__(self, snapshot: Snapshot, doc: Doc, other: str, context: Context) -> Outcome: ...
+    def __call__(self, snapshot: Snapshot, doc: Doc, other: str, context: Context, /) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +212,8 @@ class Linked:
     alias: str = ""
     status: int = 201
     """What a POST answers."""
+    extra: Callable[[Snapshot, Doc, str], Doc] | None = None
+    """What the list says of each besides its own attributes: (snapshot, the object, the other's id)."""
 
 
 class Derive(Protocol):
@@ -267,6 +274,7 @@ class Resource:
     sharing: tuple[Sharing, ...] = ()
     derive: Derive | None = None
     ensure: Ensure | None = None
+    loose_marker: bool = False  # a page that begins after what the requester cannot see begins at the start, no 404
     by_name: Mapping[str, Field] = field(init=False, compare=False, repr=False)
     postable: frozenset[str] = field(init=False, compare=False, repr=False)
     puttable: frozenset[str] = field(init=False, compare=False, repr=False)

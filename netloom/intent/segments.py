@@ -6,7 +6,7 @@ A table says what each type may hold; there is one code path for all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from netloom.intent import kinds, stamp
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict, invalid_operation
 from netloom.intent.operation import Settings
-from netloom.intent.policy_rules import ADMIN
-from netloom.intent.schema import GENERATED, Doc, Field, Index, Resource, Rules
+from netloom.intent.schema import Doc
+from netloom.intent.segment_choice import find_ranges, has_vlans
 from netloom.intent.snapshot import Snapshot
 
 NETWORK_TYPE = "provider:network_type"
@@ -94,15 +94,16 @@ def find_wanted(body: Doc) -> list[Wanted]:
 # -- checks ------------------------------------------------------------------------------------------------------------
 
 
-def check_wanted(wanted: Wanted, settings: Settings) -> None:
+def check_wanted(draft: Draft, wanted: Wanted) -> None:
     """Raises InvalidInput, in the words of Neutron's type drivers, for a segment that cannot be."""
+    settings = draft.context.settings
     kind = TYPES.get(wanted.network_type)
     if kind is None or kind.name not in settings.type_drivers:
         raise invalid_operation(f"network_type value '{kinds.show(wanted.network_type)}' not supported")
     if kind.tunnel:
         check_tunnel(kind, wanted)
     elif kind.name == "vlan":
-        check_vlan(wanted, settings)
+        check_vlan(draft, wanted)
     elif kind.name == "flat":
         check_flat(wanted, settings)
     elif wanted.physical_network or wanted.segmentation_id is not None:
@@ -116,11 +117,12 @@ def check_tunnel(kind: SegmentType, wanted: Wanted) -> None:
     check_number(kind, wanted.segmentation_id)
 
 
-def check_vlan(wanted: Wanted, settings: Settings) -> None:
+def check_vlan(draft: Draft, wanted: Wanted) -> None:
+    known = draft.context.settings.network_vlan_ranges
     if wanted.physical_network is None:
         if wanted.segmentation_id is not None:
             raise invalid_operation("segmentation_id requires physical_network for VLAN provider network")
-    elif wanted.physical_network not in settings.network_vlan_ranges:
+    elif wanted.physical_network not in known and not has_vlans(draft, wanted.physical_network):
         raise invalid_operation(
             f"physical_network '{kinds.show(wanted.physical_network)}' unknown for VLAN provider network"
         )
@@ -151,23 +153,26 @@ def check_number(kind: SegmentType, number: int | None) -> None:
 def allocate_segments(draft: Draft, network: Doc, wanted: Sequence[Wanted]) -> list[Doc]:
     """The new segments of a network, taken in the draft. Raises ApiError where one is in use or none is left."""
     for one in wanted:
-        check_wanted(one, draft.context.settings)
+        check_wanted(draft, one)
+    project = network["project_id"]
     if not wanted:
-        return [put_segment(draft, network, 0, allocate_project_segment(draft))]
-    return [put_segment(draft, network, n, complete(draft, one)) for n, one in enumerate(wanted)]
+        return [put_segment(draft, network, 0, allocate_project_segment(draft, project))]
+    return [put_segment(draft, network, n, complete(draft, one, project)) for n, one in enumerate(wanted)]
 
 
-def put_segment(draft: Draft, network: Doc, position: int, found: Wanted) -> Doc:
+def put_segment(
+    draft: Draft, network: Doc, position: int, found: Wanted, name: str | None = None, description: str = ""
+) -> Doc:
     body = {
-        "network_id": network["id"], "project_id": network["project_id"], "name": None, "description": "",
+        "network_id": network["id"], "project_id": network["project_id"], "name": name, "description": description,
         "network_type": found.network_type, "physical_network": found.physical_network,
         "segmentation_id": found.segmentation_id, "position": position,
     }  # fmt: skip
-    return draft.put("segment", stamp.make_created(draft.context.new_id(), body, draft.context))
+    return draft.put("segment", stamp.make_created(draft.context.new_id(), body, draft.context, tags=False))
 
 
-def complete(draft: Draft, wanted: Wanted) -> Wanted:
-    """The segment that was asked for, with what was left open filled in."""
+def complete(draft: Draft, wanted: Wanted, project_id: str) -> Wanted:
+    """The segment that was asked for, with what was left open filled in from what the project may have."""
     kind = TYPES[wanted.network_type]
     if not kind.last:
         if kind.physical and is_taken(draft, wanted):
@@ -177,7 +182,7 @@ def complete(draft: Draft, wanted: Wanted) -> Wanted:
             )
         return wanted
     if wanted.segmentation_id is None:
-        found = first_segment(draft, kind.name, wanted.physical_network)
+        found = first_segment(draft, kind.name, wanted.physical_network, project_id)
         if found is None:
             raise no_network_available()
         return found
@@ -186,34 +191,23 @@ def complete(draft: Draft, wanted: Wanted) -> Wanted:
     return wanted
 
 
-def allocate_project_segment(draft: Draft) -> Wanted:
+def allocate_project_segment(draft: Draft, project_id: str) -> Wanted:
     """A free segment of the first of tenant_network_types that has one."""
     for name in draft.context.settings.tenant_network_types:
-        found = Wanted("local", None, None) if name == "local" else first_segment(draft, name, None)
+        found = Wanted("local", None, None) if name == "local" else first_segment(draft, name, None, project_id)
         if found is not None:
             return found
     raise no_network_available()
 
 
-def first_segment(draft: Draft, name: str, physical_network: str | None) -> Wanted | None:
-    """The lowest free number of the configured ranges, of this physical network or, for None, of any."""
-    for physical, first, last in find_ranges(draft.context.settings, name):
+def first_segment(draft: Draft, name: str, physical_network: str | None, project_id: str) -> Wanted | None:
+    """The lowest free number of the project's ranges, of this physical network or, for None, of any."""
+    for physical, first, last in find_ranges(draft, name, project_id):
         if physical_network in (None, physical):
             number = draft.first_free("segment", "number", (name, physical), first, last)
             if number is not None:
                 return Wanted(name, physical or None, number)
     return None
-
-
-def find_ranges(settings: Settings, name: str) -> Iterable[tuple[str, int, int]]:
-    """(physical network, first, last) of every range that project networks of a type are taken from."""
-    if name == "vlan":
-        for physical, ranges in settings.network_vlan_ranges.items():
-            for first, last in ranges:
-                yield physical, first, last
-    else:
-        for first, last in settings.vni_ranges.get(name, ()):
-            yield "", first, last
 
 
 def is_taken(draft: Draft, wanted: Wanted) -> bool:
@@ -250,18 +244,24 @@ def find_segments(source: Snapshot | Draft, network_id: str) -> list[Doc]:
 def change_vlan(draft: Draft, network: Doc, number: int) -> None:
     """Give a VLAN network another segmentation_id, the one thing of a segment that may change."""
     segments = find_segments(draft, network["id"])
+    if len(segments) > 1:
+        raise invalid_operation(
+            "Provider network attributes can be updated only in provider networks with a single segment"
+        )
     if [segment["network_type"] for segment in segments] != ["vlan"]:
         raise invalid_operation("Only VLAN type networks can be updated")
     segment = segments[0]
     wanted = Wanted("vlan", segment["physical_network"], number)
-    check_wanted(wanted, draft.context.settings)
+    check_wanted(draft, wanted)
     if is_taken(draft, wanted):
         raise in_use(wanted)
     draft.put("segment", stamp.make_updated(segment, {"segmentation_id": number}, draft.context))
 
 
 def provider_values(segments: Sequence[Doc]) -> dict[str, Any]:
-    """What a network shows of its segments: the provider attributes of the one, or `segments` of several."""
+    """What a network shows of its segments: the provider attributes of the one (null of none), or `segments`."""
+    if not segments:
+        return dict.fromkeys(PROVIDER)
     shown = [
         dict(zip(PROVIDER, (s["network_type"], s["physical_network"], s["segmentation_id"]), strict=True))
         for s in segments
@@ -289,32 +289,3 @@ def number_keys(doc: Doc) -> tuple[tuple[tuple[str, str], int], ...]:
     if doc["network_type"] == "local":
         return ()
     return (((doc["network_type"], doc["physical_network"] or ""), doc["segmentation_id"] or 0),)
-
-
-_TYPE = kinds.text_kind(32)
-_PHYSICAL = kinds.text_kind(64, nullable=True)
-_NUMBER = kinds.int_kind(0, 2**32 - 1, nullable=True)
-
-SEGMENT = Resource(
-    "segment",
-    "segments",
-    "How the frames of a network travel: an encapsulation and its number. Made and deleted with the network.",
-    stamp.standard_fields(
-        Field("network_id", kinds.UUID, "The network that it carries.", GENERATED, post=False, sort=True),
-        Field("name", kinds.text_kind(255, nullable=True), "A name for people.", None, put=True, sort=True),
-        Field("network_type", _TYPE, "local, flat, vlan, vxlan, gre or geneve.", GENERATED, post=False, sort=True),
-        Field(
-            "physical_network", _PHYSICAL, "The physical network of flat and vlan.", GENERATED, post=False, sort=True
-        ),
-        Field("segmentation_id", _NUMBER, "The VLAN, VNI or key.", GENERATED, post=False, sort=True),
-        Field("position", kinds.COUNT, "Its place among the network's.", GENERATED, post=False, visible=False),
-        name=False,
-    ),
-    Rules(ADMIN, ADMIN, ADMIN, ADMIN),
-    indexes=(
-        Index("network_id", lambda doc: (doc["network_id"],)),
-        Index("number", number_keys, "bits"),
-    ),
-    filters=stamp.STANDARD_FILTERS,
-    alias="segment",
-)

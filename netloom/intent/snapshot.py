@@ -13,6 +13,7 @@ from typing import Any
 
 from immutables import Map
 
+from netloom.intent.blocks import Nodes, free_block, take_block
 from netloom.intent.errors import ApiError
 from netloom.intent.schema import Catalog, Doc, Index
 
@@ -55,7 +56,7 @@ _EMPTY: Any = Map()
 class Snapshot:
     """The value. Build the empty one with `Snapshot(catalog)`; every other comes from `apply`."""
 
-    __slots__ = ("_bits", "_sets", "_tables", "_uniques", "catalog", "encode", "revision")
+    __slots__ = ("_bits", "_blocks", "_sets", "_tables", "_uniques", "catalog", "encode", "revision")
 
     def __init__(self, catalog: Catalog, encode: Callable[[Doc], bytes] = encode_json) -> None:
         self.catalog = catalog
@@ -65,6 +66,7 @@ class Snapshot:
         self._sets: Map[tuple[str, str], Map[Hashable, Map[str, None]]] = _EMPTY
         self._uniques: Map[tuple[str, str], Map[Hashable, str]] = _EMPTY
         self._bits: Map[tuple[str, str], Map[Hashable, Map[int, int]]] = _EMPTY
+        self._blocks: Map[tuple[str, str], Map[Hashable, Map[int, int]]] = _EMPTY
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -121,6 +123,15 @@ class Snapshot:
         """The lowest number of first … last that is not taken, or None."""
         return first_zero(self._bits.get((kind, index), _EMPTY).get(bucket, _EMPTY), first, last)
 
+    def blocks(self, kind: str, index: str, bucket: Hashable) -> Nodes:
+        """What is free in a bucket of a "blocks" index, for intent.blocks to ask."""
+        found: Nodes = self._blocks.get((kind, index), _EMPTY).get(bucket, _EMPTY)
+        return found
+
+    def indexes(self, style: str) -> Any:
+        """Every index of a style: (kind, name) → what it holds."""
+        return {"set": self._sets, "unique": self._uniques, "bits": self._bits, "blocks": self._blocks}[style]
+
     # -- the next value --------------------------------------------------------------------------------------------
 
     def apply(self, changes: Iterable[Change], revision: int) -> Snapshot:
@@ -175,7 +186,7 @@ class _Edit:
         name = (index.style, kind, index.name)
         found = self.buckets.get(name)
         if found is None:
-            attribute = {"set": self.old._sets, "unique": self.old._uniques, "bits": self.old._bits}[index.style]
+            attribute = self.old.indexes(index.style)
             found = self.buckets[name] = attribute.get((kind, index.name), _EMPTY).mutate()
         return found
 
@@ -192,6 +203,9 @@ class _Edit:
         elif index.style == "bits":
             bucket, number = key
             set_bit(self.bucket(kind, index, bucket), number)
+        elif index.style == "blocks":
+            bucket, number = key
+            take_block(self.bucket(kind, index, bucket), number)
         else:
             owners = self.outer(kind, index)
             if owners.get(key, id) != id:
@@ -204,18 +218,20 @@ class _Edit:
         elif index.style == "bits":
             bucket, number = key
             clear_bit(self.bucket(kind, index, bucket), number)
+        elif index.style == "blocks":
+            bucket, number = key
+            free_block(self.bucket(kind, index, bucket), number)
         elif self.outer(kind, index).get(key) == id:
             self.outer(kind, index).pop(key)
 
     # -- reading what is so far; never by iteration, which maps open for mutation do not allow -------------------------
 
     def members(self, style: str, kind: str, index: str, key: Hashable) -> Any:
-        """The inner map of a "set" or "bits" index."""
+        """The inner map of a "set", "bits" or "blocks" index."""
         opened = self.inner.get((style, kind, index, key))
         if opened is not None:
             return opened
-        outer = self.old._sets if style == "set" else self.old._bits
-        return outer.get((kind, index), _EMPTY).get(key, _EMPTY)
+        return self.old.indexes(style).get((kind, index), _EMPTY).get(key, _EMPTY)
 
     def chunks(self, kind: str, index: str, bucket: Hashable) -> Any:
         return self.members("bits", kind, index, bucket)
@@ -243,12 +259,13 @@ class _Edit:
                 outer[key] = done
             else:
                 outer.pop(key, None)
-        changed: dict[str, dict[tuple[str, str], Any]] = {"set": {}, "unique": {}, "bits": {}}
+        changed: dict[str, dict[tuple[str, str], Any]] = {"set": {}, "unique": {}, "bits": {}, "blocks": {}}
         for (style, kind, index), outer in self.buckets.items():
             changed[style][kind, index] = outer.finish()
         new._sets = self.old._sets.update(changed["set"])
         new._uniques = self.old._uniques.update(changed["unique"])
         new._bits = self.old._bits.update(changed["bits"])
+        new._blocks = self.old._blocks.update(changed["blocks"])
         return new
 
 

@@ -17,8 +17,15 @@ MAX_TAGS = 50
 """Tags of one object, as in Neutron."""
 
 
+DESCRIPTION = Field("description", kinds.TEXT, "Words for people.", "", put=True, alias="standard-attr-description")
+
+
 def standard_fields(
-    *middle: Field, name: bool = True, tag_rules: tuple[str | None, str | None] = (None, None)
+    *middle: Field,
+    name: bool = True,
+    tag_rules: tuple[str | None, str | None] = (None, None),
+    tags: bool = True,
+    description: Field | None = None,
 ) -> tuple[Field, ...]:
     """id, name and project_id, what the resource itself has, then description, tags, revision and times."""
     named = (
@@ -26,16 +33,23 @@ def standard_fields(
         if name
         else ()
     )
+    marks = (
+        (
+            Field(
+                "tags", kinds.TAGS, "Marks for people and for filters.", GENERATED, filter=False, set=tag_rules[0],
+                see=tag_rules[1], alias="standard-attr-tag",
+            ),
+        )
+        if tags
+        else ()
+    )  # fmt: skip
     return (
         Field("id", kinds.UUID, "The object's id.", GENERATED, post=False, sort=True),
         *named,
         Field("project_id", kinds.PROJECT, "The project that owns it.", GENERATED, sort=True),
         *middle,
-        Field("description", kinds.TEXT, "Words for people.", "", put=True, alias="standard-attr-description"),
-        Field(
-            "tags", kinds.TAGS, "Marks for people and for filters.", GENERATED, filter=False, set=tag_rules[0],
-            see=tag_rules[1], alias="standard-attr-tag",
-        ),
+        description or DESCRIPTION,
+        *marks,
         Field(
             "revision_number", kinds.COUNT, "Grows by one with each change.", GENERATED, post=False, sort=True,
             alias="standard-attr-revisions",
@@ -51,23 +65,26 @@ def standard_fields(
     )  # fmt: skip
 
 
-def make_created(id: str, body: Doc, context: Context) -> dict[str, Any]:
+def make_created(id: str, body: Doc, context: Context, *, tags: bool = True) -> dict[str, Any]:
     """The new document: what was given, the owner, and the stamps of a first revision."""
     doc = {"id": id, **body}
-    doc["project_id"] = body.get("project_id") or context.requester.project_id
-    doc["tags"] = body.get("tags") or []
+    owner = body.get("project_id")  # empty where it is to be nobody's
+    doc["project_id"] = context.requester.project_id if owner is None else owner
+    if tags:
+        doc["tags"] = body.get("tags") or []
     doc["revision_number"] = 1
     doc["created_at"] = doc["updated_at"] = context.now
     return doc
 
 
 def make_updated(old: Doc, changes: Mapping[str, Any], context: Context) -> Doc:
-    """The document with changes; the old one itself where they change nothing."""
+    """The document with changes, stamped where it has stamps; the old one itself where they change nothing."""
     for name, value in changes.items():
         if name not in old or old[name] != value:
-            return {
-                **old, **changes, "revision_number": old["revision_number"] + 1, "updated_at": context.now,
-            }  # fmt: skip
+            new = {**old, **changes}
+            if "revision_number" in old:
+                new |= {"revision_number": old["revision_number"] + 1, "updated_at": context.now}
+            return new
     return old
 
 
@@ -91,15 +108,16 @@ def find_since(values: Sequence[str]) -> None:
 
 _TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ?\Z", re.ASCII)
 
+CHANGED_SINCE = Filter(
+    "changed_since",
+    lambda doc, values: bool(doc["updated_at"] >= read_since(values)),
+    "Changed at that time or later.",
+    find_since,
+)
 STANDARD_FILTERS = (
     Filter("tags", lambda doc, values: split_tags(values) <= set(doc["tags"]), "Has all of these tags."),
     Filter("tags-any", lambda doc, values: not split_tags(values).isdisjoint(doc["tags"]), "Has one of these tags."),
     Filter("not-tags", lambda doc, values: not split_tags(values) <= set(doc["tags"]), "Lacks one of these tags."),
     Filter("not-tags-any", lambda doc, values: split_tags(values).isdisjoint(doc["tags"]), "Has none of these tags."),
-    Filter(
-        "changed_since",
-        lambda doc, values: bool(doc["updated_at"] >= read_since(values)),
-        "Changed at that time or later.",
-        find_since,
-    ),
+    CHANGED_SINCE,
 )

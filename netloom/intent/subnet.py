@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from netloom.intent import addresses, kinds, stamp
+from netloom.intent.address_scope import find_scopes
+from netloom.intent.dhcp_schedule import serve_network
+from netloom.intent.dns import SUBNET_PART as DNS_PART
 from netloom.intent.draft import Draft
-from netloom.intent.errors import ApiError, bad_resource, conflict, invalid_operation, not_found
+from netloom.intent.errors import conflict, invalid_operation, not_found
 from netloom.intent.network import MIRRORED, check_mtu
-from netloom.intent.operation import Context, Outcome, Settings
+from netloom.intent.operation import Context, Outcome
 from netloom.intent.part import Part, find_fields, find_filters, find_indexes, resolve_update
 from netloom.intent.policy_rules import (
     ADMIN,
@@ -22,11 +25,16 @@ from netloom.intent.policy_rules import (
 )
 from netloom.intent.pools import check_gateway_outside, check_pools, make_pools, net_range
 from netloom.intent.quota import DEFAULTS, check_quota
+from netloom.intent.routed import is_in_reach
+from netloom.intent.routed_subnet import SUBNET_PART as SEGMENT_PART
+from netloom.intent.router_gateway import follow_new_subnet, follow_ports
 from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Filter, Index, Kind, Resource, Rules, Sharing
 from netloom.intent.snapshot import Snapshot
-from netloom.model.address import ip_int, ip_text, ip_version, parse_net
+from netloom.intent.subnet_checks import check_subnet
+from netloom.intent.subnet_prefix import DELEGATED, choose, find_prefix, first_router, prefix_keys, share_keys
+from netloom.model.address import ip_text, ip_version
 
-PARTS: tuple[Part, ...] = ()
+PARTS: tuple[Part, ...] = (SEGMENT_PART, DNS_PART)
 """What other features add to a subnet, in the order in which they decide."""
 MODES = ("slaac", "dhcpv6-stateful", "dhcpv6-stateless")
 ROUTER_OWNERS = addresses.ROUTER_OWNERS
@@ -40,43 +48,38 @@ def create(snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outco
 
 def create_subnet(draft: Draft, body: Doc) -> Doc:
     context = draft.context
-    cidr = require_cidr(draft, body)
+    choice = choose(draft, body)
     network = draft.get("network", body["network_id"])
     if network is None:
         raise not_found("network", body["network_id"])
-    given = {**body, "cidr": cidr}
-    check_subnet(given, None, context.settings)
-    check_mtu(network["id"], network["mtu"], given["ip_version"])
-    check_overlap(draft, network, cidr)
-    given["gateway_ip"] = body["gateway_ip"] if "gateway_ip" in body else make_gateway(cidr)
+    if choice.cidr:
+        check_subnet({**body, "cidr": choice.cidr}, None, context.settings)
+    check_mtu(network["id"], network["mtu"], body["ip_version"])
+    given = {**body, "subnetpool_id": choice.pool_id, "cidr": find_prefix(draft, network, body, choice)}
+    if "gateway_ip" not in body:
+        given["gateway_ip"] = make_gateway(given["cidr"]) if choice.is_named else first_router(given["cidr"])
+    if not (choice.cidr or choice.is_delegated):
+        check_subnet(given, None, context.settings)
     given["allocation_pools"] = decide_pools(given)
-    mirrored = {name: network[name] for name in MIRRORED}
-    given.setdefault("project_id", context.requester.project_id)
-    given.pop("prefixlen", None)
-    subnet = stamp.make_created(context.new_id(), {**given, **mirrored}, context)
+    given |= {name: network[name] for name in MIRRORED}
+    for name in ("prefixlen", "use_default_subnetpool"):
+        given.pop(name, None)
+    subnet = stamp.make_created(context.new_id(), given, context)
     for part in PARTS:
         subnet |= part.create(draft, subnet)
     draft.put("subnet", subnet)
-    draft.put("network", stamp.make_updated(network, {"subnets": [*network["subnets"], subnet["id"]]}, context))
+    add_to_network(draft, network, subnet)
     if addresses.is_auto(subnet):
         add_auto_addresses(draft, subnet)
+    follow_new_subnet(draft, subnet)
+    serve_network(draft, network["id"])
     return subnet
 
 
-def require_cidr(draft: Draft, body: Doc) -> str:
-    """The prefix that the request names. There are no subnet pools to take one from yet."""
-    cidr: str | None = body["cidr"]
-    if body.get("prefixlen") is not None and cidr:
-        raise bad_resource("subnets", "cidr and prefixlen must not be supplied together")
-    if body["segment_id"] is not None:
-        raise bad_resource("subnets", "segment_id: a subnet of one segment of a network is not supported")
-    if body["subnetpool_id"] == "prefix_delegation":
-        raise bad_resource("subnets", "subnetpool_id: prefix delegation is not supported")
-    if body["subnetpool_id"] is not None:
-        raise ApiError(404, "SubnetPoolNotFound", f"Subnet pool {body['subnetpool_id']} could not be found.")
-    if not cidr:
-        raise bad_resource("subnets", "a subnetpool must be specified in the absence of a cidr")
-    return cidr
+def add_to_network(draft: Draft, network: Doc, subnet: Doc) -> None:
+    network = draft.get("network", network["id"]) or network
+    ids = [*network["subnets"], subnet["id"]]
+    draft.put("network", stamp.make_updated(network, {"subnets": ids, **find_scopes(draft, ids)}, draft.context))
 
 
 def make_gateway(cidr: str) -> str:
@@ -95,104 +98,6 @@ def decide_pools(subnet: Doc) -> list[dict[str, str]]:
     return pools
 
 
-def check_overlap(draft: Draft, network: Doc, cidr: str) -> None:
-    """Two subnets of one network have no address in common."""
-    first, last = net_range(cidr)
-    for id in network["subnets"]:
-        other = draft.get("subnet", id)
-        if other is None or other["ip_version"] != ip_version(cidr):
-            continue
-        low, high = net_range(other["cidr"])
-        if first <= high and low <= last:
-            raise invalid_operation(
-                f"Requested subnet with cidr: {cidr} for network: {network['id']} overlaps with another subnet"
-            )
-
-
-# -- what a subnet may be ----------------------------------------------------------------------------------------------
-
-
-def check_subnet(new: Doc, old: Doc | None, settings: Settings) -> None:
-    """Raises InvalidInput and its kin, in the order in which Neutron looks. `new` is the subnet as it would be."""
-    check_version(new, "cidr", new["cidr"])
-    net = parse_net(new["cidr"])
-    if net.prefixlen == 0:
-        raise invalid_operation("0 is not allowed as CIDR prefix length")
-    if new["ip_version"] == 6 and int(net.network_address) == 0:
-        raise invalid_operation("IPv6 subnet '::' is not supported")
-    if new["enable_dhcp"] and not (old and old["enable_dhcp"]):
-        check_dhcp(new)
-    if new.get("gateway_ip"):
-        check_gateway(new)
-    check_limits(new, old, settings)
-    check_modes(new, old)
-
-
-def check_version(subnet: Doc, name: str, value: str) -> None:
-    version = subnet["ip_version"]
-    if ip_version(value) != version:
-        raise invalid_operation(f"{name} '{value}' does not match the ip_version '{version}'")
-
-
-def check_dhcp(subnet: Doc) -> None:
-    net = parse_net(subnet["cidr"])
-    if net.prefixlen > net.max_prefixlen - 2:
-        raise invalid_operation("Subnet has a prefix length that is incompatible with DHCP service enabled")
-    for name, refused in (("Multicast", net.is_multicast), ("Loopback", net.is_loopback)):
-        if refused:
-            raise invalid_operation(f"{name} IP subnet is not supported if enable_dhcp is True")
-    if net.version == 4 and int(net.network_address) == 0:
-        raise invalid_operation("First IP '0.0.0.0' of network is not supported if enable_dhcp is True")
-
-
-def check_gateway(subnet: Doc) -> None:
-    """A gateway outside the subnet is allowed; inside, it is no IPv4 network or broadcast address."""
-    gateway = subnet["gateway_ip"]
-    check_version(subnet, "gateway_ip", gateway)
-    first, last = net_range(subnet["cidr"])
-    if subnet["ip_version"] == 4 and last - first > 1 and ip_int(gateway) in (first, last):
-        raise invalid_operation("Gateway is not valid on subnet")
-
-
-def check_limits(new: Doc, old: Doc | None, settings: Settings) -> None:
-    name = old["id"] if old else "new subnet"
-    for attribute, kind, text, limit in (
-        ("dns_nameservers", "DNSNameServersExhausted", "DNS nameservers", settings.max_dns_nameservers),
-        ("host_routes", "HostRoutesExhausted", "host routes", settings.max_subnet_host_routes),
-    ):
-        if len(new[attribute]) > limit:
-            raise ApiError(
-                400, kind, f"Unable to complete operation for {name}. The number of {text} exceeds the limit {limit}."
-            )
-    for host in new["dns_nameservers"]:
-        check_version(new, "dns_nameserver", host)
-    for route in new["host_routes"]:
-        check_version(new, "destination", route["destination"])
-        check_version(new, "nexthop", route["nexthop"])
-
-
-def check_modes(new: Doc, old: Doc | None) -> None:
-    """The IPv6 modes: both equal where both are set, only with DHCP on, and a /64 where hosts make their address."""
-    modes = {name: new[name] for name in ("ipv6_ra_mode", "ipv6_address_mode") if new[name] is not None}
-    if new["ip_version"] == 4:
-        for name in modes:
-            raise invalid_operation(f"{name} is not valid when ip_version is 4")
-    if modes and not new["enable_dhcp"]:
-        if old:
-            raise invalid_operation("Cannot disable enable_dhcp with ipv6 attributes set")
-        raise invalid_operation("ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False")
-    if len(set(modes.values())) > 1:
-        raise invalid_operation(
-            f"ipv6_ra_mode set to '{modes['ipv6_ra_mode']}' with ipv6_address_mode set to "
-            f"'{modes['ipv6_address_mode']}' is not valid. If both attributes are set, they must be the same value"
-        )
-    if addresses.is_auto(new) and parse_net(new["cidr"]).prefixlen != 64:
-        raise invalid_operation(
-            f"Invalid CIDR {new['cidr']} for IPv6 address mode. OpenStack uses the EUI-64 address format, which "
-            "requires the prefix to be /64"
-        )
-
-
 # -- update and delete -------------------------------------------------------------------------------------------------
 
 
@@ -200,8 +105,6 @@ def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outc
     draft = Draft(snapshot, context)
     new = {**old, **changes}
     check_subnet(new, old, context.settings)
-    if new["segment_id"] != old["segment_id"]:
-        raise bad_resource("subnets", "segment_id: a subnet of one segment of a network is not supported")
     if "allocation_pools" in changes:
         check_pools(old["cidr"], changes["allocation_pools"])
     if new["gateway_ip"] != old["gateway_ip"]:
@@ -246,8 +149,9 @@ def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
     network = draft.get("network", old["network_id"])
     if network is not None:
         rest = [id for id in network["subnets"] if id != old["id"]]
-        draft.put("network", stamp.make_updated(network, {"subnets": rest}, context))
+        draft.put("network", stamp.make_updated(network, {"subnets": rest, **find_scopes(draft, rest)}, context))
     draft.remove("subnet", old["id"])
+    follow_ports(draft, ports)
     return draft.finish()
 
 
@@ -257,7 +161,7 @@ def add_auto_addresses(draft: Draft, subnet: Doc) -> None:
         if port["device_owner"] in ROUTER_OWNERS or not addresses.find_candidates([subnet], port["device_owner"]):
             continue
         found = addresses.auto_address(subnet, port["mac_address"])
-        if addresses.is_taken(draft, found):
+        if addresses.is_taken(draft, found) or not is_in_reach(draft, subnet, port):
             continue
         fixed = [*port["fixed_ips"], found]
         draft.put(
@@ -279,15 +183,8 @@ def mirror_filter(name: str) -> Filter:
     return Filter(name, matches, f"By {name} of its network.", check)
 
 
-def parse_ip_version(value: Any) -> int:
-    number = kinds.parse_any_int(value)
-    if number not in (4, 6):
-        raise ValueError(f"{kinds.show(value)} is not in [4, 6]")
-    return number
-
-
 def parse_pool_id(value: Any) -> str | None:
-    return value if value is None or value == "prefix_delegation" else kinds.parse_uuid(value)
+    return value if value is None or value == DELEGATED else kinds.parse_uuid(value)
 
 
 def parse_service_types(value: Any) -> list[str]:
@@ -303,7 +200,6 @@ def parse_service_types(value: Any) -> list[str]:
 
 
 _MEMBER = any_of(PROJECT_MEMBER, ADMIN, NETWORK_MEMBER)
-_VERSION = Kind("ip_version", parse_ip_version, {"type": "integer", "enum": [4, 6]}, kinds.filter_int)
 _POOL_ID = Kind("subnetpool_id", parse_pool_id, {"type": ["string", "null"]})
 _TYPES = Kind("service_types", parse_service_types, {"type": "array", "uniqueItems": True, "items": {"type": "string"}})
 _MODE = kinds.choice_kind(*MODES, None)
@@ -311,10 +207,19 @@ _PREFIX_LENGTH = kinds.int_kind(0, 128)
 
 FIELDS = stamp.standard_fields(
     Field("network_id", kinds.UUID, "The network it is on, for life.", REQUIRED, sort=True),
-    Field("ip_version", _VERSION, "4 or 6.", REQUIRED, sort=True),
+    Field("ip_version", kinds.IP_VERSION, "4 or 6.", REQUIRED, sort=True),
     Field("cidr", kinds.CIDR_OR_NONE, "Its prefix, for life. Host bits are dropped.", None, sort=True),
     Field("prefixlen", _PREFIX_LENGTH, "The length of a prefix from a pool.", GENERATED, visible=False, filter=False),
     Field("subnetpool_id", _POOL_ID, "The pool that its prefix is from.", None, sort=True),
+    Field(
+        "use_default_subnetpool",
+        kinds.BOOL,
+        "Take the prefix from the default pool of the IP version.",
+        False,
+        visible=False,
+        filter=False,
+        alias="default-subnetpools",
+    ),
     Field(
         "gateway_ip",
         kinds.IP_OR_NONE,
@@ -340,17 +245,6 @@ FIELDS = stamp.standard_fields(
         change=ADMIN,
         alias="subnet-service-types",
     ),
-    Field(
-        "segment_id",
-        kinds.UUID_OR_NONE,
-        "The one segment it is on.",
-        None,
-        put=True,
-        sort=True,
-        set=ADMIN,
-        change=ADMIN,
-        see=ADMIN,
-    ),
     *find_fields(PARTS),
     Field("shared", kinds.BOOL, "Whether its network is shared.", GENERATED, post=False, visible=False),
     Field("router:external", kinds.BOOL, "Whether its network is external.", GENERATED, post=False, visible=False),
@@ -374,6 +268,9 @@ SUBNET = Resource(
         Index("network_id", lambda doc: (doc["network_id"],)),
         Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
         Index("public", lambda doc: (True,) if doc["shared"] or doc["router:external"] else ()),
+        Index("subnetpool_id", lambda doc: (doc["subnetpool_id"],) if doc["subnetpool_id"] else ()),
+        Index("prefix", prefix_keys, "blocks"),
+        Index("pool_share", share_keys),
         *find_indexes(PARTS),
     ),
     filters=(

@@ -22,7 +22,7 @@ def test_the_document_has_the_verbs_that_are_declared() -> None:
     document = render_openapi(CATALOG)
     for resource in CATALOG.values():
         collection = document["paths"].get(f"/v2.0/{resource.path}", {})
-        item = document["paths"].get(f"/v2.0/{resource.path}/{{id}}", {})
+        item = document["paths"].get(f"/v2.0/{resource.path}/{{{resource.key}}}", {})
         if resource.name != "quota" and collection:
             assert ("post" in collection) == (resource.rules.create is not None)
             assert ("delete" in item) == (resource.rules.delete is not None)

@@ -270,7 +270,8 @@ def test_quotas_are_shown_set_enforced_and_reset() -> None:
     member = admin.as_user(MEMBER)
     manager = admin.as_user({**MEMBER, "X-Roles": "manager,member,reader"})
     assert manager.get("/v2.0/quotas/demo").json["quota"]["port"] == 500
-    assert member.get("/v2.0/quotas/demo").status == 403
+    assert member.get("/v2.0/quotas/demo").json["quota"]["network"] == 100
+    assert member.get("/v2.0/quotas/other").status == 403
     assert manager.put("/v2.0/quotas/demo", {"quota": {"port": 1}}).status == 403
     assert manager.get("/v2.0/quotas/other").status == 403
     assert admin.put("/v2.0/quotas/demo", {"quota": {"network": 1}}).json["quota"]["network"] == 1
@@ -298,13 +299,14 @@ def test_zones_are_what_agents_say() -> None:
     asyncio.run(memory(lambda s, c: report_host(s, c, "h2", {"tunnel_ip": "192.0.2.2"}, "west"), Requester()))
     zones = member.get("/v2.0/availability_zones").json["availability_zones"]
     assert [(z["name"], z["resource"], z["state"]) for z in zones] == [
-        ("east", "network", "available"), ("west", "network", "available"),
+        ("east", "network", "available"), ("east", "router", "available"),
+        ("west", "network", "available"), ("west", "router", "available"),
     ]  # fmt: skip
-    east = member.get("/v2.0/availability_zones?name=east&fields=name").json
+    east = member.get("/v2.0/availability_zones?name=east&resource=network&fields=name").json
     assert east == {"availability_zones": [{"name": "east"}]}
     assert member.get("/v2.0/agents").json == {"agents": []}
     agents = admin.get("/v2.0/agents?host=h1").json["agents"]
-    assert {a["agent_type"] for a in agents} == {"Open vSwitch agent", "DHCP agent"}
+    assert {a["agent_type"] for a in agents} == {"Open vSwitch agent", "DHCP agent", "L3 agent", "Metadata agent"}
     path = f"/v2.0/agents/{agents[0]['id']}"
     assert admin.put(path, {"agent": {"admin_state_up": False}}).json["agent"]["admin_state_up"] is False
     assert member.get(path).status == 404
@@ -322,7 +324,7 @@ def test_what_the_server_knows_of_the_moment_is_shown_and_filtered_by() -> None:
     for host in ("h1", "h2"):
         asyncio.run(memory(lambda s, c, host=host: report_host(s, c, host, {}, None), Requester()))  # type: ignore[misc]
     assert {a["host"] for a in admin.get("/v2.0/agents?alive=true").json["agents"]} == {"h2"}
-    (dead, _) = admin.get("/v2.0/agents?host=h1").json["agents"]
+    dead = admin.get("/v2.0/agents?host=h1").json["agents"][0]
     assert admin.get(f"/v2.0/agents/{dead['id']}").json["agent"] == dead
     assert dead["heartbeat_timestamp"] == "2026-11-21 02:00:00"
 

@@ -154,7 +154,7 @@ def test_agents() -> None:
     world = World()
     world.host("h1", "east")
     agents = {a["agent_type"]: a for a in world.snapshot.docs("agent")}
-    assert set(agents) == {"Open vSwitch agent", "DHCP agent"}
+    assert set(agents) == {"Open vSwitch agent", "DHCP agent", "L3 agent", "Metadata agent"}
     assert agents["DHCP agent"]["availability_zone"] == "east"
     assert agents["Open vSwitch agent"]["configurations"]["tunneling_ip"] == "192.0.2.1"
     assert agents["Open vSwitch agent"]["created_at"] == "2026-11-21 00:00:00"
@@ -162,7 +162,7 @@ def test_agents() -> None:
     world.host("h1", "east")
     assert world.snapshot.revision == before
     world.take(mark_alive(world.snapshot, world.context(), "h1", False))
-    assert [a["alive"] for a in world.snapshot.docs("agent")] == [False, False]
+    assert [a["alive"] for a in world.snapshot.docs("agent")] == [False] * 4
     assert not mark_alive(world.snapshot, world.context(), "h1", False).changes
     assert not mark_alive(world.snapshot, world.context(), "h9", False).changes
     agent = agents["DHCP agent"]
@@ -188,7 +188,9 @@ def test_zones() -> None:
     world.update("agent", dhcp, admin_state_up=False)
     assert list_zones(world.snapshot) == [
         {"name": "east", "resource": "network", "state": "available"},
+        {"name": "east", "resource": "router", "state": "available"},
         {"name": "west", "resource": "network", "state": "unavailable"},
+        {"name": "west", "resource": "router", "state": "available"},
     ]
 
 

@@ -117,7 +117,7 @@ def test_bad_subnets(body: dict[str, Any], type: str, words: str) -> None:
         ({"mtu": True}, "InvalidInput", "mtu"),
         ({"number": 5}, "HTTPBadRequest", "'number'"),
         ({"tags": ["x"] * 51}, "HTTPBadRequest", "tags"),
-        ({"dns_domain": "a..b"}, "HTTPBadRequest", "Encountered an empty component"),
+        ({"dns_domain": "a..b."}, "HTTPBadRequest", "Encountered an empty component"),
     ],
 )
 def test_bad_networks(body: dict[str, Any], type: str, words: str) -> None:
@@ -294,7 +294,7 @@ def test_catalog_is_whole() -> None:
             assert set(doc) <= set(resource.by_name), name
             assert json.loads(json.dumps(doc)) == doc
     port = next(world.snapshot.docs("port"))
-    assert set(CATALOG["port"].by_name) == set(port)
+    assert set(CATALOG["port"].by_name) - {"trunk_details", "trunk_id"} == set(port)
 
 
 def test_rules_that_are_named_exist() -> None:

@@ -200,9 +200,8 @@ def test_address_pairs() -> None:
         world.port(network, port_security_enabled=False, allowed_address_pairs=pair)
     with refused(409, "AddressPairAndPortSecurityRequired"):
         world.update("port", port, port_security_enabled=False)
-    assert (
-        world.update("port", port, port_security_enabled=False, allowed_address_pairs=[])["allowed_address_pairs"] == []
-    )
+    off = {"port_security_enabled": False, "security_groups": [], "allowed_address_pairs": []}
+    assert world.update("port", port, **off)["allowed_address_pairs"] == []
     with refused(400, "AllowedAddressPairExhausted", "maximum 10"):
         world.port(network, allowed_address_pairs=[{"ip_address": f"10.0.0.{n}"} for n in range(11)])
     with refused(400, "DuplicateAddressPairInRequest", "10.0.0.1"):

@@ -157,9 +157,9 @@ def test_no_prefix() -> None:
         world.create("subnet", {**body, "cidr": "10.0.0.0/24", "prefixlen": 24})
     with refused(404, "SubnetPoolNotFound", MISSING):
         world.create("subnet", {**body, "subnetpool_id": MISSING})
-    with refused(400, "BadRequest", "prefix delegation"):
+    with refused(400, "BadRequest", "Prefix Delegation"):
         world.create("subnet", {**body, "ip_version": 6, "subnetpool_id": "prefix_delegation"})
-    with refused(400, "BadRequest", "segment_id"):
+    with refused(404, "SegmentNotFound", MISSING):
         world.create("subnet", {**body, "cidr": "10.0.0.0/24", "segment_id": MISSING})
     with refused(404, "NetworkNotFound", MISSING):
         world.create("subnet", {**body, "cidr": "10.0.0.0/24", "network_id": MISSING})

@@ -1,0 +1,175 @@
+"""QoS on ports: which policy is in force, what is asked of Placement for it, and what hosts cannot enforce."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid5
+
+import pytest
+
+from netloom.intent.schema import Doc
+from tests.unit.intent.intent_kit import refused
+from tests.unit.intent.test_intent_qos import Admin
+
+VLAN: dict[str, Any] = {"provider__network_type": "vlan", "provider__physical_network": "physnet1"}
+
+
+def guaranteed(world: Admin, **more: int) -> Doc:
+    """A policy that guarantees bandwidth in both directions, and packets where asked."""
+    policy = world.policy(shared=True)
+    world.rule(policy, "minimum_bandwidth", min_kbps=1000)
+    world.rule(policy, "minimum_bandwidth", min_kbps=2000, direction="ingress")
+    if "kpps" in more:
+        world.rule(policy, "minimum_packet_rate", min_kpps=more["kpps"], direction="any")
+    return world.get("policy", policy)
+
+
+def group_id(port: Doc, policy: Doc, type: str) -> str:
+    return str(uuid5(UUID(port["id"]), ":".join(r["id"] for r in policy["rules"] if r["type"] == type)))
+
+
+def test_the_policy_in_force() -> None:
+    """A port shows its own policy and its network's; a change of the network's reaches every port of it at once."""
+    world = Admin()
+    first, second = world.policy(), world.policy()
+    network = world.network(qos_policy_id=first["id"])
+    plain, own = world.port(network), world.port(network, qos_policy_id=second["id"])
+    assert (plain["qos_policy_id"], plain["qos_network_policy_id"]) == (None, first["id"])
+    assert (own["qos_policy_id"], own["qos_network_policy_id"]) == (second["id"], first["id"])
+    world.update("network", network, qos_policy_id=second["id"])
+    for port in (plain, own):
+        assert world.get("port", port)["qos_network_policy_id"] == second["id"]
+        assert world.get("port", port)["revision_number"] == port["revision_number"]
+
+
+def test_what_is_asked_of_placement() -> None:
+    """A guarantee becomes resources and traits: in groups, with ids that Nova finds again in the allocation."""
+    world = Admin()
+    policy = guaranteed(world, kpps=5)
+    port = world.port(world.network(**VLAN), qos_policy_id=policy["id"])
+    bandwidth, packets = (group_id(port, policy, t) for t in ("minimum_bandwidth", "minimum_packet_rate"))
+    assert port["resource_request"] == {
+        "request_groups": [
+            {
+                "id": bandwidth,
+                "required": ["CUSTOM_PHYSNET_PHYSNET1", "CUSTOM_VNIC_TYPE_NORMAL"],
+                "resources": {"NET_BW_EGR_KILOBIT_PER_SEC": 1000, "NET_BW_IGR_KILOBIT_PER_SEC": 2000},
+            },
+            {
+                "id": packets,
+                "required": ["CUSTOM_VNIC_TYPE_NORMAL"],
+                "resources": {"NET_PACKET_RATE_KILOPACKET_PER_SEC": 5},
+            },
+        ],
+        "same_subtree": [bandwidth, packets],
+    }
+
+
+def test_tunnels_and_vnic_types_are_traits() -> None:
+    """On a tunnelled network bandwidth is asked of the tunnels; the way of plugging is asked for by its name."""
+    world = Admin()
+    policy = guaranteed(world)
+    port = world.port(world.network(), qos_policy_id=policy["id"])
+    required = [group["required"] for group in port["resource_request"]["request_groups"]]
+    assert required == [["CUSTOM_NETWORK_TUNNEL_PROVIDER", "CUSTOM_VNIC_TYPE_NORMAL"]]
+    port = world.update("port", port, binding__vnic_type="direct")
+    assert port["resource_request"]["request_groups"][0]["required"][1] == "CUSTOM_VNIC_TYPE_DIRECT"
+
+
+def test_requests_follow_segments() -> None:
+    """When the first segment of a network goes, its ports ask for bandwidth of the next."""
+    world = Admin()
+    policy = guaranteed(world)
+    network = world.network()
+    port = world.port(network, qos_policy_id=policy["id"])
+    body = {"network_id": network["id"], "network_type": "vlan", "physical_network": "physnet1"}
+    world.create("segment", body)
+    assert world.get("port", port)["resource_request"] == port["resource_request"]
+    world.delete("segment", next(s for s in world.snapshot.docs("segment") if s["network_type"] == "vxlan"))
+    required = world.get("port", port)["resource_request"]["request_groups"][0]["required"]
+    assert required == ["CUSTOM_PHYSNET_PHYSNET1", "CUSTOM_VNIC_TYPE_NORMAL"]
+
+
+def test_limits_ask_nothing() -> None:
+    """A policy without guarantees asks nothing of Placement."""
+    world = Admin()
+    policy = world.policy()
+    world.rule(policy, "bandwidth_limit", max_kbps=1)
+    assert world.port(world.network(), qos_policy_id=policy["id"])["resource_request"] is None
+
+
+def test_requests_follow_rules_and_policies() -> None:
+    """A new guarantee, another policy and another policy of the network all change what a port asks for."""
+    world = Admin()
+    policy = world.policy()
+    network = world.network()
+    own, inherits = world.port(network, qos_policy_id=policy["id"]), world.port(network)
+    assert own["resource_request"] is None
+    rule = world.rule(policy, "minimum_bandwidth", min_kbps=7)
+    world.update("network", network, qos_policy_id=policy["id"])
+    for port in (own, inherits):
+        groups = world.get("port", port)["resource_request"]["request_groups"]
+        assert groups[0]["resources"] == {"NET_BW_EGR_KILOBIT_PER_SEC": 7}
+    world.update("minimum_bandwidth_rule", rule, min_kbps=8)
+    groups = world.get("port", inherits)["resource_request"]["request_groups"]
+    assert groups[0]["resources"] == {"NET_BW_EGR_KILOBIT_PER_SEC": 8}
+    assert world.update("port", world.get("port", own), qos_policy_id=None)["resource_request"] is not None
+    world.update("network", world.get("network", network), qos_policy_id=None)
+    assert world.get("port", own)["resource_request"] is None
+    assert world.get("port", inherits)["resource_request"] is None
+
+
+def test_what_no_host_enforces_is_refused() -> None:
+    """A rule on a port that Open vSwitch does not plug is refused, from whichever side it comes."""
+    world = Admin()
+    empty, limited = world.policy(), world.policy()
+    world.rule(limited, "bandwidth_limit", max_kbps=1)
+    network = world.network()
+    port = world.port(network, binding__vnic_type="macvtap", qos_policy_id=empty["id"])
+    with refused(409, "QosRuleNotSupported", "bandwidth_limit", port["id"]):
+        world.rule(empty, "bandwidth_limit", max_kbps=1)
+    with refused(409, "QosRuleNotSupported"):
+        world.update("port", port, qos_policy_id=limited["id"])
+    with refused(409, "QosRuleNotSupported"):
+        world.port(network, binding__vnic_type="macvtap", qos_policy_id=limited["id"])
+    world.update("port", port, qos_policy_id=None)
+    with refused(409, "QosRuleNotSupported"):
+        world.update("network", network, qos_policy_id=limited["id"])
+    assert world.get("port", port)["qos_network_policy_id"] is None
+
+
+def test_guarantees_of_instances_are_placed_not_changed() -> None:
+    """Guarantees cannot change under a running instance: Placement has counted them. Limits can."""
+    world = Admin()
+    policy = guaranteed(world)
+    world.port(world.network(), device_owner="compute:nova", qos_policy_id=policy["id"])
+    rule = {"id": policy["rules"][0]["id"]}
+    with refused(501, "NotImplementedError", "Placement"):
+        world.update("minimum_bandwidth_rule", rule, min_kbps=1)
+    with refused(501, "NotImplementedError"):
+        world.delete("minimum_bandwidth_rule", rule)
+    with refused(501, "NotImplementedError"):
+        world.rule(policy, "minimum_packet_rate", min_kpps=1)
+    assert world.rule(policy, "bandwidth_limit", max_kbps=5000)["max_kbps"] == 5000
+
+
+@pytest.mark.parametrize("of_network", [False, True])
+def test_an_allocation_moves_to_an_equal_policy(of_network: bool) -> None:
+    """Another policy with the same guarantees takes the allocation over; with other guarantees it is refused."""
+    world = Admin()
+    old, new, more = guaranteed(world), guaranteed(world), guaranteed(world, kpps=1)
+    extra = world.policy()
+    world.rule(extra, "minimum_bandwidth", min_kbps=1)
+    network = world.network(**VLAN, **({"qos_policy_id": old["id"]} if of_network else {}))
+    port = world.port(network, device_owner="compute:nova", device_id="vm", qos_policy_id=None)
+    if not of_network:
+        port = world.update("port", port, qos_policy_id=old["id"])
+    profile = {"allocation": {group_id(port, old, "minimum_bandwidth"): "rp1"}}
+    world.update("port", port, binding__profile=profile)
+    kind, changed = ("network", network) if of_network else ("port", port)
+    with refused(409, "QosPlacementAllocationUpdateConflict", "NET_BW_EGR_KILOBIT_PER_SEC", "vm"):
+        world.update(kind, changed, qos_policy_id=extra["id"])
+    for policy in (new, more):
+        world.update(kind, changed, qos_policy_id=policy["id"])
+        found = world.get("port", port)["binding:profile"]["allocation"]
+        assert found == {group_id(port, policy, "minimum_bandwidth"): "rp1"}
