@@ -13,6 +13,7 @@ help:
 	@echo 'make lab-down   remove it'
 	@echo 'make test       everything: make check, then real Open vSwitch, faults and other clients (root)'
 	@echo 'make check      format, lint, types, import contracts, pure tests; under a minute, no root'
+	@echo 'make peer       against others: a real Keystone (fetched into build/), the openstack command'
 	@echo 'make bench      the figures'
 	@echo 'make shape      sizes of files and functions, beside those of code that reads well'
 	@echo 'make docs       check every link and name in the documentation; write build/docs'
@@ -28,9 +29,16 @@ check: static
 	@$(BIN)/pytest -q -n 2 $(PURE)
 
 # One run of pytest, so that its summary at the end counts every test.
-test: system static
+test: system static keystone
 	@echo '==> tests: all of them'
 	@$(BIN)/pytest -q tests --ignore tests/bench
+
+peer: python keystone
+	@echo '==> tests: peer'
+	@$(BIN)/pytest -q tests/peer
+
+keystone: python
+	@PYTHONPATH=. $(BIN)/python -m tests.peer.keystone
 
 static: python
 	@echo '==> ruff'; $(BIN)/ruff format --quiet --check . || { echo 'to repair: $(BIN)/ruff format'; exit 1; }
@@ -57,4 +65,4 @@ system:
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-.PHONY: help lab lab-down check test static bench shape docs python system clean
+.PHONY: help lab lab-down check test peer keystone static bench shape docs python system clean

@@ -57,6 +57,7 @@ class Agent:
         self._told: Status | None = None
         self._done: dict[Key, Op] = {}  # what the devices took in the last turn that had ops
         self._unowned: frozenset[str] = frozenset()
+        self._foreign: tuple[str, ...] = ()
 
     async def run(self) -> None:
         """Run until cancelled. The data plane stays as it is."""
@@ -88,6 +89,8 @@ class Agent:
         changed = self._render(view)
         drift = self._note_clock()
         fresh = await self._mirror.read()
+        if fresh:
+            await self._report_foreign()
         ops = self._plan(view, None if fresh or not self._level else changed)
         due = self._find_due(ops)
         failures = await self._mirror.apply(due)
@@ -187,6 +190,19 @@ class Agent:
             LOG.info("%d ports wired, %d wait, at revision %d", len(status.wired), len(status.pending), status.revision)
         self._told = status
 
+    async def _report_foreign(self) -> None:
+        """Nothing of others is ever touched; that it is there is said once, here and to the server."""
+        foreign = self._parts.find_foreign()
+        if foreign == self._foreign:
+            return
+        self._foreign = foreign
+        for words in foreign or ("no more",):
+            LOG.warning("not of Netloom: %s", words)
+        await self._parts.feed.send_report(self._describe())
+
+    def _describe(self) -> dict[str, Any]:
+        return {**self._configurations, **({"foreign": list(self._foreign)} if self._foreign else {})}
+
     def _next_wait(self) -> float:
         """Seconds to sleep if nothing happens: until a retry, a device to be read, or the slow clock."""
         now = self._parts.clock()
@@ -216,7 +232,7 @@ class Agent:
 
     async def _introduce(self) -> None:
         """Say what this host is, and take its packets; both hold for as long as the other end may come and go."""
-        await self._parts.feed.send_report(self._configurations)
+        await self._parts.feed.send_report(self._describe())
         await self._parts.packets.follow_packets(self.desk.take)
         await asyncio.Event().wait()
 

@@ -6,12 +6,13 @@ emptied a device, and on the slow clock; between these the mirror is exact as lo
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
 from netloom.model.driver import Driver
 from netloom.model.plan import Failure, Key, Op, Plan, Put, State, Thing
-from netloom.reconcile.plan import split_by_driver
+from netloom.reconcile.plan import join_runs, split_by_driver
 
 LOG = logging.getLogger(__name__)
 
@@ -75,14 +76,21 @@ class Mirror:
         return frozenset(kind for kind, name in self.owners.items() if name in self._stale)
 
     async def apply(self, ops: Plan) -> list[Failure]:
-        """Apply a plan, each driver's runs in the plan's order, and remember what came of it."""
+        """Apply a plan, each driver's runs in the plan's order, and remember what came of it.
+
+        Runs that follow one another and have nothing to do with one another go at the same time.
+        """
         failures: list[Failure] = []
-        for name, run in split_by_driver(ops, self.owners):
-            failed = await self._apply_run(name, run)
-            refused = {failure.op.thing.key for failure in failed}
-            self._note_done([op for op in run if op.thing.key not in refused])
-            failures += failed
+        for runs in join_runs(split_by_driver(ops, self.owners), self.needs):
+            for failed in await asyncio.gather(*(self._apply_noted(name, run) for name, run in runs)):
+                failures += failed
         return failures
+
+    async def _apply_noted(self, name: str, run: Plan) -> Sequence[Failure]:
+        failed = await self._apply_run(name, run)
+        refused = {failure.op.thing.key for failure in failed}
+        self._note_done([op for op in run if op.thing.key not in refused])
+        return failed
 
     async def _apply_run(self, name: str, run: Plan) -> Sequence[Failure]:
         try:

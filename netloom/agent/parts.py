@@ -91,6 +91,8 @@ class Parts:
     find_pending: Callable[[Slices, HostFacts], Mapping[str, str]]
     clock: Callable[[], float]
     chance: Callable[[], float]
+    find_foreign: Callable[[], tuple[str, ...]] = tuple
+    """What others made where all should be ours, as the devices were last read: in words for an operator."""
 
 
 @dataclass(frozen=True, slots=True)

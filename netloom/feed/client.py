@@ -25,6 +25,8 @@ from netloom.model.slices import Slice, Slices
 
 LOG = logging.getLogger("netloom.feed")
 FIRST_RETRY_S, LAST_RETRY_S = 0.2, 15.0
+RENEW_LOOK_S = 3600.0
+"""How often a connected host looks whether it is time for its next certificate."""
 
 
 async def open_stream(
@@ -53,6 +55,7 @@ class Feed:
         program: str = "",
         availability_zone: str | None = None,
         configurations: Mapping[str, Any] | None = None,
+        renew_look_s: float = RENEW_LOOK_S,
     ) -> None:
         self.host = host
         self.slices: Slices = cache.load()
@@ -65,6 +68,7 @@ class Feed:
         self._cache = cache
         self._on_joined = on_joined
         self._csr = csr
+        self._renew_look_s = renew_look_s
         self._program = program
         self._coming: dict[str, Slice] = dict(self.slices)
         self._dirty: set[str] = set()
@@ -124,15 +128,17 @@ class Feed:
             self._fresh = True
             writer.write(make_frame(hello))
             self._writer = writer
-            self._renew(writer)
-            await run_together(self._receive(reader), drain_often(writer))
+            await run_together(self._receive(reader), drain_often(writer), self._renew_in_time(writer))
         finally:
             writer.transport.abort()
 
-    def _renew(self, writer: asyncio.StreamWriter) -> None:
-        csr = self._csr()
-        if csr is not None:
-            writer.write(make_frame(m.Renew(csr)))
+    async def _renew_in_time(self, writer: asyncio.StreamWriter) -> None:
+        """Now and again, at times that differ from host to host: thousands joined in the same hour."""
+        while True:
+            csr = self._csr()
+            if csr is not None:
+                writer.write(make_frame(m.Renew(csr)))
+            await asyncio.sleep(self._renew_look_s * random.uniform(0.5, 1.0))
 
     async def _receive(self, reader: asyncio.StreamReader) -> None:
         while True:

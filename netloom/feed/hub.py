@@ -18,7 +18,8 @@ from typing import Any, Protocol
 
 from netloom.feed import messages as m
 from netloom.feed.codec import MAX_FROM_HOST, MAX_JOIN, make_frame, receive_frame
-from netloom.feed.pki import JoinError, find_host_name
+from netloom.feed.pki import JoinError, Life, find_host_name, find_life, read_life
+from netloom.feed.report import parse_report
 from netloom.model.delta import SliceDelta, changes_leads
 from netloom.model.digest import change_digest, digest_rows
 from netloom.model.slices import PortRow, Slice, find_reached
@@ -27,6 +28,8 @@ LOG = logging.getLogger("netloom.feed")
 PING_S = 15.0
 SILENCE_S = 45.0
 """A host that said nothing for this long, not even to a ping, is taken for gone."""
+LAST_WORD_S = 1.0
+"""How long a host that is refused is given to take the reason."""
 
 
 class SliceSource(Protocol):
@@ -46,7 +49,13 @@ class SliceSource(Protocol):
 class Fleet(Protocol):
     """Whom the hub tells what hosts say. What is awaited here delays that host alone."""
 
-    async def report(self, host: str, configurations: Mapping[str, Any], zone: str | None) -> None: ...
+    async def admit(self, host: str, issued_s: float) -> None:
+        """Raises JoinError for a host whose certificate of that second is void."""
+        ...
+
+    async def report(self, host: str, configurations: Mapping[str, Any], zone: str | None) -> None:
+        """Raises MessageError for what this host cannot be."""
+        ...
 
     async def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None: ...
 
@@ -69,6 +78,7 @@ class Connection:
     """
 
     host: str
+    life: Life
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     have: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -78,6 +88,12 @@ class Connection:
     revision: int = -1
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     heard: float = field(default_factory=time.monotonic)
+    end: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def expel(self, reason: str) -> None:
+        """End the connection with a word of refusal; nothing that the host says is taken any more."""
+        if not self.end.done():
+            self.end.set_exception(JoinError(reason))
 
 
 class Hub:
@@ -117,9 +133,13 @@ class Hub:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection from beginning to end; whatever goes wrong with it ends here."""
         tls = writer.get_extra_info("ssl_object")
-        host = find_host_name(tls.getpeercert() if tls else None)
+        certificate = tls.getpeercert() if tls else None
+        host = find_host_name(certificate)
         try:
-            await (self._follow(host, reader, writer) if host else self._join(reader, writer))
+            if certificate and host:
+                await self._follow(host, find_life(certificate), reader, writer)
+            else:
+                await self._join(reader, writer)
         except (EOFError, ConnectionError, ssl.SSLError, TimeoutError):
             pass
         except (m.MessageError, JoinError) as error:
@@ -131,9 +151,10 @@ class Hub:
                 await writer.wait_closed()
 
     async def _refuse(self, writer: asyncio.StreamWriter, reason: str) -> None:
-        with suppress(ConnectionError, ssl.SSLError):
+        with suppress(ConnectionError, ssl.SSLError, TimeoutError):
             writer.write(make_frame(m.Refuse(reason[:500])))
-            await writer.drain()
+            async with asyncio.timeout(LAST_WORD_S):
+                await writer.drain()
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(SILENCE_S):
@@ -144,19 +165,20 @@ class Hub:
             await writer.drain()
         LOG.info("%s has joined", message.host)
 
-    async def _follow(self, host: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _follow(self, host: str, life: Life, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async with asyncio.timeout(SILENCE_S):
             hello = m.parse_from_host(await receive_frame(reader, MAX_FROM_HOST))
         if not isinstance(hello, m.Hello):
             raise m.MessageError("the first message must be hello")
         if hello.host != host:
             raise m.MessageError(f"the certificate is of {host}, the hello of {hello.host}")
-        connection = Connection(host, reader, writer, dict(hello.have))
+        await self._fleet.admit(host, life.issued_s)
+        connection = Connection(host, life, reader, writer, dict(hello.have))
         async with self._present(connection):
-            await self._fleet.report(host, hello.configurations, hello.availability_zone)
+            await self._report(connection, hello)
             writer.write(make_frame(m.Welcome(m.VERSION, self._server, self._revision())))
             self._subscribe(connection, f"host/{host}")
-            await run_together(self._send(connection), self._receive(connection))
+            await run_together(self._send(connection), self._receive(connection), connection.end)
 
     @asynccontextmanager
     async def _present(self, connection: Connection) -> AsyncIterator[None]:
@@ -284,20 +306,30 @@ class Hub:
             case m.Ack():
                 await self._acknowledge(connection, message)
             case m.Report():
-                await self._fleet.report(connection.host, message.configurations, message.availability_zone)
+                await self._report(connection, message)
             case m.Ask():
                 if message.name in connection.sent:
                     LOG.warning("%s asks for %s anew: its copy differed", connection.host, message.name)
                     connection.behind[message.name] = None
                     connection.wake.set()
             case m.Renew():
-                connection.writer.write(make_frame(await self._fleet.renew(connection.host, message.csr)))
+                await self._renew(connection, message)
             case m.Ping():
                 connection.writer.write(make_frame(m.Pong()))
             case m.Pong():
                 pass
             case _:
                 raise m.MessageError(f"{type(message).__name__.lower()} is not expected here")
+
+    async def _report(self, connection: Connection, said: m.Hello | m.Report) -> None:
+        told, zone = parse_report(said.configurations, said.availability_zone)
+        await self._fleet.report(connection.host, told, zone)
+
+    async def _renew(self, connection: Connection, message: m.Renew) -> None:
+        await self._fleet.admit(connection.host, connection.life.issued_s)
+        joined = await self._fleet.renew(connection.host, message.csr)
+        connection.life = read_life(joined.certificate.encode())
+        connection.writer.write(make_frame(joined))
 
     async def _acknowledge(self, connection: Connection, ack: m.Ack) -> None:
         """Pass on what the host says of ports in its own slice; nothing beyond what it has been sent can be acked."""
@@ -313,6 +345,14 @@ class Hub:
 
     def start(self) -> None:
         self._pulse = asyncio.get_running_loop().create_task(self._watch())
+
+    def expel(self, void: Callable[[str, float], str], now_s: float) -> None:
+        """Let go of hosts whose certificates have ended, or are void: `void(host, second of issue)` gives a reason."""
+        for connection in list(self._hosts.values()):
+            host, life = connection.host, connection.life
+            reason = f"the certificate of {host} has ended" if life.ends_s < now_s else void(host, life.issued_s)
+            if reason:
+                connection.expel(reason)
 
     async def stop(self) -> None:
         if self._pulse is not None:

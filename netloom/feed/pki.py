@@ -24,6 +24,8 @@ AUTHORITY_LIFE = datetime.timedelta(days=3650)
 HOST_LIFE = datetime.timedelta(days=90)
 SERVER_LIFE = datetime.timedelta(days=397)
 TOKEN_LIFE_S = 3600.0
+BACKDATE = datetime.timedelta(minutes=5)
+"""Certificates begin this long before they are issued, for hosts whose clock is behind."""
 SERVER_NAME = "netloom-server"
 """The name every server's certificate has, so that a host can follow any of them at any address."""
 
@@ -69,7 +71,7 @@ def make_authority(now: datetime.datetime) -> Pair:
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_before(now - BACKDATE)
         .not_valid_after(now + AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
@@ -79,15 +81,22 @@ def make_authority(now: datetime.datetime) -> Pair:
     return Pair(encode_key(key), certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def issue(authority: Pair, name: str, public: ec.EllipticCurvePublicKey, now: datetime.datetime, server: bool) -> bytes:
-    """A certificate for `name`, PEM, good for one end of the feed only."""
+def issue(
+    authority: Pair,
+    name: str,
+    public: ec.EllipticCurvePublicKey,
+    now: datetime.datetime,
+    server: bool,
+    life: datetime.timedelta | None = None,
+) -> bytes:
+    """A certificate for `name`, PEM, good for one end of the feed only. `life`: else the usual one of that end."""
     issuer, key = x509.load_pem_x509_certificate(authority.certificate), load_key(authority.key)
     purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder(issuer.subject, make_name(name), public, x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + (SERVER_LIFE if server else HOST_LIFE))
+        .not_valid_before(now - BACKDATE)
+        .not_valid_after(now + (life or (SERVER_LIFE if server else HOST_LIFE)))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
         .add_extension(x509.SubjectAlternativeName([make_alternative(name)]), critical=False)
@@ -115,7 +124,9 @@ def make_request(key: ec.EllipticCurvePrivateKey, host: str) -> str:
     return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
-def sign_request(authority: Pair, host: str, csr: str, now: datetime.datetime) -> str:
+def sign_request(
+    authority: Pair, host: str, csr: str, now: datetime.datetime, life: datetime.timedelta = HOST_LIFE
+) -> str:
     """A host's certificate, PEM. The name is the one that the token or the old certificate says, not the request's."""
     try:
         request = x509.load_pem_x509_csr(csr.encode())
@@ -124,7 +135,7 @@ def sign_request(authority: Pair, host: str, csr: str, now: datetime.datetime) -
         raise JoinError(f"the request for a certificate cannot be read: {error}") from None
     if not valid or not isinstance(public, ec.EllipticCurvePublicKey):
         raise JoinError("the request for a certificate is not signed by its own key")
-    return issue(authority, host, public, now, server=False).decode()
+    return issue(authority, host, public, now, server=False, life=life).decode()
 
 
 def fingerprint(certificate: bytes) -> str:
@@ -136,9 +147,77 @@ def ends_at(certificate: bytes) -> datetime.datetime:
     return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """When a certificate was issued and when it ends, in seconds since 1970; both are whole."""
+
+    issued_s: float
+    ends_s: float
+
+
+def read_life(certificate: bytes) -> Life:
+    """Of a PEM certificate."""
+    found = x509.load_pem_x509_certificate(certificate)
+    return Life((found.not_valid_before_utc + BACKDATE).timestamp(), found.not_valid_after_utc.timestamp())
+
+
 def wants_renewal(certificate: bytes, now: datetime.datetime) -> bool:
-    """Whether two thirds of a host certificate's life are over."""
-    return ends_at(certificate) - now < HOST_LIFE / 3
+    """Whether two thirds of the certificate's life are over."""
+    life = read_life(certificate)
+    return now.timestamp() >= life.issued_s + (life.ends_s - life.issued_s) * 2 / 3
+
+
+# -- hosts -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HostEntry:
+    """What a host was given last; `revoked_s`: what was issued until then, that second included, is void."""
+
+    issued_s: float = 0.0
+    ends_s: float = 0.0
+    revoked_s: float = 0.0
+
+    @property
+    def revoked(self) -> bool:
+        """Whether the host has nothing that is still good."""
+        return self.revoked_s >= self.issued_s
+
+
+@dataclass(frozen=True, slots=True)
+class HostBook:
+    """Which host has a certificate until when, and whose are void. A host that is not in it is neither."""
+
+    hosts: Mapping[str, HostEntry] = field(default_factory=dict)
+
+    def issue(self, host: str, life: Life) -> HostBook:
+        """Raises JoinError in the second of a revocation, when old and new could not be told apart."""
+        old = self.hosts.get(host, HostEntry())
+        if life.issued_s <= old.revoked_s:
+            raise JoinError(f"the certificate of {host} was revoked a moment ago; try again")
+        return replace(self, hosts={**self.hosts, host: HostEntry(life.issued_s, life.ends_s, old.revoked_s)})
+
+    def revoke(self, host: str, now_s: float) -> HostBook:
+        old = self.hosts.get(host, HostEntry())
+        return replace(self, hosts={**self.hosts, host: replace(old, revoked_s=float(int(now_s)))})
+
+    def is_void(self, host: str, issued_s: float) -> bool:
+        return issued_s <= self.hosts.get(host, HostEntry()).revoked_s
+
+    def find_wait_s(self, host: str, now_s: float) -> float:
+        """Until a certificate that is issued then is good; no more than a second, but for clocks that were set back."""
+        return min(max(0.0, self.hosts.get(host, HostEntry()).revoked_s + 1.0 - now_s), 1.0)
+
+    def why_void(self, host: str, issued_s: float) -> str:
+        """A reason for the host, or nothing."""
+        if not self.is_void(host, issued_s):
+            return ""
+        return f"the certificate of {host} was revoked; to join again: `netloom agent token {host}`"
+
+    def check(self, host: str, issued_s: float) -> None:
+        """Raises JoinError for a certificate that is void."""
+        if reason := self.why_void(host, issued_s):
+            raise JoinError(reason)
 
 
 # -- tokens ------------------------------------------------------------------------------------------------------------
@@ -161,6 +240,11 @@ class TokenBook:
             if hmac.compare_digest(kept, name) and owner == host and end > now_s:
                 return replace(self, tokens={h: t for h, t in self.tokens.items() if h != kept})
         raise JoinError(f"the token is not good for host {host}: used, too old, or never given")
+
+
+def drop_tokens(book: TokenBook, host: str) -> TokenBook:
+    """The book without the host's tokens."""
+    return replace(book, tokens={hashed: token for hashed, token in book.tokens.items() if token[0] != host})
 
 
 def hash_secret(secret: str) -> str:
@@ -221,6 +305,12 @@ def check_server(certificate: bytes, expected: str) -> None:
     """Raises JoinError unless the server's certificate (DER) is the one that the token names."""
     if not hmac.compare_digest(hashlib.sha256(certificate).hexdigest(), expected):
         raise JoinError("the server is not the one that gave the token: its certificate has another fingerprint")
+
+
+def find_life(certificate: Mapping[str, object]) -> Life:
+    """Of a peer's checked certificate, as the ssl module shows it."""
+    begins, ends = (ssl.cert_time_to_seconds(str(certificate[name])) for name in ("notBefore", "notAfter"))
+    return Life(begins + BACKDATE.total_seconds(), ends)
 
 
 def find_host_name(certificate: Mapping[str, object] | None) -> str:

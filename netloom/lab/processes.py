@@ -12,12 +12,15 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
+from time import CLOCK_BOOTTIME, clock_gettime, monotonic, sleep
 
 from netloom.lab.shell import LabError, run
 
 MARK = "NETLOOM_LAB_OWNER"
 PROC = Path("/proc")
+SETTLE_S, YOUNG_S = 2.0, 10.0
+"""How long to wait for a process that is in the middle of exec, and how old it may be to be waited for."""
+KERNEL_THREAD = 0x00200000  # PF_KTHREAD
 
 
 def start(
@@ -61,25 +64,44 @@ def find_pids() -> Iterator[int]:
 
 def read_environment(pid: int) -> bytes:
     """A zombie has none, so what is dead and not yet reaped is not found."""
-    with suppress(OSError):
-        return (PROC / str(pid) / "environ").read_bytes()
-    return b""
+    return read_settled(pid, "environ")
 
 
 def read_command(pid: int) -> str:
+    return read_settled(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def read_settled(pid: int, name: str) -> bytes:
+    """A file of a process that the kernel fills as a program begins: in the middle of exec it is empty for a moment,
+    seconds on a machine that is short of memory; that is waited for."""
+    end = monotonic() + SETTLE_S
+    while not (found := read_file(pid, name)) and monotonic() < end and is_beginning(pid):
+        sleep(0.002)
+    return found
+
+
+def read_file(pid: int, name: str) -> bytes:
     with suppress(OSError):
-        return (PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    return ""
+        return (PROC / str(pid) / name).read_bytes()
+    return b""
+
+
+def is_beginning(pid: int) -> bool:
+    """Whether a process that shows nothing may show something soon: it is young, no zombie and none of the kernel's."""
+    fields = read_file(pid, "stat").rpartition(b")")[2].split()  # proc(5): fields from the third on
+    if len(fields) < 20 or fields[0] in (b"Z", b"X") or int(fields[6]) & KERNEL_THREAD:
+        return False
+    born_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return clock_gettime(CLOCK_BOOTTIME) - born_s < YOUNG_S
 
 
 def ancestors(pid: int) -> Iterator[int]:
     while pid > 0:
         yield pid
-        try:
-            stat = (PROC / str(pid) / "stat").read_text()
-        except OSError:
+        fields = read_file(pid, "stat").rpartition(b")")[2].split()
+        if not fields:
             return
-        pid = int(stat.rpartition(")")[2].split()[1])
+        pid = int(fields[1])
 
 
 def stop(pids: Iterable[int], owner: Path, *, netns: str = "", grace_s: float = 5.0) -> int:

@@ -27,7 +27,7 @@ from netloom.drivers.links import LinksDriver
 from netloom.drivers.nft import NftDriver
 from netloom.drivers.ovs.driver import OvsDriver
 from netloom.feed.cache import Cache
-from netloom.feed.client import Feed, request_join
+from netloom.feed.client import RENEW_LOOK_S, Feed, request_join
 from netloom.feed.messages import Joined
 from netloom.feed.pki import (
     JoinError,
@@ -37,6 +37,7 @@ from netloom.feed.pki import (
     make_key,
     make_request,
     parse_token,
+    read_life,
     wants_renewal,
 )
 from netloom.main.host_options import HostOptions
@@ -88,6 +89,8 @@ class Papers:
         new.replace(path)
 
     def open_context(self) -> ssl.SSLContext:
+        if read_life(self.certificate.read_bytes()).ends_s < time.time():
+            LOG.error("the certificate %s has ended: join again, with a token of the server", self.certificate)
         return make_host_context(self.certificate, self.key, self.authority)
 
     def make_renewal(self, host: str) -> str | None:
@@ -156,7 +159,7 @@ async def run_until_stopped(works: list[Coroutine[Any, Any, None]]) -> None:
         task.result()
 
 
-def make_feed(options: HostOptions) -> Feed:
+def make_feed(options: HostOptions, renew_look_s: float = RENEW_LOOK_S) -> Feed:
     papers = Papers(options.state_path)
     return Feed(
         options.host,
@@ -168,6 +171,7 @@ def make_feed(options: HostOptions) -> Feed:
         program=f"netloom {__version__}",
         availability_zone=options.availability_zone,
         configurations=describe_host(options),
+        renew_look_s=renew_look_s,
     )
 
 
@@ -211,6 +215,7 @@ def make_agent(options: HostOptions, feed: SliceFeed, driver: OvsDriver) -> Agen
         find_pending=find_pending,
         clock=time.monotonic,
         chance=random.random,
+        find_foreign=driver.find_foreign,
     )
     settings = Settings(lease_s=options.dhcp_lease_duration, domain=options.dns_domain)
     return Agent(parts, Tuning(), settings, describe_host(options))

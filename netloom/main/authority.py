@@ -1,7 +1,8 @@
-"""The server's own authority, on disk: its key, the server's certificate, and the tokens that nobody used yet.
+"""The server's own authority, on disk: its key, the server's certificate, the tokens that nobody used yet, and hosts.
 
-Law: a token is used once, whoever asks at the same time and whatever dies in between: the book is changed under a lock
-and replaced whole before a certificate is given. So an administrator may give tokens out beside a running server.
+Law: a token is used once, whoever asks at the same time and whatever dies in between: a book is changed under a lock
+and replaced whole before a certificate is given. So an administrator may give tokens out, and revoke certificates,
+beside a running server.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import json
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from netloom.feed import pki
-from netloom.feed.pki import Pair, TokenBook
+from netloom.feed.pki import HostBook, HostEntry, Pair, TokenBook
 from netloom.main.state import save_file
+
+HOSTS, TOKENS = "hosts.json", "tokens.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,14 @@ class Authority:
     folder: Path
     authority: Pair
     server: Pair
+
+    @property
+    def tokens_file(self) -> Path:
+        return self.folder / TOKENS
+
+    @property
+    def hosts_file(self) -> Path:
+        return self.folder / HOSTS
 
     @property
     def authority_file(self) -> Path:
@@ -50,10 +61,30 @@ class Authority:
         """Raises JoinError where the token is not good."""
         self._change_book(lambda book: book.use(host, secret, now.timestamp()))
 
+    def issue(self, host: str, csr: str, now: datetime.datetime, life: datetime.timedelta) -> str:
+        """A host's certificate, PEM. Raises JoinError."""
+        certificate = pki.sign_request(self.authority, host, csr, now, life)
+        self._change_hosts(lambda book: book.issue(host, pki.read_life(certificate.encode())))
+        return certificate
+
+    def revoke(self, host: str, now: datetime.datetime) -> None:
+        """What the host has is void from now on: certificates and tokens."""
+        self._change_book(lambda book: pki.drop_tokens(book, host))
+        self._change_hosts(lambda book: book.revoke(host, now.timestamp()))
+
+    def load_hosts(self) -> HostBook:
+        return load_hosts(self.hosts_file)
+
+    def load_tokens(self) -> TokenBook:
+        return load_book(self.tokens_file)
+
     def _change_book(self, change: Callable[[TokenBook], TokenBook]) -> None:
-        path = self.folder / "tokens.json"
         with locked(self.folder):
-            save_file(path, encode_book(change(load_book(path))))
+            save_file(self.tokens_file, encode_book(change(self.load_tokens())))
+
+    def _change_hosts(self, change: Callable[[HostBook], HostBook]) -> None:
+        with locked(self.folder):
+            save_file(self.hosts_file, encode_hosts(change(self.load_hosts())))
 
 
 def open_authority(folder: Path, now: datetime.datetime, renew: bool = True) -> Authority:
@@ -99,3 +130,14 @@ def load_book(path: Path) -> TokenBook:
     if not path.exists():
         return TokenBook()
     return TokenBook({key: (host, float(end)) for key, (host, end) in json.loads(path.read_bytes())["tokens"].items()})
+
+
+def encode_hosts(book: HostBook) -> bytes:
+    return json.dumps({"hosts": {name: asdict(entry) for name, entry in book.hosts.items()}}, indent=1).encode()
+
+
+def load_hosts(path: Path) -> HostBook:
+    if not path.exists():
+        return HostBook()
+    found = json.loads(path.read_bytes())["hosts"]
+    return HostBook({name: HostEntry(**entry) for name, entry in found.items()})

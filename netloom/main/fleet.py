@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from typing import Any
 from netloom.feed import messages as m
 from netloom.feed import pki
 from netloom.feed.hub import Hub
+from netloom.feed.pki import HostBook
 from netloom.intent.agent import mark_alive, report_host
 from netloom.intent.errors import ApiError
 from netloom.intent.operation import Operation, Requester
@@ -32,6 +34,8 @@ from netloom.store.writer import Writer
 LOG = logging.getLogger("netloom.server")
 HOSTS = Requester(user_id="netloom", roles=("admin", "service"), is_admin=True, user_name="hosts")
 """In whose name what hosts say is written."""
+WATCH_S = 1.0
+"""How often revocations are looked for."""
 
 
 class Fleet:
@@ -41,6 +45,7 @@ class Fleet:
         self._options = options
         self._writer = writer
         self._authority = authority
+        self._certificates = Certificates(authority)
         self._book = SliceBook(writer.snapshot)
         self._seen: dict[str, str] = {}
         self._said: dict[str, tuple[int, list[str], dict[str, str]]] = {}
@@ -58,6 +63,10 @@ class Fleet:
     # -- what hosts say ------------------------------------------------------------------------------------------------
 
     async def report(self, host: str, configurations: Mapping[str, Any], zone: str | None) -> None:
+        """Raises MessageError where the host says that it has the tunnel address of another that is here."""
+        taken = find_tunnel_owner(self._writer.snapshot, configurations.get("tunneling_ip") or "", host)
+        if taken in self.hub.hosts:
+            raise m.MessageError(f"tunneling_ip {configurations['tunneling_ip']} is that of {taken}")
         if configurations:
             await self._write(lambda s, c: report_host(s, c, host, configurations, zone))
 
@@ -96,16 +105,29 @@ class Fleet:
 
     # -- certificates --------------------------------------------------------------------------------------------------
 
+    async def admit(self, host: str, issued_s: float) -> None:
+        self._certificates.hosts().check(host, issued_s)
+
     async def join(self, host: str, token: str, csr: str) -> m.Joined:
         self._authority.use_token(host, token, datetime.now(UTC))
+        # A certificate of the very second of a revocation would be void with those before.
+        await asyncio.sleep(self._authority.load_hosts().find_wait_s(host, datetime.now(UTC).timestamp()))
         return self._issue(host, csr)
 
     async def renew(self, host: str, csr: str) -> m.Joined:
         return self._issue(host, csr)
 
     def _issue(self, host: str, csr: str) -> m.Joined:
-        authority = self._authority.authority
-        return m.Joined(pki.sign_request(authority, host, csr, datetime.now(UTC)), authority.certificate.decode())
+        certificate = self._authority.issue(host, csr, datetime.now(UTC), self._options.certificate_life)
+        return m.Joined(certificate, self._authority.authority.certificate.decode())
+
+    async def watch(self, context: ssl.SSLContext) -> None:
+        """Let go of hosts whose certificates were revoked; listen with the server's next certificate in time."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now = datetime.now(UTC)
+            self.hub.expel(self._certificates.hosts().why_void, now.timestamp())
+            self._certificates.renew_server(context, now)
 
     # -- for the API ---------------------------------------------------------------------------------------------------
 
@@ -125,6 +147,46 @@ class Fleet:
         return f"hosts at {', '.join(self._options.feed_listen) or 'no address'}"
 
 
+class Certificates:
+    """The files of the authority as they are now; read again when another process has changed them."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+        self._seen: object = None
+        self._hosts = HostBook()
+
+    def hosts(self) -> HostBook:
+        path = self._authority.hosts_file
+        seen = (found.st_mtime_ns, found.st_ino) if (found := stat_of(path)) else None
+        if seen != self._seen:
+            self._hosts, self._seen = self._authority.load_hosts(), seen
+        return self._hosts
+
+    def renew_server(self, context: ssl.SSLContext, now: datetime) -> None:
+        """Hosts that connect from now on are shown the new one, which has the same authority."""
+        if pki.ends_at(self._authority.server.certificate) - now >= pki.SERVER_LIFE / 3:
+            return
+        self._authority = open_authority(self._authority.folder, now)
+        context.load_cert_chain(self._authority.server_certificate_file, self._authority.server_key_file)
+        LOG.info("the server has a new certificate; join tokens given before are to be asked for again")
+
+
+def stat_of(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def find_tunnel_owner(snapshot: Snapshot, address: str, host: str) -> str:
+    """The other host whose tunnels end at the address; empty: there is none."""
+    if not address:
+        return ""
+    agents = (record.doc for record in snapshot.records("agent").values())
+    owners = (doc["host"] for doc in agents if doc["configurations"].get("tunneling_ip") == address)
+    return next((owner for owner in owners if owner != host), "")
+
+
 def make_acknowledge(host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> Operation:
     return lambda snapshot, context: acknowledge(snapshot, context, host, wired, pending, revision)
 
@@ -141,9 +203,12 @@ async def serve_fleet(options: ServerOptions, writer: Writer) -> AsyncIterator[F
     )
     servers = [await listen(address, fleet, context) for address in options.feed_listen]
     fleet.hub.start()
+    watching = asyncio.get_running_loop().create_task(fleet.watch(context))
     try:
         yield fleet
     finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         for server in servers:
             server.close()
         await fleet.hub.stop()

@@ -19,6 +19,7 @@ from netloom.api.identity.users import (
     IdentityStore,
     load_identity,
     make_builtin_users,
+    read_passwords,
     render_clouds_yaml,
     save_identity,
 )
@@ -38,22 +39,37 @@ class Identities:
 
 
 def find_public_url(options: ServerOptions) -> str:
-    """The address that clouds.yaml names: a wildcard address is replaced by the loopback one."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(options.bind_host, options.bind_host)
-    return f"{'https' if options.tls_cert else 'http'}://{host}:{options.bind_port}"
+    """The address that clouds.yaml names: public_url, else our own; a wildcard address is the loopback one."""
+    if options.public_url:
+        return options.public_url
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(options.bind_host, options.bind_host)
+    return f"{'https' if options.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{options.bind_port}"
 
 
 def load_users(options: ServerOptions) -> IdentityStore:
     """The builtin users; at a first start they are made and clouds.yaml is written. Blocks for the hashing."""
     path = options.state_path / "identity.json"
-    if not path.exists():
+    if path.exists():
+        renew_clouds(options)
+    else:
         store, passwords = make_builtin_users(make_id, lambda: secrets.token_urlsafe(15))
-        url = f"{find_public_url(options)}/identity/v3"
-        cacert = str(options.tls_cert) if options.tls_cert else ""
         # The passwords go first: users whose passwords nobody knows would be made only once.
-        save_file(options.state_path / "clouds.yaml", render_clouds_yaml(url, passwords, cacert=cacert).encode())
+        save_clouds(options, passwords)
         save_file(path, save_identity(store))
     return load_identity(path.read_bytes())
+
+
+def save_clouds(options: ServerOptions, passwords: Mapping[str, str]) -> None:
+    cacert = str(options.tls_cert) if options.tls_cert else ""
+    text = render_clouds_yaml(f"{find_public_url(options)}/identity/v3", passwords, cacert=cacert)
+    save_file(options.state_path / "clouds.yaml", text.encode())
+
+
+def renew_clouds(options: ServerOptions) -> None:
+    """Where the file is still as we wrote it, it follows a changed address; one that somebody edited is theirs."""
+    path = options.state_path / "clouds.yaml"
+    if path.exists() and (passwords := read_passwords(path.read_text())):
+        save_clouds(options, passwords)
 
 
 def make_builtin(options: ServerOptions) -> Identities:
@@ -63,7 +79,8 @@ def make_builtin(options: ServerOptions) -> Identities:
         await asyncio.to_thread(save_file, path, save_identity(store))
 
     key = load_or_make(options.state_path / "token.key", lambda: os.urandom(32))
-    identity = BuiltinIdentity(load_users(options), key, persist)
+    scheme = "https" if options.tls_cert else "http"
+    identity = BuiltinIdentity(load_users(options), key, persist, public_url=options.public_url, scheme=scheme)
     return Identities(identity, {"/identity": identity}, do_nothing)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 
@@ -137,6 +137,17 @@ def parse_base_mac(given: Given, value: str) -> str:
     if int(mac[:2], 16) & 1:
         raise given.refuse(value, f"this is a multicast MAC; {allowed}")
     return mac
+
+
+def parse_ha_cidr(given: Given, value: str) -> str:
+    """An IPv4 prefix as text, written without host bits."""
+    try:
+        net = ip_network(value)
+    except ValueError:
+        net = None
+    if net is None or "/" not in value or net.version != 4:
+        raise given.refuse(value, "allowed: an IPv4 prefix such as 169.254.192.0/18")
+    return str(net)
 
 
 def parse_max_limit(given: Given, value: str) -> int:

@@ -85,6 +85,7 @@ def describe(option: cfg.Opt, error: Exception) -> str:
     words = {
         "Boolean": "true or false",
         "Integer": "a whole number",
+        "Float": "a number",
         "Port": "a port number",
         "HostAddress": "an address or a host's name",
     }
@@ -109,14 +110,19 @@ def find_text(files: Iterable[Path], group: str, name: str) -> tuple[str, str]:
 
 
 def parse_sections(path: Path) -> dict[str, dict[str, list[str]]]:
+    """Options by section; [QUOTAS] is [quotas], as oslo.config reads it."""
+    read: dict[str, dict[str, list[str]]] = {}
+    cfg.ConfigParser(str(path), read).parse()
+    known = {group.lower(): group for group in GROUPS}
     sections: dict[str, dict[str, list[str]]] = {}
-    cfg.ConfigParser(str(path), sections).parse()
+    for group, values in read.items():
+        sections.setdefault(known.get(group.lower(), group), {}).update(values)
     return sections
 
 
 def find_notes(files: Iterable[Path]) -> tuple[str, ...]:
     """A line for each file that holds options which Netloom does not have, naming them."""
-    known = {(group, option.dest) for group, options in GROUPS.items() for option in options}
+    known = {(group, name) for group, options in GROUPS.items() for option in options for name in find_names(option)}
     notes = []
     for path in files:
         unknown = [
@@ -128,6 +134,11 @@ def find_notes(files: Iterable[Path]) -> tuple[str, ...]:
         if unknown:
             notes.append(f"{path}: not used by Netloom: {', '.join(unknown)}")
     return tuple(notes)
+
+
+def find_names(option: cfg.Opt) -> list[str]:
+    """The option's name in files, and those that it had before."""
+    return [option.dest, *(str(old.name).replace("-", "_") for old in option.deprecated_opts)]
 
 
 def find_state_path(read: Read) -> Path:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from oslo_config import cfg
 from oslo_config.types import HostAddress
 
+from netloom.intent.quota import DEFAULTS as QUOTAS
+from netloom.intent.quota import UNLIMITED
 from netloom.intent.segments import TYPES
 
 AUTH_STRATEGIES = ("builtin", "keystone", "noauth")
@@ -24,6 +26,19 @@ MIN_MTU = 68  # RFC 791: every link carries this much
 
 CONFIG_FILES = ("/etc/netloom/netloom.conf",)
 """Read when no --config-file is given, if they exist."""
+
+WORD = "(-1: any number)."
+OLD_QUOTAS: Mapping[str, str] = {"rbac_policy": "quota_rbac_entry"}
+
+
+def make_quota_option(name: str, limit: int) -> cfg.Opt:
+    """`limit`: what holds without the option; where that is no limit, default_quota decides."""
+    words = name.replace("_", " ")
+    plural = f"{words[:-1]}ies" if words.endswith("cy") else f"{words}s"
+    what = f"How many {plural} a project may have {WORD}"
+    default, help_ = (limit, what) if limit >= 0 else (None, f"{what} Else default_quota.")
+    return cfg.IntOpt(f"quota_{name}", default=default, min=UNLIMITED, help=help_, deprecated_name=OLD_QUOTAS.get(name))
+
 
 DEFAULT: Sequence[cfg.Opt] = (
     cfg.Opt("bind_host", HostAddress(), default="0.0.0.0", help="Address that the API listens on."),
@@ -41,6 +56,11 @@ DEFAULT: Sequence[cfg.Opt] = (
     cfg.StrOpt("dns_domain", default="openstacklocal", help="Domain of the names of ports."),
     cfg.IntOpt("max_dns_nameservers", default=5, min=0, help="How many DNS servers a subnet may have."),
     cfg.IntOpt("max_subnet_host_routes", default=20, min=0, help="How many routes a subnet may have."),
+    cfg.BoolOpt(
+        "ipv6_pd_enabled",
+        default=False,
+        help="Whether use_default_subnetpool means, for IPv6, a prefix that is delegated from upstream.",
+    ),
     cfg.IntOpt("max_fixed_ips_per_port", default=5, min=1, help="How many addresses a port may have."),
     cfg.IntOpt("max_allowed_address_pair", default=10, min=0, help="How many address pairs a port may have."),
     cfg.IntOpt("dhcp_lease_duration", default=86400, min=-1, help="Seconds that a DHCP lease holds; -1: for ever."),
@@ -53,15 +73,44 @@ DEFAULT: Sequence[cfg.Opt] = (
     cfg.StrOpt("host", help="The name of this host, as Nova calls it; else what the system says."),
 )  # fmt: skip
 
+ROUTERS: Sequence[cfg.Opt] = (
+    cfg.BoolOpt("router_distributed", default=False, help="Whether a router is distributed where nothing is said."),
+    cfg.BoolOpt("l3_ha", default=False, help="Whether a router has copies on several hosts where nothing is said."),
+    cfg.IntOpt("max_l3_agents_per_router", default=3, min=0, help="How many copies that is; 0: as many as there are."),
+    cfg.StrOpt("l3_ha_net_cidr", default="169.254.192.0/18", help="Prefix of the networks that join the copies."),
+    cfg.StrOpt(
+        "l3_ha_network_type", default="", choices=("", *TYPES), help="Type of those networks; else as any project's."
+    ),
+    cfg.StrOpt("l3_ha_network_physical_name", default="", help="Physical network of those networks."),
+    cfg.BoolOpt("enable_snat_by_default", default=True, help="Whether a gateway hides addresses without being told."),
+    cfg.BoolOpt("router_auto_schedule", default=True, help="Whether an L3 agent that comes takes routers that wait."),
+    cfg.BoolOpt("network_auto_schedule", default=True, help="Whether a DHCP agent that comes takes networks."),
+    cfg.IntOpt("dhcp_agents_per_network", default=1, min=1, help="How many DHCP agents a network is shown to have."),
+)  # fmt: skip
+"""What routers are, and which agents have routers and networks."""
+
 GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
-    "DEFAULT": DEFAULT,
+    "DEFAULT": (*DEFAULT, *ROUTERS),
     "database": (
         cfg.StrOpt("connection", secret=True, help="sqlite:////folder/file; else netloom.db in state_path."),
     ),
     "oslo_middleware": (
         cfg.IntOpt("max_request_body_size", default=16 << 20, min=1024, help="Longest request, in bytes."),
     ),
-    "oslo_policy": (cfg.StrOpt("policy_file", default="policy.yaml", help="Rules that replace the default ones."),),
+    "oslo_policy": (
+        cfg.StrOpt("policy_file", default="policy.yaml", help="Rules that replace the default ones."),
+        cfg.FloatOpt(
+            "remote_timeout", default=10.0, min=0.1, help="Seconds to wait for a server that decides a rule (http:)."
+        ),
+        cfg.StrOpt(
+            "remote_content_type", default="application/x-www-form-urlencoded",
+            choices=("application/x-www-form-urlencoded", "application/json"), help="What such a server is sent.",
+        ),
+        cfg.BoolOpt("remote_ssl_verify_server_crt", default=False, help="Check the certificate of such a server."),
+        cfg.StrOpt("remote_ssl_ca_crt_file", help="Authorities that it must come from, PEM."),
+        cfg.StrOpt("remote_ssl_client_crt_file", help="Certificate to show to such a server, PEM."),
+        cfg.StrOpt("remote_ssl_client_key_file", help="Its key, PEM."),
+    ),
     "ssl": (
         cfg.StrOpt("cert_file", help="Certificate of the API and of those that signed it, PEM."),
         cfg.StrOpt("key_file", help="Its key, PEM."),
@@ -87,10 +136,8 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
     "ml2_type_gre": (cfg.ListOpt("tunnel_id_ranges", default=["1:16777215"], help="Keys for projects: min:max, …"),),
     "ml2_type_geneve": (cfg.ListOpt("vni_ranges", default=["1:16777215"], help="VNIs for projects: min:max, …"),),
     "quotas": (
-        cfg.IntOpt("default_quota", default=-1, min=-1, help="Limit of a resource without an option here; -1: none."),
-        cfg.IntOpt("quota_network", default=100, min=-1, help="Networks that a project may have; -1: any number."),
-        cfg.IntOpt("quota_subnet", default=100, min=-1, help="Subnets that a project may have; -1: any number."),
-        cfg.IntOpt("quota_port", default=500, min=-1, help="Ports that a project may have; -1: any number."),
+        cfg.IntOpt("default_quota", default=UNLIMITED, min=UNLIMITED, help=f"For what has no number of its own {WORD}"),
+        *(make_quota_option(name, limit) for name, limit in QUOTAS.items()),
     ),
     "keystone_authtoken": (
         cfg.StrOpt("auth_url", help="Where Keystone is, for auth_strategy = keystone."),
@@ -135,6 +182,10 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
         cfg.IntOpt(
             "history_days", default=-1, min=-1, max=36500,
             help="How many days the log keeps a revision at most; the newest 1000 stay in any case; -1: any time.",
+        ),
+        cfg.IntOpt(
+            "agent_certificate_days", default=90, min=1, max=825,
+            help="How long a host's certificate is good; its agent gets the next after two thirds of that.",
         ),
         cfg.StrOpt(
             "public_url", default="",

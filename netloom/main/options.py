@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from netloom import __version__
 from netloom.api.identity.keystone import KeystoneSettings
 from netloom.api.parts import ApiSettings
+from netloom.feed.pki import HOST_LIFE
 from netloom.intent.operation import Settings
+from netloom.intent.quota import DEFAULTS as QUOTAS
 from netloom.intent.segments import TYPES
 from netloom.main import option_checks as checks
 from netloom.main.option_checks import Given, OptionError
 from netloom.main.option_reading import Read, find_state_path, read_options
-from netloom.main.option_table import IGNORED_MECHANISMS, MECHANISMS
+from netloom.main.option_table import IGNORED_MECHANISMS, MECHANISMS, ROUTERS
 from netloom.store.history import LEAST, History
 
 
@@ -39,8 +43,10 @@ class ServerOptions:
     mechanism_drivers: tuple[str, ...]
     history: History
     public_url: str = ""
+    certificate_life: timedelta = HOST_LIFE
     keystone: KeystoneSettings | None = None
     policy_file: Path | None = None
+    policy_remote: Mapping[str, Any] = field(default_factory=dict)
     tls_cert: Path | None = None
     tls_key: Path | None = None
     debug: bool = False
@@ -64,8 +70,10 @@ def load_server_options(files: Sequence[Path] = (), overrides: Mapping[str, str]
         mechanism_drivers=make_mechanisms(read),
         history=make_history(read),
         public_url=checks.parse_url(read.given("netloom", "public_url"), read.value("netloom", "public_url")),
+        certificate_life=timedelta(days=read.value("netloom", "agent_certificate_days")),
         keystone=make_keystone(read),
         policy_file=find_policy_file(read),
+        policy_remote=make_remote(read),
         **make_tls(read),
         debug=read.value("DEFAULT", "debug"),
         notes=read.notes,
@@ -100,6 +108,8 @@ def make_settings(read: Read) -> Settings:
         overlay_ip_version=value("ml2", "overlay_ip_version"),
         default_availability_zones=tuple(value("DEFAULT", "default_availability_zones")),
         quotas=make_quotas(read),
+        l3_ha_net_cidr=checks.parse_ha_cidr(given("DEFAULT", "l3_ha_net_cidr"), value("DEFAULT", "l3_ha_net_cidr")),
+        **{option.name: value("DEFAULT", option.name) for option in ROUTERS if option.name != "l3_ha_net_cidr"},
         **{
             name: value("DEFAULT", name)
             for name in (
@@ -107,6 +117,7 @@ def make_settings(read: Read) -> Settings:
                 "max_fixed_ips_per_port",
                 "max_dns_nameservers",
                 "max_subnet_host_routes",
+                "ipv6_pd_enabled",
                 "max_allowed_address_pair",
                 "dhcp_lease_duration",
                 "agent_down_time",
@@ -135,7 +146,21 @@ def make_api_settings(read: Read) -> ApiSettings:
 
 
 def make_quotas(read: Read) -> dict[str, int]:
-    return {name: read.value("quotas", f"quota_{name}") for name in ("network", "subnet", "port")}
+    """The limit of each resource that has one, by resource name; -1: none."""
+    found = {name: read.value("quotas", f"quota_{name}") for name in QUOTAS}
+    default: int = read.value("quotas", "default_quota")
+    return {name: default if limit is None else limit for name, limit in found.items()}
+
+
+def make_remote(read: Read) -> dict[str, Any]:
+    """What oslo.policy's own checks read of section [oslo_policy]: how a server elsewhere is asked."""
+    group = "oslo_policy"
+    files = [f"remote_ssl_{name}_file" for name in ("ca_crt", "client_crt", "client_key")]
+    for name in files:
+        if read.value(group, name):
+            checks.parse_file(read.given(group, name), read.value(group, name))
+    names = ("remote_timeout", "remote_content_type", "remote_ssl_verify_server_crt", *files)
+    return {name: value for name in names if (value := read.value(group, name)) is not None}
 
 
 def make_history(read: Read) -> History:

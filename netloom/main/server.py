@@ -16,7 +16,9 @@ import uvloop
 
 from netloom import __version__
 from netloom.api.app import make_app
+from netloom.api.aside import Aside
 from netloom.api.parts import ApiParts
+from netloom.api.public import make_public
 from netloom.api.rules import make_policy_source
 from netloom.intent.catalog import CATALOG
 from netloom.main.fleet import Fleet, serve_fleet
@@ -64,7 +66,7 @@ async def serve(options: ServerOptions) -> None:
             snapshot=lambda: writer.snapshot,
             submit=writer.submit,
             identity=identities.identity,
-            policy=make_policy_source(CATALOG, str(options.policy_file or "")),
+            policy=make_policy_source(CATALOG, str(options.policy_file or ""), options.policy_remote),
             settings=options.api,
             live=fleet.show_live,
             ready=ready,
@@ -98,8 +100,9 @@ async def open_writer(options: ServerOptions, store: Store) -> AsyncIterator[Wri
 
 
 async def serve_api(options: ServerOptions, parts: ApiParts, fleet: Fleet) -> None:
+    aside = Aside(make_public(make_app(parts), options.public_url), lambda: parts.policy.elsewhere)
     config = uvicorn.Config(
-        make_app(parts), loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+        aside, loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, timeout_keep_alive=75, ssl_certfile=options.tls_cert,
         ssl_keyfile=str(options.tls_key) if options.tls_key else None, ssl_version=ssl.PROTOCOL_TLS_SERVER,
         backlog=2048, timeout_graceful_shutdown=10,
@@ -111,7 +114,10 @@ async def serve_api(options: ServerOptions, parts: ApiParts, fleet: Fleet) -> No
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
     LOG.info("netloom %s serves the Networking API at %s port %d; %s", __version__, host, port, fleet.describe())
-    await server.serve([listener])
+    try:
+        await server.serve([listener])
+    finally:
+        aside.close()
 
 
 class Quiet(uvicorn.Server):

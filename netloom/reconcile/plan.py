@@ -88,5 +88,36 @@ def split_by_driver(ops: Plan, owners: Mapping[str, str]) -> list[tuple[str, Pla
     return [(owner, tuple(run)) for owner, run in runs]
 
 
+Run = tuple[str, Plan]
+"""A driver's name, and ops that it applies in one call."""
+
+
+def join_runs(runs: Iterable[Run], needs: Needs) -> list[list[Run]]:
+    """Runs in sets whose members may go at the same time: of different drivers, and no kind of one needs another's."""
+    sets: list[list[Run]] = []
+    for run in runs:
+        if sets and all(are_apart(run, other, needs) for other in sets[-1]):
+            sets[-1].append(run)
+        else:
+            sets.append([run])
+    return sets
+
+
+def are_apart(one: Run, other: Run, needs: Needs) -> bool:
+    a, b = ({op.thing.kind for op in ops} for _, ops in (one, other))
+    return one[0] != other[0] and not (find_needed(a, needs) & b) and not (find_needed(b, needs) & a)
+
+
+def find_needed(kinds: Iterable[str], needs: Needs) -> set[str]:
+    """All that things of these kinds stand on, at however many removes."""
+    found: set[str] = set()
+    waiting = list(kinds)
+    while waiting:
+        more = needs.get(waiting.pop(), frozenset()) - found
+        found |= more
+        waiting += more
+    return found
+
+
 def _name(op: Op) -> tuple[str, ...]:
     return tuple(map(str, op.thing.key))

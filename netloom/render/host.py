@@ -1,5 +1,7 @@
 """All that a host should hold, from its slices and its facts: things by the slice that is their reason, and "base".
 
+The host's own slice is cut by port, so that one more port is looked at alone, however many are there.
+
 Law 1: what comes out depends on what goes in alone. `Renderer` gives the same as `render_host` and only spares what
 would come out as before.
 """
@@ -43,22 +45,21 @@ class Renderer:
             if plugged.port.network_id in networks:
                 by_network.setdefault(plugged.port.network_id, []).append(plugged)
         groups: Groups = {"base": render_base(slices, facts)}
-        own: list[Thing] = []
+        host = describe_host(facts)
         for id, members in by_network.items():
             network, found = networks[id]
-            groups[f"network/{id}"] = self._render_network(network, found, tuple(members), facts)
+            groups[f"network/{id}"] = self._render_network(network, found, tuple(members), facts, host)
             for plugged in members:
-                own += self._render_port(plugged, network, facts)
-        groups[f"host/{facts.host}"] = tuple(own)
+                groups[f"host/{facts.host}/{plugged.port.id}"] = self._render_port(plugged, network, facts)
         self._forget(by_network)
         # A group that came out as before is the same object: whoever compares groups need not look inside.
         self._groups = {name: keep_same(self._groups.get(name), things) for name, things in groups.items()}
         return dict(self._groups)
 
     def _render_network(
-        self, network: NetworkRow, found: Slice, plugged: tuple[Plugged, ...], facts: HostFacts
+        self, network: NetworkRow, found: Slice, plugged: tuple[Plugged, ...], facts: HostFacts, host: tuple[Any, ...]
     ) -> tuple[Thing, ...]:
-        key = (found, plugged, describe_host(facts))
+        key = (found, plugged, host)
         held = self._networks.get(network.id)
         if held is None or held[0][0] is not found or held[0][1:] != key[1:]:
             scene = make_scene(found, network, plugged, facts)
@@ -100,7 +101,7 @@ def describe_host(facts: HostFacts) -> tuple[Any, ...]:
     switch = tuple(sorted((key, n) for key, n in facts.ofports.items() if is_ours(key[1])))
     return (
         facts.host, facts.tunnel_ip, facts.tunnel_types, tuple(sorted(facts.bridge_mappings.items())), switch,
-        facts.integration_bridge, facts.tunnel_bridge,
+        facts.integration_bridge, facts.tunnel_bridge, tuple(sorted(facts.strays.items())),
     )  # fmt: skip
 
 

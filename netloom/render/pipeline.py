@@ -25,8 +25,13 @@ class Table:
     next: frozenset[int]
 
 
-CLASSIFY, GUARD, SERVICES, ADVERTISE, SWITCH, INGRESS, DELIVER = 0, 10, 30, 35, 60, 70, 80
-TUN_CLASSIFY, TUN_OUT = 0, 20
+CLASSIFY, GUARD, SERVICES, ADVERTISE, SWITCH, INGRESS, DELIVER = 0, 10, 32, 36, 64, 70, 80
+TUN_CLASSIFY, TUN_OUT = 0, 24
+
+NEUTRONS = frozenset({1, 2, 3, 4, 6, 20, 21, 22, 23, 25, 30, 31, *range(58, 64), 71, 72, 73, 81, 82, *range(91, 95)})
+"""Tables of Neutron's agent. Where it ran before, its flows may still lie there, and one of them is NORMAL: a packet of
+ours that matched nothing would fall to it instead of being dropped. So none of ours has such a number, but table 0,
+where ours have the higher priority."""
 
 _L3 = ("eth_type", "ip_src", "ipv6_src", "ip_proto", "udp_src", "udp_dst", "icmpv6_type", "icmpv6_code", "nd_target",
        "nd_sll", "nd_tll", "arp_op", "arp_spa", "arp_tpa", "arp_sha", "ipv6_dst", "nd_options_type")  # fmt: skip

@@ -20,10 +20,14 @@ class Plugged:
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """How a network leaves by tunnel: the port on br-tun and the number in the header."""
+    """How a network leaves by tunnel: the port on br-tun and the number in the header.
+
+    strays: (remote address, number) of ports that others made for one remote host each.
+    """
 
     ofport: int
     key: int
+    strays: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,10 @@ def find_tunnel(segment: Segment | None, facts: HostFacts) -> Tunnel | None:
     if segment is None or segment.network_type not in TUNNELS:
         return None
     ofport = facts.ofports.get((facts.tunnel_bridge, tunnel_port(segment.network_type)), 0)
-    return Tunnel(ofport, segment.segmentation_id) if ofport > 0 else None
+    if ofport <= 0:
+        return None
+    strays = sorted((ip, number) for (kind, ip), number in facts.strays.items() if kind == segment.network_type)
+    return Tunnel(ofport, segment.segmentation_id, tuple(strays))
 
 
 def find_provider(segment: Segment | None, facts: HostFacts) -> Provider | None:

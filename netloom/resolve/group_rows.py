@@ -23,6 +23,7 @@ ANY = -1
 
 def touch_group(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     yield f"group/{doc['id']}", f"group/{doc['id']}"
+    yield f"members/{doc['id']}", "member/"  # no row: the set itself comes and goes with the group
 
 
 def touch_rule(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
@@ -47,7 +48,7 @@ def find_groups(port: Doc) -> Sequence[str]:
 
 
 def touch_addresses(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
-    for prefix in doc["addresses"]:
+    for prefix in ("", *doc["addresses"]):
         yield f"addresses/{doc['id']}", f"prefix/{prefix}"
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from sqlalchemy import func, select
 
+from netloom.intent.schema import Doc
 from netloom.store import sqlite
 from netloom.store.engine import open_reader
 from netloom.store.errors import StoreUnavailable
+from netloom.store.load import load_record
 from netloom.store.migrate import read_meta, read_version
 from netloom.store.schema import LOG, OBJECT
 
@@ -49,6 +51,17 @@ def read_status(url: str) -> StoreStatus:
                 sqlite.read_size(store.path),
                 sqlite.find_holder(store.path),
             )
+    finally:
+        store.close()
+
+
+def read_kind(url: str, kind: str) -> list[Doc]:
+    """All documents of one kind, as at one instant. Raises StoreError."""
+    store = open_reader(url)
+    try:
+        with store.read() as connection:
+            query = select(OBJECT.c.id, OBJECT.c.revision, OBJECT.c.doc).where(OBJECT.c.kind == kind)
+            return [load_record(kind, *row, None).doc for row in connection.execute(query)]
     finally:
         store.close()
 

@@ -7,18 +7,35 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
+from itertools import combinations
 from typing import Any
 
+from netloom.intent.address_scope import SCOPES
 from netloom.intent.addresses import is_auto
+from netloom.intent.blocks import hold, overlap
 from netloom.intent.pools import is_host_address
 from netloom.intent.schema import Doc
+from netloom.intent.security_group_make import show_rule
 from netloom.intent.segments import TYPES
 from netloom.intent.snapshot import Snapshot
+from netloom.testing.consistency_segments import check_routed, check_trunks
+
+GROUP_ID = "security_group_id"
 
 
 def check_snapshot(snapshot: Snapshot) -> list[str]:
     """Every fault that the checks of this module find."""
-    checks = (check_indexes, check_ports, check_subnets, check_segments, check_networks)
+    checks = (
+        check_indexes,
+        check_ports,
+        check_subnets,
+        check_pools,
+        check_segments,
+        check_networks,
+        check_security_groups,
+        check_trunks,
+        check_routed,
+    )
     return [fault for check in checks for fault in check(snapshot)]
 
 
@@ -68,6 +85,23 @@ def check_subnets(snapshot: Snapshot) -> Iterator[str]:
             yield f"subnet {subnet['id']} mirrors another network than its own"
 
 
+def check_pools(snapshot: Snapshot) -> Iterator[str]:
+    """A pool's subnets lie in it and share no address, and networks are in the scopes of their subnets' pools."""
+    for pool in snapshot.docs("subnetpool"):
+        cidrs = [subnet["cidr"] for subnet in snapshot.find("subnet", "subnetpool_id", pool["id"])]
+        if not hold(pool["prefixes"], cidrs):
+            yield f"pool {pool['id']} has {pool['prefixes']}, which does not hold all of {cidrs}"
+        if any(overlap([one], [two]) for one, two in combinations(cidrs, 2)):
+            yield f"pool {pool['id']} has given an address to two subnets of {cidrs}"
+    for network in snapshot.docs("network"):
+        scopes: dict[str, Any] = dict.fromkeys(SCOPES.values())
+        for subnet in snapshot.find("subnet", "network_id", network["id"]):
+            pool = snapshot.get("subnetpool", subnet["subnetpool_id"] or "") or {}
+            scopes[SCOPES[subnet["ip_version"]]] = pool.get("address_scope_id")
+        if any(network[name] != value for name, value in scopes.items()):
+            yield f"network {network['id']} is not in the scopes of its subnets' pools, {scopes}"
+
+
 def check_segments(snapshot: Snapshot) -> Iterator[str]:
     """No two networks share a segment, and none outlives its network."""
     used = (
@@ -87,6 +121,24 @@ def check_networks(snapshot: Snapshot) -> Iterator[str]:
         for id in network["subnets"]:
             if snapshot.get("subnet", id) is None:
                 yield f"network {network['id']} names subnet {id}, which is not there"
+
+
+def check_security_groups(snapshot: Snapshot) -> Iterator[str]:
+    """A group shows just its rules, as they are; a port's groups are there; a rule's remote group is there."""
+    for group in snapshot.docs("security_group"):
+        rules = {rule["id"]: show_rule(rule) for rule in snapshot.find("security_group_rule", GROUP_ID, group["id"])}
+        if {rule["id"]: rule for rule in group["security_group_rules"]} != rules:
+            yield f"security group {group['id']} does not show the rules that it has"
+    for rule in snapshot.docs("security_group_rule"):
+        for name in (GROUP_ID, "remote_group_id"):
+            if rule[name] and snapshot.get("security_group", rule[name]) is None:
+                yield f"security group rule {rule['id']} names a {name} that is not there"
+    for port in snapshot.docs("port"):
+        groups = port.get("security_groups", ())
+        if any(snapshot.get("security_group", id) is None for id in groups):
+            yield f"port {port['id']} is in a security group that is not there"
+        if groups and not port["port_security_enabled"]:
+            yield f"port {port['id']} is in security groups without port security"
 
 
 def find_repeats(name: str, keys: Iterable[Hashable]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`make bench`: the figures of the control plane, measured on the real server, as JSON on stdout.
+"""`make bench`: the figures, measured on the real server and on a host with real Open vSwitch, as JSON on stdout.
 
 Counts come first. Client and server share this machine; what the machine is stands in the answer, with its noise.
 """
@@ -34,6 +34,8 @@ from netloom.store.engine import open_store
 from netloom.store.journal import SqlJournal
 from netloom.store.load import load_snapshot
 from netloom.store.writer import Writer
+from tests.bench.switch import bench_switch
+from tests.dataplane.conftest import why_not
 from tests.faults.server import Server
 
 Figures = dict[str, Any]
@@ -234,12 +236,15 @@ def main() -> None:
         say(f"a server with {STORED} ports")
         (Path(folder) / "full").mkdir()
         full = asyncio.run(use_full_server(Path(folder) / "full"))
+    say("a host with Open vSwitch and 200 ports")
+    reason = why_not()
+    switch = {"not measured": reason} if reason else bench_switch()
     spins += [spin() for _ in range(5)]
     machine = {
         "cpus": os.cpu_count(), "python": platform.python_version(),
         "spin_ms": {"min": round(min(spins), 1), "max": round(max(spins), 1)},
     }  # fmt: skip
-    print(json.dumps({"machine": machine, "empty": empty, "wire": wire, "full": full}, indent=2))
+    print(json.dumps({"machine": machine, "empty": empty, "wire": wire, "full": full, "switch": switch}, indent=2))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`make bench` on a real switch: how soon a port answers its first ping, and what a restart of the agent costs.
+"""The data plane's part of `make bench`: how soon a port answers its first ping, and what a restart of the agent costs.
 
 The instances' namespaces and veths are there beforehand: what is measured is the API, the agent and Open vSwitch. A
 device is plugged as Nova does it, by one transaction of OVSDB, and the ping is a frame sent every millisecond.
@@ -7,6 +7,7 @@ device is plugged as Nova does it, by one transaction of OVSDB, and the ping is 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import statistics
 import tempfile
@@ -19,7 +20,7 @@ from typing import Any
 from netloom.drivers.ovs.ovsdb import OvsdbClient
 from tests.dataplane.ovs import start_host, stop_host
 from tests.dataplane.relay import run_relay
-from tests.dataplane.rig import Instance, Pinging, Rig, await_ping, fill, make_rig
+from tests.dataplane.rig import Instance, Pinging, Rig, await_ping, fill, make_rig, open_socket
 
 Figures = dict[str, Any]
 
@@ -100,18 +101,19 @@ def bench_first_ping(rig: Rig, gate: Instance) -> Figures:
     plugger, network = Plugger(rig.host.rundir), rig.networks["n0"]
     took: dict[str, list[float]] = {name: [] for name in ("answer_to_ping", "plug_to_ping", "plug_to_active")}
     for number, one in enumerate(prepare(rig, PLUGGED)):
-        id = make_port(rig, network, one)
-        answered = time.perf_counter()
-        plugger.plug(one.tap, id, one.mac)
-        plugged = time.perf_counter()
-        if number % 2:  # each by itself: asking the API costs time of the machine that the other would measure
-            active = wait_port(rig, id, lambda port: bool(port["status"] == "ACTIVE"))
-            took["plug_to_active"].append(active - plugged)
-        else:
-            pinged = await_ping(one, gate)
-            took["plug_to_ping"].append(pinged - plugged)
-            took["answer_to_ping"].append(pinged - answered)
-            wait_port(rig, id, lambda port: bool(port["status"] == "ACTIVE"))
+        with open_socket(one.netns, one.device) as wire:
+            id = make_port(rig, network, one)
+            answered = time.perf_counter()
+            plugger.plug(one.tap, id, one.mac)
+            plugged = time.perf_counter()
+            if number % 2:  # each by itself: asking the API costs time of the machine that the other would measure
+                active = wait_port(rig, id, lambda port: bool(port["status"] == "ACTIVE"))
+                took["plug_to_active"].append(active - plugged)
+            else:
+                pinged = await_ping(wire, one, gate)
+                took["plug_to_ping"].append(pinged - plugged)
+                took["answer_to_ping"].append(pinged - answered)
+                wait_port(rig, id, lambda port: bool(port["status"] == "ACTIVE"))
     plugger.close()
     return {name: describe(seconds) for name, seconds in took.items()}
 
@@ -144,6 +146,22 @@ def bench_restart(rig: Rig, said: Mapping[str, int], a: Instance, b: Instance, h
     }  # fmt: skip
 
 
+def bench_dark(rig: Rig, a: Instance, b: Instance) -> Figures:
+    """vswitchd is killed and started: what it takes to open its ports, and from then to the first ping."""
+    start, dark = [], []
+    with open_socket(a.netns, a.device) as wire:
+        for _ in range(3):
+            await_ping(wire, a, b)
+            rig.host.stop("ovs-vswitchd")
+            began = time.perf_counter()
+            rig.host.start_switch()
+            ready = time.perf_counter()
+            dark.append(await_ping(wire, a, b) - ready)
+            start.append(ready - began)
+    flows = len(rig.dump_flows())
+    return {"start_of_the_switch": describe(start), "ready_to_ping": describe(dark), "flows_made_anew": flows}
+
+
 CHANGES = ("flow_mod", "bundle_add", "bundle_control", "transact")
 
 
@@ -159,9 +177,13 @@ def bench_switch() -> Figures:
                 figures[f"restart_by_{how.name.lower()}"] = bench_restart(rig, relay.said, a, b, how)
             rig.stop_agent()
             rig.rundir = folder  # without the relay, which costs time
+            said = len(rig.read_log())
             rig.start_agent()
+            rig.wait_log("ports wired, 0 wait", said)
             figures["post_answered_to_waiting_in_api"] = bench_ack(rig)
             figures |= bench_first_ping(rig, a)
+            figures["switch_killed"] = bench_dark(rig, a, b)
             return figures
     finally:
         stop_host(host)
+        shutil.rmtree(folder)

@@ -5,6 +5,7 @@ For what must be seen from outside: processes that are killed, messages counted 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -28,8 +29,21 @@ from typing import Any
 
 from pyroute2 import netns as spaces
 
+from netloom.agent.ovs_host import OvsHost as SwitchView
+from netloom.drivers import merge_needs
+from netloom.drivers.links import LinksDriver
+from netloom.drivers.nft import NftDriver
+from netloom.drivers.ovs.driver import OvsDriver
+from netloom.feed.cache import Cache
+from netloom.main.agent import make_facts
 from netloom.main.fleet import make_join_token
+from netloom.main.host_options import HostOptions, load_host_options
 from netloom.main.options import load_server_options
+from netloom.model.driver import Driver
+from netloom.model.plan import Key, Plan, Thing
+from netloom.reconcile.desired import merge_groups
+from netloom.reconcile.plan import plan
+from netloom.render.host import render_host
 from tests.dataplane.ovs import OvsHost, run, start_host, stop_host, wait_until
 from tests.faults.server import Server
 
@@ -58,6 +72,7 @@ class Rig:
     rundir: Path
     agent: subprocess.Popen[bytes] | None = None
     networks: dict[str, str] = field(default_factory=dict)
+    extra: dict[str, str] = field(default_factory=dict)  # options of the agent
 
     # -- the API -------------------------------------------------------------------------------------------------------
 
@@ -101,13 +116,25 @@ class Rig:
         self.run_netloom("agent", "join", make_join_token(options, "h1"), *self.options)
 
     @property
-    def options(self) -> tuple[str, ...]:
-        given = {
-            "host": "h1", "state_path": self.folder / "h1",
+    def settings(self) -> dict[str, str]:
+        return {
+            "host": "h1", "state_path": f"{self.folder}/h1",
             "netloom.feed_server": f"unix:{self.server.state}/feed.sock",
-            "netloom.ovs_rundir": self.rundir, "ovs.local_ip": "192.0.2.1", "ovs.datapath_type": "netdev",
+            "netloom.ovs_rundir": f"{self.rundir}", "ovs.local_ip": "192.0.2.1", "ovs.datapath_type": "netdev",
+            **self.extra,
         }  # fmt: skip
-        return tuple(word for name, value in given.items() for word in ("--set", f"{name}={value}"))
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        return tuple(word for name, value in self.settings.items() for word in ("--set", f"{name}={value}"))
+
+    def plan_anew(self) -> Plan:
+        """What somebody who knows nothing but the slices on disk would do to this host's devices."""
+        spaces.pushns(self.host.netns)
+        try:
+            return asyncio.run(plan_host(load_host_options((), self.settings)))
+        finally:
+            spaces.popns()
 
     def run_netloom(self, *arguments: str) -> None:
         done = subprocess.run([*NETLOOM, *arguments], capture_output=True, text=True, timeout=60, check=False)
@@ -185,6 +212,22 @@ class Rig:
         return [line.strip() for text in shown for line in text.splitlines() if "cookie=0x4e4c" in line]
 
 
+async def plan_host(options: HostOptions) -> Plan:
+    """Read the devices, render the slices that are on disk, and plan; with no memory, and nothing done."""
+    driver = OvsDriver(options.ovs_rundir, frozenset((options.integration_bridge, options.tunnel_bridge)))
+    drivers: list[Driver] = [driver, NftDriver(), LinksDriver()]
+    try:
+        facts = await SwitchView(driver, make_facts(options)).read_facts()
+        wanted, clashes = merge_groups(render_host(Cache(options.state_path / "slices").load(), facts))
+        assert not clashes
+        actual: dict[Key, Thing] = {}
+        for one in drivers:
+            actual |= await one.read()
+        return plan(wanted, actual, merge_needs(drivers))
+    finally:
+        await driver.close()
+
+
 NETLOOM = (sys.executable, "-m", "netloom.main.cli")
 
 
@@ -245,7 +288,10 @@ class Pinging:
 
 
 def open_socket(netns: str, device: str) -> socket.socket:
-    """A raw socket on a device of another namespace: made by a thread that went there."""
+    """A raw socket on a device of another namespace: made by a thread that went there.
+
+    To bind it takes the kernel some ten milliseconds, so whoever measures opens it before.
+    """
     made: list[socket.socket] = []
 
     def work() -> None:
@@ -268,9 +314,9 @@ def add_checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
-def make_echo(one: Instance, mac: str, address: str) -> bytes:
-    """An ICMP echo request from an instance, as a frame."""
-    icmp = struct.pack("!BBHHH", 8, 0, 0, 7, 1) + bytes(16)
+def make_echo(one: Instance, mac: str, address: str, mark: bytes) -> bytes:
+    """An ICMP echo request from an instance, as a frame; `mark`, of 16 bytes, comes back in the reply."""
+    icmp = struct.pack("!BBHHH", 8, 0, 0, 7, 1) + mark
     icmp = icmp[:2] + struct.pack("!H", add_checksum(icmp)) + icmp[4:]
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(icmp), 1, 0, 64, 1, 0)
     head += socket.inet_aton(one.address) + socket.inet_aton(address)
@@ -282,17 +328,20 @@ def to_bytes(mac: str) -> bytes:
     return bytes.fromhex(mac.replace(":", ""))
 
 
-def await_ping(one: Instance, other: Instance, every_s: float = 0.001, timeout_s: float = 10) -> float:
-    """Ping `other` from `one` until it answers; the moment (time.perf_counter) at which it did."""
-    frame = make_echo(one, other.mac, other.address)
+def await_ping(
+    wire: socket.socket, one: Instance, other: Instance, every_s: float = 0.001, timeout_s: float = 10
+) -> float:
+    """Ping `other` from `one`, on whose device `wire` is, until it answers; the moment (time.perf_counter) it did."""
+    mark = os.urandom(16)  # so that a late reply to an earlier one is not taken for an answer
+    frame = make_echo(one, other.mac, other.address, mark)
     wanted = to_bytes(one.mac) + to_bytes(other.mac) + b"\x08\x00"
     end = time.perf_counter() + timeout_s
-    with open_socket(one.netns, one.device) as wire:
-        while time.perf_counter() < end:
-            wire.send(frame)
-            while select.select([wire], [], [], every_s)[0]:
-                if wire.recv(2048)[:14] == wanted:
-                    return time.perf_counter()
+    while time.perf_counter() < end:
+        wire.send(frame)
+        while select.select([wire], [], [], every_s)[0]:
+            got = wire.recv(2048)
+            if got[:14] == wanted and got[42:58] == mark:
+                return time.perf_counter()
     raise AssertionError(f"{other.address} never answered {one.address}")
 
 

@@ -13,11 +13,11 @@ from netloom.drivers.links import LinksDriver, make_veth, remove_link
 from netloom.drivers.nft import TABLE, NftDriver
 from netloom.model.device import Guard, Link
 from netloom.model.driver import Driver
-from netloom.model.plan import Put, Thing
+from netloom.model.plan import Put, Remove, Thing
 from netloom.reconcile.plan import plan
 from netloom.testing.conformance import CHECKS, Check, Subject
 from tests.dataplane.conftest import why_not
-from tests.dataplane.ovs import run
+from tests.dataplane.ovs import run, wait_until
 
 pytestmark = pytest.mark.dataplane
 
@@ -108,6 +108,30 @@ def test_a_guard_hides_the_host_from_the_device(inside: str) -> None:
         assert "0 received" in run(*ping, check=False)
     finally:
         run("ip", "netns", "del", peer)
+
+
+def test_a_guarded_device_hears_nothing_of_the_host(inside: str) -> None:
+    """The kernel gives itself no address there and solicits no routers; without the guard it is as the host has it."""
+
+    def addresses() -> str:
+        return run("ip", "-6", "addr", "show", "dev", "a0")
+
+    async def use() -> None:
+        driver = NftDriver()
+        for device in ("a0", "a1"):
+            run("ip", "link", "set", device, "up")
+        wait_until(lambda: "fe80::" in addresses())
+        assert not await driver.apply([Put(_guard("a0"))])
+        assert "fe80::" not in addresses()
+        run("sysctl", "-qw", "net.ipv6.conf.a0.disable_ipv6=0")
+        assert (await driver.read())[("guard", "a0")].value is None, "a guard undone by hand wants repair"
+        wanted = {_guard("a0").key: _guard("a0")}
+        assert not await driver.apply(plan(wanted, await driver.read(), driver.needs))
+        assert await driver.read() == wanted
+        assert not await driver.apply([Remove(_guard("a0"))])
+        assert run("sysctl", "-n", "net.ipv6.conf.a0.disable_ipv6").strip() == "0"
+
+    asyncio.run(use())
 
 
 async def _apply(driver: NftDriver, *things: Thing) -> object:

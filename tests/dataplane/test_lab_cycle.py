@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -58,6 +59,29 @@ def test_another_network_with_the_same_addresses_is_another_world(lab: LabUnderT
     foreign = set(lab.place.require().instances["a"].addresses) | set(lab.place.require().instances["b"].addresses)
     for address in foreign - own:
         assert "no answer" in lab.run("ping", "r1", address, "--count", "1", status=1)
+
+
+def test_old_tunnel_ports_of_others_take_no_packet_away(lab: LabUnderTest) -> None:
+    """Neutron's agent left ports for one remote host each: the switch prefers them, and instances go on pinging."""
+    made = lab.place.require()
+    for here, there in (("h1", "h2"), ("h2", "h1")):
+        lab.run("exec", here, "--", "ovs-vsctl", "add-port", "br-tun", "vxlan-old", "--", "set", "interface",
+                "vxlan-old", "type=vxlan", f"options:remote_ip={made.hosts[there].tunnel_ip}",
+                f"options:local_ip={made.hosts[here].tunnel_ip}", "options:in_key=flow", "options:out_key=flow",
+                "options:df_default=true", "options:egress_pkt_mark=0")  # fmt: skip
+    number = lab.run("exec", "h2", "--", "ovs-vsctl", "get", "interface", "vxlan-old", "ofport").strip()
+
+    def is_let_in() -> bool:
+        dump = ("ovs-ofctl", "-O", "OpenFlow14", "--no-names", "dump-flows", "br-tun", "table=0")
+        return re.search(rf"in_port={number}\b", lab.run("exec", "h2", "--", *dump)) is not None
+
+    wait_for("flows of the old port", is_let_in, 10)
+    for family in ("-4", "-6"):
+        assert "passed" in lab.run("ping", "a", "b", family)
+    for host in ("h1", "h2"):
+        lab.run("exec", host, "--", "ovs-vsctl", "del-port", "br-tun", "vxlan-old")
+    wait_for("no flows of it", lambda: not is_let_in(), 10)
+    assert "passed" in lab.run("ping", "a", "b")
 
 
 PHYSICAL = {"provider:physical_network": "physnet1"}

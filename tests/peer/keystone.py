@@ -26,6 +26,7 @@ VENV = ROOT / "build" / "keystone"
 REQUIREMENTS = ("keystone==30.0.0", "waitress>=3")
 START_S, STEP_S = 60.0, 180.0
 PASSWORD = "correct horse"
+DOMAIN = {"id": "default"}
 CONFIG = """
 [DEFAULT]
 use_stderr = true
@@ -39,6 +40,8 @@ key_repository = {folder}/credential
 password_hash_algorithm = bcrypt
 # the least that bcrypt allows: the default costs a fifth of a second for every password
 password_hash_rounds = 4
+[token]
+expiration = {token_s}
 """
 # Keystone reads the command line of whatever process imports it.
 SERVE = """
@@ -77,6 +80,7 @@ class Keystone:
 
     folder: Path
     port: int = field(default_factory=free_port)
+    token_s: int = 3600
     process: subprocess.Popen[bytes] | None = None
     ids: dict[str, str] = field(default_factory=dict)
 
@@ -94,13 +98,24 @@ class Keystone:
         """Database, keys and an administrator."""
         for name in ("fernet", "credential"):
             (self.folder / name).mkdir(parents=True, mode=0o700)
-        self.config.write_text(CONFIG.format(folder=self.folder))
+        self.configure(self.folder)
         keys = ("--keystone-user", str(os.geteuid()), "--keystone-group", str(os.getegid()))
         self.manage("db_sync")
         self.manage("fernet_setup", *keys)
         self.manage("credential_setup", *keys)
         self.manage("bootstrap", "--bootstrap-password", PASSWORD, "--bootstrap-region-id", "RegionOne",
                     "--bootstrap-public-url", self.url)  # fmt: skip
+
+    def configure(self, state: Path) -> None:
+        """`state`: where database and keys are."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(CONFIG.format(folder=state, token_s=self.token_s))
+
+    def make_twin(self, token_s: int) -> Keystone:
+        """Another process of the same Keystone, whose tokens last this long."""
+        twin = Keystone(self.folder / "twin", token_s=token_s)
+        twin.configure(self.folder)
+        return twin
 
     def manage(self, *words: str) -> None:
         done = subprocess.run(
@@ -149,7 +164,7 @@ class Keystone:
         self.ids["admin"] = self.ask(admin, "GET", "/projects?name=admin")["projects"][0]["id"]
         for user, project, role in (
             ("mia", "demo", "member"), ("ria", "demo", "reader"), ("max", "other", "member"),
-            ("netloom", "service", "service"), ("nobody", "service", "reader"),
+            ("netloom", "service", "service"), ("nova", "service", "service"), ("nobody", "service", "reader"),
         ):  # fmt: skip
             person = {"name": user, "password": PASSWORD, "domain_id": "default"}
             self.ids[user] = self.call(admin, "POST", "/users", user=person)
@@ -161,10 +176,17 @@ class Keystone:
 
     def issue(self, user: str, project: str, password: str = PASSWORD) -> str:
         """A token by password, scoped to the project."""
-        domain = {"id": "default"}
-        who = {"methods": ["password"], "password": {"user": {"name": user, "password": password, "domain": domain}}}
-        auth = {"identity": who, "scope": {"project": {"name": project, "domain": domain}}}
+        return self.log_in(by_password(user, password), {"project": {"name": project, "domain": DOMAIN}})
+
+    def log_in(self, identity: Mapping[str, Any], scope: Mapping[str, Any] | None = None) -> str:
+        auth = {"identity": identity, **({"scope": scope} if scope else {})}
         return self.send("", "POST", "/auth/tokens", {"auth": auth})[1]["X-Subject-Token"]
+
+    def make_credential(self, user: str, token: str, name: str, **more: Any) -> tuple[str, str]:
+        """(id, secret) of an application credential of the token's user and project."""
+        path = f"/users/{self.ids[user]}/application_credentials"
+        made = self.ask(token, "POST", path, application_credential={"name": name, **more})["application_credential"]
+        return made["id"], made["secret"]
 
     def revoke(self, token: str) -> None:
         self.send(token, "DELETE", "/auth/tokens", subject=token)
@@ -203,6 +225,14 @@ class Keystone:
             for user, project in places.items()
         }  # fmt: skip
         path.write_text(json.dumps({"clouds": clouds}))  # JSON is YAML
+
+
+def by_password(user: str, password: str = PASSWORD) -> dict[str, Any]:
+    return {"methods": ["password"], "password": {"user": {"name": user, "password": password, "domain": DOMAIN}}}
+
+
+def by_credential(id: str, secret: str) -> dict[str, Any]:
+    return {"methods": ["application_credential"], "application_credential": {"id": id, "secret": secret}}
 
 
 if __name__ == "__main__":

@@ -1,66 +1,45 @@
-"""The ordinary openstack command, as people use it, against a server of its own on loopback."""
+"""The ordinary openstack command, as people use it, against a real server with users of its own."""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import time
+import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-START_S = 20.0
-COMMAND = shutil.which("openstack", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+from netloom.feed import pki
+from tests.faults.host import attached
+from tests.faults.server import Server, free_port
+from tests.peer.openstack import COMMAND, OpenStack
+from tests.peer.tls_proxy import proxying
 
 pytestmark = pytest.mark.skipif(COMMAND is None, reason="python-openstackclient is not installed: pip install .[dev]")
 
 
-@dataclass(frozen=True)
-class OpenStack:
-    """The command as one of the two users that the server makes."""
-
-    folder: Path
-
-    def run(self, cloud: str, *words: str) -> subprocess.CompletedProcess[str]:
-        given = {**os.environ, "OS_CLIENT_CONFIG_FILE": str(self.folder / "clouds.yaml"), "HOME": str(self.folder)}
-        assert COMMAND is not None
-        return subprocess.run(
-            [COMMAND, "--os-cloud", cloud, *words], env=given, capture_output=True, text=True, timeout=60
-        )
-
-    def demo(self, *words: str) -> Any:
-        return self.ask("netloom-demo", *words)
-
-    def admin(self, *words: str) -> Any:
-        return self.ask("netloom", *words)
-
-    def ask(self, cloud: str, *words: str) -> Any:
-        """What the command answers, decoded where it is JSON. The command must succeed."""
-        done = self.run(cloud, *words)
-        assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
-        return json.loads(done.stdout) if "json" in words else done.stdout
-
-
 @pytest.fixture(scope="module")
 def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenStack]:
+    """A server with one host."""
     folder = tmp_path_factory.mktemp("server")
-    server = subprocess.Popen([sys.executable, "-m", "tests.peer.serve_api", str(folder)])
+    server = Server(folder, auth="builtin")
+    server.start()
     try:
-        deadline = time.monotonic() + START_S
-        while not (folder / "clouds.yaml").exists():
-            assert server.poll() is None, "the server ended"
-            assert time.monotonic() < deadline, "the server did not start"
-            time.sleep(0.05)
-        yield OpenStack(folder)
+        with attached(server, "h1"):
+            yield OpenStack(folder)
     finally:
-        server.terminate()
-        server.wait(20)
+        server.stop()
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """(certificate of 127.0.0.1 with the authority that signed it, key)."""
+    now, key = datetime.now(UTC), pki.make_key()
+    authority = pki.make_authority(now)
+    certificate = pki.issue(authority, "127.0.0.1", key.public_key(), now, server=True)
+    (folder / "api.pem").write_bytes(certificate + authority.certificate)
+    (folder / "api.key").write_bytes(pki.encode_key(key))
+    return folder / "api.pem", folder / "api.key"
 
 
 def test_a_network_is_made_used_and_deleted(openstack: OpenStack) -> None:
@@ -105,9 +84,9 @@ def test_an_administrator_works_for_projects(openstack: OpenStack) -> None:
     limits = {row["Resource"]: row["Limit"] for row in openstack.admin("quota", "show", "demo", "-f", "json")}
     assert limits["ports"] == 7
     agents = openstack.admin("network", "agent", "list", "-f", "json")
-    assert {a["Agent Type"] for a in agents} == {"Open vSwitch agent", "DHCP agent"}
+    assert {a["Agent Type"] for a in agents} == {"Open vSwitch agent", "DHCP agent", "L3 agent", "Metadata agent"}
     zones = openstack.admin("availability", "zone", "list", "--network", "-f", "json")
-    assert [z["Zone Name"] for z in zones] == ["nova"]
+    assert {z["Zone Name"] for z in zones} == {"nova"}
 
 
 def test_the_identity_of_the_server_is_a_keystone_to_the_command(openstack: OpenStack) -> None:
@@ -121,3 +100,56 @@ def test_the_identity_of_the_server_is_a_keystone_to_the_command(openstack: Open
     refused = openstack.run("netloom-demo", "network", "create", "--share", "all")
     assert refused.returncode != 0
     assert "disallowed by policy" in refused.stderr
+
+
+def test_the_server_speaks_tls_itself(tmp_path: Path) -> None:
+    """use_ssl: clouds.yaml, the catalog and the challenge say https, and the command trusts the certificate."""
+    certificate, key = make_certificate(tmp_path)
+    given = {"use_ssl": "true", "ssl.cert_file": str(certificate), "ssl.key_file": str(key)}
+    extra = tuple(word for name, value in given.items() for word in ("--set", f"{name}={value}"))
+    server = Server(tmp_path / "state", auth="builtin", extra=extra, scheme="https")
+    server.start()
+    try:
+        openstack = OpenStack(server.state)
+        urls = read_urls(openstack)
+        assert urls == {"network": server.url, "identity": f"{server.url}/identity"}
+        assert openstack.demo("network", "create", "blue", "-f", "json")["name"] == "blue"
+    finally:
+        server.stop()
+
+
+def test_behind_a_proxy_everything_names_the_public_url(tmp_path: Path) -> None:
+    """public_url: clouds.yaml, the catalog and links of pages lead through the proxy that speaks TLS."""
+    certificate, key = make_certificate(tmp_path)
+    port = free_port()
+    public = f"https://127.0.0.1:{port}"
+    server = Server(tmp_path / "state", auth="builtin", extra=("--set", f"netloom.public_url={public}"))
+    server.start()
+    try:
+        with proxying(port, server.port, certificate, key):
+            openstack = OpenStack(server.state, cacert=certificate)
+            assert f'auth_url: "{public}/identity/v3"' in (server.state / "clouds.yaml").read_text()
+            assert read_urls(openstack) == {"network": public, "identity": f"{public}/identity"}
+            for name in ("a", "b", "c"):
+                openstack.demo("network", "create", name)
+            assert len(openstack.demo("network", "list", "--limit", "2", "-f", "json")) == 3
+            assert find_next(server, openstack.demo("token", "issue", "-f", "json")["id"]).startswith(f"{public}/v2.0/")
+    finally:
+        server.stop()
+
+
+def find_next(server: Server, token: str) -> str:
+    """The link to the second page, as one is given it who comes past the proxy."""
+    request = urllib.request.Request(f"{server.url}/v2.0/networks?limit=2", headers={"X-Auth-Token": token})
+    with urllib.request.urlopen(request, timeout=20) as reply:
+        links = json.loads(reply.read())["networks_links"]
+    return next(str(link["href"]) for link in links if link["rel"] == "next")
+
+
+def read_urls(openstack: OpenStack) -> dict[str, str]:
+    """The public address of each service, from the catalog."""
+    catalog = openstack.demo("catalog", "list", "-f", "json")
+    return {
+        service["Type"]: next(one["url"] for one in service["Endpoints"] if one["interface"] == "public")
+        for service in catalog
+    }

@@ -10,7 +10,7 @@ when a sends as fa:16:3e:00:00:99 to b
 then dropped in guard
 when b sends unknown
 then dropped in switch
-update a port_security_enabled=false
+update a port_security_enabled=false security_groups=[]
 when a sends ip 10.7.7.7 to b
 then arrives at b
 when a sends as fa:16:3e:00:00:99 to b

@@ -1,4 +1,4 @@
-"""nft: the kind "guard". A device whose frames a switch takes is closed to the host's own kernel.
+"""nft: the kind "guard". A device whose frames a switch takes is closed to the host's kernel, which is silent on it.
 
 Law: a guard is a chain of ours, hooked to its device at ingress, whose policy is to drop; nothing else is in our table,
 so what is ours is the table. Read as text: nft 1.0.6 leaves the device out of its JSON, and a chain that lost its
@@ -11,8 +11,10 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from netloom.drivers.nft.silence import is_silent, set_silent
 from netloom.model.device import Guard
 from netloom.model.plan import Failure, Key, Op, Put, State, Thing
 
@@ -69,6 +71,17 @@ async def run_nft(arguments: Sequence[str], given: str = "") -> str:
     return out.decode()
 
 
+def silence_devices(ops: Sequence[Op]) -> None:
+    """NftError names the device whose setting the kernel refused."""
+    for op in ops:
+        try:
+            set_silent(op.thing.key[1], isinstance(op, Put))
+        except FileNotFoundError:
+            pass  # the device went meanwhile
+        except OSError as error:
+            raise NftError(f"{op.thing.key[1]}: IPv6 cannot be switched: {error.strerror}") from error
+
+
 class NftDriver:
     """Guards in the network namespace that the agent runs in. One nft process for each read and each apply."""
 
@@ -84,7 +97,8 @@ class NftDriver:
         """Our chains. NftError when nft does not work."""
         if f"table netdev {TABLE}" not in await run_nft(["list", "tables", "netdev"]):
             return {}
-        return read_guards(await run_nft(["list", "table", "netdev", TABLE]))
+        found = read_guards(await run_nft(["list", "table", "netdev", TABLE]))
+        return {key: thing if is_silent(key[1]) else replace(thing, value=None) for key, thing in found.items()}
 
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
         """All ops in one transaction; if nft refuses it, each in its own."""
@@ -106,6 +120,7 @@ class NftDriver:
     async def _commit(self, ops: Sequence[Op]) -> None:
         commands = [{"add": {"table": _TABLE}}, *(command for op in ops for command in render_commands(op))]
         await run_nft(["-j", "-f", "-"], json.dumps({"nftables": commands}))
+        await asyncio.to_thread(silence_devices, ops)  # the kernel may take ten milliseconds over each
 
     async def close(self) -> None:
         """Nothing is held."""

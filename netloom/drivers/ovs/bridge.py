@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
-from netloom.drivers.ovs.channel import Channel, ChannelLost, OnPacket, open_channel
+from netloom.drivers.ovs.channel import Channel, ChannelLost, NoSwitch, OnPacket, open_channel
 from netloom.drivers.ovs.openflow import messages as of
 from netloom.drivers.ovs.openflow.check import find_fault
 from netloom.drivers.ovs.openflow.fields import CodecError
@@ -68,6 +69,8 @@ class BridgeFlows:
         self._on_packet: OnPacket | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._over = False
+        self.others: Counter[int] = Counter()
+        """How many flows of others the last dump showed, by cookie."""
 
     async def read(self) -> State:
         """Our flows as they are. Empty for a bridge that is not there. ChannelLost when the switch breaks off."""
@@ -82,7 +85,9 @@ class BridgeFlows:
             channel.take_errors()
         if parts[-1].type == of.ERROR:
             raise ChannelLost(str(of.decode_error(parts[-1])))
-        return [flow for part in parts for flow in of.decode_flow_dump(part.body)[0]]
+        found = [of.decode_flow_dump(part.body) for part in parts]
+        self.others = sum((others for _, others in found), Counter())
+        return [flow for flows, _ in found for flow in flows]
 
     async def apply(self, ops: Sequence[Op]) -> list[Failure]:
         """Change flows in one atomic bundle; see the law above for what happens to a refused flow."""
@@ -100,6 +105,8 @@ class BridgeFlows:
                     gone = {id(failure.op) for failure in refused}
                     left = [item for item in left if id(item[0]) not in gone]
                 return failures + await self._send_singly(channel, left)
+        except NoSwitch as error:  # what should go went with the bridge
+            return failures + [Failure(op, str(error)) for op, _ in left if isinstance(op, Put)]
         except (ChannelLost, TimeoutError) as error:
             return failures + [Failure(op, str(error)) for op, _ in left]
 

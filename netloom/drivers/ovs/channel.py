@@ -25,6 +25,10 @@ class ChannelLost(ConnectionError):
     """The switch went away, or said something that is no OpenFlow 1.4."""
 
 
+class NoSwitch(ChannelLost):
+    """Nobody listens for that bridge: there is no such bridge, or no switch; no flow either way."""
+
+
 class Channel:
     """A connection that has shaken hands. Ends for good when the switch does; `closed` is set then."""
 
@@ -176,11 +180,11 @@ _HIGH_WATER = 1 << 20
 
 
 async def open_channel(path: Path, timeout_s: float = 10.0) -> Channel:
-    """A connection to the bridge whose socket is at `path`, ready for requests. ChannelLost when there is none."""
+    """A connection to the bridge whose socket is at `path`, ready for requests. NoSwitch when nobody listens."""
     try:
         reader, writer = await asyncio.open_unix_connection(path, limit=1 << 20)
     except OSError as error:
-        raise ChannelLost(f"no switch at {path}: {error.strerror}") from error
+        raise NoSwitch(f"no switch at {path}: {error.strerror}") from error
     channel = Channel(reader, writer)
     try:
         await channel.shake_hands(timeout_s)

@@ -34,7 +34,7 @@ class OvsDriver:
     def __init__(
         self, rundir: Path, own: frozenset[str] = frozenset({"br-int", "br-tun"}), timeout_s: float = 10.0
     ) -> None:
-        self._rundir, self._timeout_s = rundir, timeout_s
+        self._rundir, self._own, self._timeout_s = rundir, own, timeout_s
         self._config = OvsdbDriver(rundir / "db.sock", own, timeout_s)
         self._bridges: dict[str, BridgeFlows] = {}
         self._packets: dict[str, OnPacket] = {}
@@ -146,10 +146,32 @@ class OvsDriver:
         await self._config.read_bridges()
         return rows.read_underlay(self._config.tables)
 
+    async def read_strays(self, bridge: str) -> dict[tuple[str, str], int]:
+        """By (type, remote address), the tunnel ports that others made on `bridge`."""
+        await self._config.read_bridges()
+        return rows.read_strays(self._config.tables, bridge)
+
+    def find_foreign(self) -> tuple[str, ...]:
+        """What others made on the bridges that are ours alone, as last read: in words, with what takes it away."""
+        out: list[str] = []
+        for bridge in sorted(self._own):
+            out += describe_flows(bridge, self._bridges[bridge].others if bridge in self._bridges else {})
+            ports = rows.find_foreign(self._config.tables, bridge)
+            out += [f"{bridge} has port {name}: ovs-vsctl del-port {bridge} {name}" for name in ports]
+        return tuple(out)
+
     async def close(self) -> None:
         for flows in self._bridges.values():
             await flows.close()
         await self._config.close()
+
+
+def describe_flows(bridge: str, others: Mapping[int, int]) -> list[str]:
+    return [
+        f"{bridge} has {count} flows with cookie {cookie:#x}: "
+        f"ovs-ofctl -O OpenFlow14 del-flows {bridge} cookie={cookie:#x}/-1"
+        for cookie, count in sorted(others.items())
+    ]
 
 
 def make_driver(options: Mapping[str, str]) -> OvsDriver:

@@ -159,12 +159,22 @@ class OvsdbClient:
                 await writer.drain()
                 return await future
         except TimeoutError as error:
-            writer.transport.abort()
+            self._break(writer)
             raise OvsdbLost("the OVSDB server did not answer in time") from error
         except OSError as error:
+            self._break(writer)
             raise OvsdbLost(str(error) or "the OVSDB server went away") from error
         finally:
             self._waiting.pop(number, None)
+
+    def _break(self, writer: asyncio.StreamWriter) -> None:
+        """The picture is gone from this moment on: whoever asks again at once waits for the next connection.
+
+        Without that, such a caller would never let the event loop see the end of this one.
+        """
+        writer.transport.abort()
+        if self._writer is writer:
+            self._lose()
 
     async def _keep(self) -> None:
         while True:

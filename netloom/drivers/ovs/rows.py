@@ -3,6 +3,7 @@
 Ours is what carries our mark in external_ids: "made" was made by us, and goes with us; "adopted" is a bridge that an
 operator made and we need, whose mark alone goes. What we wanted of an adopted bridge stands beside the mark, for we do
 not change an operator's settings beyond the fail mode of the bridges that are ours alone and the protocol we speak.
+A port that is there and just what we would make (Neutron's agent makes patches of the same names) is adopted as it is.
 """
 
 from __future__ import annotations
@@ -64,9 +65,12 @@ def parse_wanted(text: str) -> Bridge:
 
 
 def read_port(port: Row, interface: Row) -> SwitchPort | None:
-    """What a switch port is, if we made it."""
-    if port["external_ids"].get(MARK) != MADE:
-        return None
+    """What a switch port is, if it is ours."""
+    return describe_port(interface) if port["external_ids"].get(MARK) in (MADE, ADOPTED) else None
+
+
+def describe_port(interface: Row) -> SwitchPort:
+    """What a switch port is, whosever it is."""
     wanted = as_list(interface["ofport_request"])
     return SwitchPort(
         interface["type"] or "system",
@@ -245,17 +249,54 @@ def put_port(tables: Tables, bridge: str, name: str, want: SwitchPort) -> list[O
     uuid, row = found
     if uuid not in as_list(home[1]["ports"]):
         raise Refused(f"port {name} is on another bridge")
+    members = as_list(row["interfaces"])
     if row["external_ids"].get(MARK) != MADE:
-        raise Refused(f"port {name} is there already, and was not made by Netloom: remove it or rename it")
+        there = [tables.get("Interface", {}).get(member) for member in members]
+        if len(there) != 1 or there[0] is None or describe_port(there[0]) != want:
+            raise Refused(f"port {name} is there already, and was not made by Netloom: remove it or rename it")
+        return [_mark("Port", uuid, {**row["external_ids"], MARK: ADOPTED})]
     change = {"op": "update", "table": "Interface", "row": _interface(want)}
-    return [{**change, "where": _where(member)} for member in as_list(row["interfaces"])]
+    return [{**change, "where": _where(member)} for member in members]
+
+
+def _mark(table: str, uuid: str, ids: Mapping[str, str]) -> Operation:
+    return {"op": "update", "table": table, "where": _where(uuid), "row": {"external_ids": write_map(ids)}}
 
 
 def remove_port(tables: Tables, bridge: str, name: str) -> list[Operation]:
-    """Delete a port that we made on that bridge; anything else is left alone."""
+    """Delete a port that we made on that bridge, take our mark off one that we adopted; the rest is left alone."""
     home, found = _find(tables, "Bridge", bridge), _find(tables, "Port", name)
-    if home is None or found is None or found[1]["external_ids"].get(MARK) != MADE:
+    if home is None or found is None or found[0] not in as_list(home[1]["ports"]):
         return []
-    if found[0] not in as_list(home[1]["ports"]):
-        return []
-    return [_mutate("Bridge", home[0], "ports", "delete", ["uuid", found[0]])]
+    mark = found[1]["external_ids"].get(MARK)
+    if mark == ADOPTED:
+        kept = {key: held for key, held in found[1]["external_ids"].items() if key != MARK}
+        return [_mark("Port", found[0], kept)]
+    return [_mutate("Bridge", home[0], "ports", "delete", ["uuid", found[0]])] if mark == MADE else []
+
+
+TUNNELS = ("vxlan", "gre", "geneve")
+
+
+def read_strays(tables: Tables, bridge: str) -> dict[tuple[str, str], int]:
+    """By (type, remote address), the tunnel ports that others made on `bridge`, one for each remote host.
+
+    The switch gives what comes from that host to that port rather than to the one of ours for all hosts.
+    """
+    out: dict[tuple[str, str], int] = {}
+    for name, port, row in walk_ports(tables):
+        number, remote = read_ofport(row), row["options"].get("remote_ip", "")
+        if name == bridge and MARK not in port["external_ids"] and row["type"] in TUNNELS and number and number > 0:
+            out[row["type"], remote] = number
+    return {key: number for key, number in out.items() if key[1] not in ("", "flow")}
+
+
+def find_foreign(tables: Tables, bridge: str) -> tuple[str, ...]:
+    """The ports on `bridge` that are not ours and that nobody plugged for an instance, by name."""
+    found = (
+        port["name"]
+        for name, port, row in walk_ports(tables)
+        if name == bridge and port["name"] != bridge and MARK not in port["external_ids"]
+        and "iface-id" not in row["external_ids"]
+    )  # fmt: skip
+    return tuple(sorted(found))

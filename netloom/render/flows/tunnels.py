@@ -6,7 +6,7 @@ tunnel, whose route look-up would honour it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from netloom.model.address import ip_int, ip_version
 from netloom.model.flow import Action, Flow, Match, Output, SetField, make_match
@@ -31,7 +31,11 @@ def render_tunnel(scene: Scene) -> tuple[Flow, ...]:
         return make_flow(scene.tunnel_bridge, table, priority, match, actions, cookie, why)
 
     inward = (reg.mark_network(network.number), Output(scene.patch_int))
-    flows = [flow(TUN_CLASSIFY, 100, arrive(tunnel, remote), inward, remote.revision) for remote in scene.remotes]
+    flows = [
+        flow(TUN_CLASSIFY, 100, match, inward, remote.revision)
+        for remote in scene.remotes
+        for match in find_arrivals(tunnel, remote)
+    ]
     remotes = {remote.name: remote for remote in scene.remotes}
     on = {reg.NETWORK: network.number}
     for mac, owners in group_owners(scene.places).items():
@@ -48,9 +52,11 @@ def render_tunnel(scene: Scene) -> tuple[Flow, ...]:
     return tuple(flows)
 
 
-def arrive(tunnel: Tunnel, remote: HostRow) -> Match:
+def find_arrivals(tunnel: Tunnel, remote: HostRow) -> Iterator[Match]:
+    """What comes from that host: by our port, or by one that others made for it alone, which the switch prefers."""
     field = "tun_src" if ip_version(remote.tunnel_ip) == 4 else "tun_ipv6_src"
-    return make_match(in_port=tunnel.ofport, tun_id=tunnel.key, **{field: remote.tunnel_ip})
+    for ofport in (tunnel.ofport, *(number for ip, number in tunnel.strays if ip == remote.tunnel_ip)):
+        yield make_match(in_port=ofport, tun_id=tunnel.key, **{field: remote.tunnel_ip})
 
 
 def send(tunnel: Tunnel, remotes: Iterable[HostRow]) -> list[Action]:

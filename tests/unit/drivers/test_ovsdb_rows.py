@@ -111,6 +111,23 @@ def test_a_port_that_is_not_ours_is_not_taken(bridge: str, name: str, words: str
         rows.put_port(held, bridge, name, SwitchPort("patch"))
 
 
+def test_a_patch_that_is_just_what_is_wanted_is_adopted_and_given_back() -> None:
+    """Neutron's patch is marked and nothing else of it changes; when nobody wants it any more, the mark alone goes."""
+    held = tables("br-int", "patch-tun", **{"patch-tun": interface_row("patch-tun", 4)})
+    interface = next(row for row in held["Interface"].values() if row["name"] == "patch-tun")
+    interface |= {"type": "patch", "options": {"peer": "patch-int"}}
+    port = next(row for row in held["Port"].values() if row["name"] == "patch-tun")
+    port["external_ids"] = {"theirs": "x"}
+    want = SwitchPort("patch", (("peer", "patch-int"),))
+    (marked,) = rows.put_port(held, "br-int", "patch-tun", want)
+    assert marked["table"] == "Port" and list(marked["row"]) == ["external_ids"]
+    port["external_ids"] = read_value(marked["row"]["external_ids"])
+    assert rows.read_things(held, frozenset())["switch_port", "br-int", "patch-tun"].value == want
+    assert rows.find_foreign(held, "br-int") == ()
+    (given,) = rows.remove_port(held, "br-int", "patch-tun")
+    assert read_value(given["row"]["external_ids"]) == {"theirs": "x"}
+
+
 def test_removing_what_is_not_ours_or_not_there_is_nothing() -> None:
     """Sweeping never touches what others made."""
     held = tables("tap1")
@@ -168,6 +185,30 @@ def test_without_a_server_the_picture_is_empty_not_old(tmp_path: Path) -> None:
             await client.transact([])
         async with serve(tmp_path / "db.sock", make_database({"Bridge": {"u": row}}, [])):
             assert await client.wait_for(lambda: client.find("Bridge", "br") is not None, 5.0)
+            await client.close()
+
+    asyncio.run(use())
+
+
+def test_a_caller_that_asks_again_at_once_does_not_hide_the_loss(tmp_path: Path) -> None:
+    """Whoever repeats a transaction without a pause is made to wait for the next connection, and gets it."""
+    row = {"name": "br", "ports": ["set", []], "external_ids": ["map", []]}
+
+    async def use() -> None:
+        client = OvsdbClient(tmp_path / "db.sock", timeout_s=1.0)
+        async with serve(tmp_path / "db.sock", make_database({"Bridge": {"u": row}}, [])):
+            await client.ready()
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "db.sock")
+            writer.transport.abort()  # a connection that died, and of whose end nobody has heard yet
+            await asyncio.sleep(0)
+            client._writer = writer
+            for _ in range(1000):
+                with pytest.raises(OvsdbLost):
+                    await client._call("transact", [])
+                if not client.tables:
+                    break
+            assert not client.tables, "it would go on for ever"
+            del reader
             await client.close()
 
     asyncio.run(use())

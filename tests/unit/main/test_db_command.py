@@ -58,14 +58,14 @@ def test_status_says_what_is_there(folder: Path) -> None:
     done = db(folder, "status")
     assert done.exit_code == 0
     assert f"store      {folder}/netloom.db" in done.stdout
-    assert "revision   3 (log from 1)" in done.stdout and "objects    agent 6" in done.stdout
+    assert "revision   3 (log from 1)" in done.stdout and "objects    agent 12" in done.stdout
     assert done.stdout.endswith("writer     none\n")
 
 
 def test_check_ends_with_1_when_something_is_wrong(folder: Path) -> None:
     """So that a script notices."""
     done = db(folder, "check")
-    assert (done.exit_code, done.stdout) == (0, "no fault was found: agent 6; revision 3\n")
+    assert (done.exit_code, done.stdout) == (0, "no fault was found: agent 12; revision 3\n")
     spoil(folder)
     done = db(folder, "check")
     assert done.exit_code == 1 and "the log goes from revision 1 to 3" in done.stdout
@@ -75,7 +75,7 @@ def test_a_backup_can_be_taken_and_put_back(folder: Path) -> None:
     """The copy is whole and sound; a second one does not replace it; a folder that is not there is a sentence."""
     copy = folder / "monday.db"
     done = db(folder, "backup", str(copy))
-    assert done.exit_code == 0 and f"{copy} holds revision 3 (agent 6; " in done.stdout
+    assert done.exit_code == 0 and f"{copy} holds revision 3 (agent 12; " in done.stdout
     again = db(folder, "backup", str(copy))
     assert again.exit_code == 1 and "is there already and was not touched" in again.stderr
     nowhere = db(folder, "backup", str(folder / "none" / "x.db"))

@@ -6,9 +6,13 @@ import socket
 from pathlib import Path
 
 import pytest
+from oslo_config import cfg
 
+from netloom.intent.quota import DEFAULTS
+from netloom.main import option_table
+from netloom.main import options as options_module
 from netloom.main.option_checks import OptionError
-from netloom.main.option_table import GROUPS, make_conf, render_reference
+from netloom.main.option_table import GROUPS, make_conf, make_quota_option, render_reference
 from netloom.main.options import ServerOptions, check_listen, load_server_options
 
 NEUTRON = """
@@ -86,8 +90,38 @@ def test_nothing_given_is_a_server_that_works(tmp_path: Path) -> None:
     options = load(tmp_path)
     assert (options.auth_strategy, options.database_url) == ("builtin", f"sqlite:///{tmp_path}/netloom.db")
     assert options.settings.tenant_network_types == ("vxlan",)
-    assert (options.api.pagination_max_limit, options.quotas) == (-1, {"network": 100, "subnet": 100, "port": 500})
+    assert (options.api.pagination_max_limit, options.quotas) == (-1, DEFAULTS)
     assert (options.keystone, options.policy_file, options.tls_cert, options.notes) == (None, None, None, ())
+
+
+def test_quotas_of_any_resource_have_an_option(tmp_path: Path) -> None:
+    """[QUOTAS] quota_<resource> of all that has a quota; default_quota for what has no number; Neutron's old names."""
+    path = tmp_path / "neutron.conf"
+    path.write_text("[QUOTAS]\ndefault_quota = 3\nquota_network = 7\nquota_rbac_entry = 4\nquota_driver = x\n")
+    options = load_server_options([path])
+    assert set(options.quotas) == set(DEFAULTS)
+    assert (options.quotas["network"], options.quotas["rbac_policy"], options.quotas["port"]) == (
+        7,
+        4,
+        DEFAULTS["port"],
+    )
+    assert options.settings.quotas == options.quotas
+    assert all(options.quotas[name] == 3 for name, limit in DEFAULTS.items() if limit < 0)
+    assert [note.partition(": ")[2] for note in options.notes] == ["not used by Netloom: [quotas] quota_driver"]
+
+
+def test_an_option_without_a_number_is_default_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A resource that Netloom does not limit by itself takes default_quota, unless it has an option of its own."""
+    table = replace_option("quotas", make_quota_option("thing", -1))
+    monkeypatch.setitem(option_table.GROUPS, "quotas", table)
+    monkeypatch.setattr(options_module, "QUOTAS", {"thing": -1})
+    assert load(tmp_path).quotas == {"thing": -1}
+    assert load(tmp_path, **{"quotas.default_quota": "9"}).quotas == {"thing": 9}
+    assert load(tmp_path, **{"quotas.default_quota": "9", "quotas.quota_thing": "2"}).quotas == {"thing": 2}
+
+
+def replace_option(group: str, option: cfg.Opt) -> tuple[cfg.Opt, ...]:
+    return (*(one for one in option_table.GROUPS[group] if one.name != option.name), option)
 
 
 def test_two_readings_do_not_share_values(tmp_path: Path) -> None:
@@ -108,6 +142,16 @@ BAD = [
     ("DEFAULT", "agent_down_time", "0", "at least 1"),
     ("DEFAULT", "dhcp_lease_duration", "-2", "at least -1"),
     ("DEFAULT", "max_fixed_ips_per_port", "0", "at least 1"),
+    ("DEFAULT", "router_distributed", "2", "true or false"),
+    ("DEFAULT", "l3_ha", "2", "true or false"),
+    ("DEFAULT", "max_l3_agents_per_router", "-1", "at least 0"),
+    ("DEFAULT", "l3_ha_net_cidr", "169.254.192.1/18", "an IPv4 prefix"),
+    ("DEFAULT", "l3_ha_net_cidr", "fd00::/64", "an IPv4 prefix"),
+    ("DEFAULT", "l3_ha_network_type", "wifi", "local, flat, vlan"),
+    ("DEFAULT", "enable_snat_by_default", "2", "true or false"),
+    ("DEFAULT", "router_auto_schedule", "2", "true or false"),
+    ("DEFAULT", "network_auto_schedule", "2", "true or false"),
+    ("DEFAULT", "dhcp_agents_per_network", "0", "at least 1"),
     ("DEFAULT", "pagination_max_limit", "0", "1 or more"),
     ("DEFAULT", "pagination_max_limit", "many", "1 or more"),
     ("DEFAULT", "allow_bulk", "2", "true or false"),
@@ -162,7 +206,7 @@ def test_a_bad_option_stops_the_start(tmp_path: Path, group: str, name: str, val
 def test_every_option_that_can_be_bad_is_tried() -> None:
     """No option with bounds, choices or a grammar of its own is missing from the list above."""
     tried = {(group, name) for group, name, _, _ in BAD}
-    plain = {"flat_networks", "default_availability_zones", "dns_domain", "state_path"}
+    plain = {"flat_networks", "default_availability_zones", "dns_domain", "state_path", "l3_ha_network_physical_name"}
     server = ("DEFAULT", "oslo_middleware", "ml2", "ml2_type_vlan", "ml2_type_vxlan", "ml2_type_gre", "ml2_type_geneve")
     same = {"max_dns_nameservers", "max_subnet_host_routes", "max_allowed_address_pair", "filter_validation", "use_ssl"}
     missing = {

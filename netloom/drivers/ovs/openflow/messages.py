@@ -6,6 +6,7 @@ Encoders return whole messages; the transaction number (xid) is the caller's, an
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -165,29 +166,38 @@ def set_xid(message: bytes, xid: int) -> bytes:
 
 
 def encode_flow_dump(xid: int) -> bytes:
-    """Ask for all flows of all tables whose cookie is ours."""
-    flows = struct.pack("!B3xII4xQQ", 0xFF, ANY, ANY, COOKIE_MAGIC, COOKIE_MASK)
+    """Ask for all flows of all tables, whosever they are."""
+    flows = struct.pack("!B3xII4xQQ", 0xFF, ANY, ANY, 0, 0)
     return encode(MULTIPART_REQUEST, xid, struct.pack("!HH4x", 1, 0) + flows + encode_match(()))
 
 
-def decode_flow_dump(body: bytes) -> tuple[list[FlowEntry], bool]:
-    """The flows of one multipart reply, and whether more follow. A flow whose match is unknown to us is left out."""
-    kind, flags = struct.unpack_from("!HH", body)
+def decode_flow_dump(body: bytes) -> tuple[list[FlowEntry], Counter[int]]:
+    """Of one multipart reply the flows that are ours, and how many others there are by cookie.
+
+    A flow with our cookie whose match is unknown to us is left out.
+    """
+    (kind,) = struct.unpack_from("!H", body)
     if kind != 1:
         raise CodecError(f"multipart reply of type {kind}")
-    at, out = 8, []
+    at, out, others = 8, [], Counter[int]()
     while at < len(body):
         length, table, sec, nsec, priority, _, _, _, _, cookie, packets, size = _FLOW_STATS.unpack_from(body, at)
         if length < _FLOW_STATS.size or at + length > len(body):
             raise CodecError(f"flow of length {length}")
-        try:
-            match, start = decode_match(body, at + _FLOW_STATS.size)
-            actions = _read_instructions(body[start : at + length])
-            out.append(FlowEntry(table, priority, match, actions, cookie, packets, size, sec + nsec / 1e9))
-        except CodecError:
-            pass
+        if cookie & COOKIE_MASK != COOKIE_MAGIC:
+            others[cookie] += 1
+        elif (read := _read_flow(body, at, length)) is not None:
+            out.append(FlowEntry(table, priority, *read, cookie, packets, size, sec + nsec / 1e9))
         at += length
-    return out, bool(flags & 1)
+    return out, others
+
+
+def _read_flow(body: bytes, at: int, length: int) -> tuple[Match, tuple[Action, ...] | None] | None:
+    try:
+        match, start = decode_match(body, at + _FLOW_STATS.size)
+    except CodecError:
+        return None
+    return match, _read_instructions(body[start : at + length])
 
 
 def _read_instructions(data: bytes) -> tuple[Action, ...] | None:

@@ -1,0 +1,61 @@
+"""A host without a data plane: it joins a real server and follows it over TLS, with the agent's own code."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from netloom.feed.client import Feed
+from netloom.main.agent import join, make_feed
+from netloom.main.fleet import make_join_token
+from netloom.main.host_options import HostOptions, load_host_options
+from netloom.main.options import load_server_options
+from tests.faults.server import Server
+
+
+def make_options(server: Server, host: str) -> HostOptions:
+    given = {
+        "host": host, "state_path": str(server.state / host), "netloom.feed_server": f"unix:{server.state}/feed.sock",
+        "ovs.local_ip": f"192.0.2.{int(host[1:])}",
+    }  # fmt: skip
+    return load_host_options((), given)
+
+
+def join_host(server: Server, host: str, token: str = "") -> HostOptions:
+    """The host's options, after it has got its certificate. Raises JoinError."""
+    options = make_options(server, host)
+    made = token or make_join_token(load_server_options((), {"state_path": str(server.state)}), host)
+    join(options, made)
+    return options
+
+
+@contextmanager
+def attached(server: Server, host: str, join: bool = True, within_s: float = 20.0) -> Iterator[Feed]:
+    """The host follows the server meanwhile, in a thread of its own; gives its feed, to look at.
+
+    `join`: with a new token, else with the certificate that it has. Raises TimeoutError when it is not let in.
+    """
+    options = join_host(server, host) if join else make_options(server, host)
+    feed = make_feed(options)
+    loop = asyncio.new_event_loop()
+    following = loop.create_task(feed.run())
+    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([following])), daemon=True)
+    thread.start()
+    try:
+        wait_connected(feed, within_s)
+        yield feed
+    finally:
+        loop.call_soon_threadsafe(following.cancel)
+        thread.join(10)
+        loop.close()
+
+
+def wait_connected(feed: Feed, within_s: float) -> None:
+    end = time.monotonic() + within_s
+    while not feed.connected:
+        if time.monotonic() > end:
+            raise TimeoutError(f"{feed.host} is not let in")
+        time.sleep(0.02)

@@ -1,0 +1,44 @@
+"""The environment of other people's programs: neutron-lib, Tempest and its Networking plug-in, from PyPI.
+
+    python -m tests.peer.judges        makes it (make peer does)
+
+It is below build/ and not our own, since their hundred libraries are not ours; nothing of it is imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / "build" / "judges"
+REQUIREMENTS = ("neutron-lib==5.0.1", "tempest==47.0.0", "neutron-tempest-plugin==3.3.0")
+STAMP = VENV / ".installed"
+
+
+def is_installed() -> bool:
+    return STAMP.exists() and STAMP.read_text() == repr(REQUIREMENTS)
+
+
+def install() -> None:
+    """Made once; half a minute."""
+    if is_installed():
+        return
+    print(f"==> {VENV.relative_to(ROOT)}: pip install {' '.join(REQUIREMENTS)} (a minute the first time)", flush=True)
+    shutil.rmtree(VENV, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(VENV)], env=plain_environment(), check=True)
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    subprocess.run([*pip, *REQUIREMENTS], env=plain_environment(), check=True)
+    STAMP.write_text(repr(REQUIREMENTS))
+
+
+def plain_environment(**more: str) -> dict[str, str]:
+    """Ours, but compiled modules are kept: without them every start compiles all of it again."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | more
+
+
+if __name__ == "__main__":
+    install()

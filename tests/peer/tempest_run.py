@@ -1,0 +1,192 @@
+"""Tempest against Netloom behind a real Keystone: `python -m tests.peer.tempest_run [regular expression …]`.
+
+Starts both, makes the external network that Tempest wants to know of, runs `tempest.api.network` (or what the
+expressions name, such as neutron_tempest_plugin.api), and prints what failed and each skip with its reason. Status 1
+if a test failed. The report is written to build/tempest.json as well.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.faults.server import Server
+from tests.peer import judges, keystone
+from tests.peer.keystone import PASSWORD, Keystone
+
+REGEX = r"^tempest\.api\.network"
+REPORT = judges.ROOT / "build" / "tempest.json"
+WORKERS = 2
+Result = dict[str, Any]
+
+CONFIG = """
+[DEFAULT]
+log_file = tempest.log
+debug = false
+[oslo_concurrency]
+lock_path = {folder}/lock
+[auth]
+use_dynamic_credentials = true
+admin_username = admin
+admin_password = {password}
+admin_project_name = admin
+admin_domain_name = Default
+tempest_roles = member
+[identity]
+uri_v3 = {keystone}
+auth_version = v3
+region = RegionOne
+[identity-feature-enabled]
+api_v3 = true
+[service_available]
+nova = false
+glance = false
+cinder = false
+swift = false
+horizon = false
+neutron = true
+[network]
+public_network_id = {external}
+floating_network_name = public
+project_network_cidr = 10.100.0.0/16
+project_network_mask_bits = 26
+project_networks_reachable = false
+[network-feature-enabled]
+ipv6 = true
+ipv6_subnet_attributes = true
+api_extensions = {extensions}
+[validation]
+run_validation = false
+[neutron_plugin_options]
+available_type_drivers = flat,vlan,gre,vxlan,geneve,local
+provider_vlans = physnet1
+"""
+
+
+@contextmanager
+def open_cloud(folder: Path) -> Iterator[tuple[Keystone, Server]]:
+    """A Keystone and a Netloom that trusts it."""
+    cloud = Keystone(folder / "keystone")
+    cloud.make()
+    cloud.start()
+    options = {
+        "keystone_authtoken.auth_url": cloud.url, "keystone_authtoken.username": "netloom",
+        "keystone_authtoken.password": PASSWORD, "keystone_authtoken.project_name": "service",
+        "ml2_type_vlan.network_vlan_ranges": "physnet1:1:4000", "ml2_type_flat.flat_networks": "*",
+    }  # fmt: skip
+    extra = tuple(word for name, value in options.items() for word in ("--set", f"{name}={value}"))
+    server = Server(folder / "netloom", auth="keystone", extra=extra)
+    try:
+        cloud.make_people(server.url)
+        server.start()
+        yield cloud, server
+    finally:
+        if server.process is not None and server.process.poll() is None:
+            server.stop()
+        cloud.stop()
+
+
+def call(server: Server, token: str, method: str, path: str, **body: Any) -> Any:
+    headers = {"Content-Type": "application/json", "X-Auth-Token": token}
+    data = json.dumps(body).encode() if body else None
+    request = urllib.request.Request(f"{server.url}/v2.0/{path}", data, headers, method=method)
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return json.loads(reply.read() or b"null")
+
+
+def make_external(server: Server, token: str) -> str:
+    """The network that floating IPs come from; its id."""
+    network = {"name": "public", "router:external": True, "is_default": True}
+    made = call(server, token, "POST", "networks", network=network)["network"]["id"]
+    for version, cidr in ((4, "203.0.113.0/24"), (6, "2001:db8:ffff::/64")):
+        call(server, token, "POST", "subnets",
+             subnet={"network_id": made, "ip_version": version, "cidr": cidr, "enable_dhcp": False})  # fmt: skip
+    return str(made)
+
+
+def write_config(folder: Path, cloud: Keystone, server: Server) -> None:
+    token = cloud.issue("admin", "admin")
+    extensions = [one["alias"] for one in call(server, token, "GET", "extensions")["extensions"]]
+    text = CONFIG.format(
+        folder=folder, password=PASSWORD, keystone=cloud.url, external=make_external(server, token),
+        extensions=",".join(extensions),
+    )  # fmt: skip
+    (folder / "etc").mkdir(exist_ok=True)
+    (folder / "etc" / "tempest.conf").write_text(text)
+
+
+def run_tempest(folder: Path, expressions: Sequence[str]) -> list[Result]:
+    """The result of each test."""
+    tools, workspace = judges.VENV / "bin", folder / "tempest"
+    environment = judges.plain_environment(PATH=f"{tools}:/usr/bin:/bin", HOME=str(folder))
+    subprocess.run([str(tools / "tempest"), "init", str(workspace)], env=environment, check=True, capture_output=True)
+    shutil.copy(folder / "etc" / "tempest.conf", workspace / "etc" / "tempest.conf")
+    regex = "|".join(f"({one})" for one in expressions)
+    command = [str(tools / "tempest"), "run", "--regex", regex, "--concurrency", str(WORKERS)]
+    with (folder / "tempest.out").open("wb") as out:
+        subprocess.run(command, cwd=workspace, env=environment, check=False, stdout=out, stderr=out)
+    stream = subprocess.run(
+        [str(tools / "stestr"), "last", "--subunit"], cwd=workspace, env=environment, capture_output=True, check=False
+    )
+    reader = [str(tools / "python"), str(Path(__file__).with_name("subunit_results.py"))]
+    found = subprocess.run(reader, input=stream.stdout, capture_output=True, check=True, env=environment)
+    results: list[Result] = json.loads(found.stdout)
+    return results
+
+
+def render_report(results: Sequence[Result], elapsed_s: float) -> list[str]:
+    """Failures first, then skips by reason, then the count."""
+    lines = []
+    for one in results:
+        if one["status"] not in ("success", "skip", "xfail"):
+            lines += [
+                f"*** {one['id']}: {one['status']}",
+                *("    " + line for line in one["reason"].splitlines()[-12:]),
+            ]
+    skips = [one for one in results if one["status"] == "skip"]
+    for reason, count in Counter(shorten(one["reason"]) for one in skips).most_common():
+        lines.append(f"skipped {count}: {reason}")
+    counts = Counter(one["status"] for one in results)
+    words = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    return [*lines, f"{len(results)} tests in {elapsed_s:.0f} s: {words}"]
+
+
+def shorten(reason: str) -> str:
+    last = (reason.strip().splitlines() or ["no reason given"])[-1]
+    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "<id>", last)[:300]
+
+
+def main(expressions: Sequence[str]) -> int:
+    keystone.install()
+    judges.install()
+    folder = Path(tempfile.mkdtemp(prefix="netloom-tempest-"))
+    began = time.monotonic()
+    try:
+        with open_cloud(folder) as (cloud, server):
+            write_config(folder, cloud, server)
+            results = run_tempest(folder, expressions or [REGEX])
+            faults = [line for line in server.log.read_text(errors="replace").splitlines() if "Traceback" in line]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    report = render_report(results, time.monotonic() - began)
+    print("\n".join(report))
+    if faults:
+        print(f"*** the server's log has {len(faults)} tracebacks")
+    REPORT.write_text(json.dumps(results, indent=1))
+    bad = [one for one in results if one["status"] not in ("success", "skip", "xfail")]
+    return 1 if bad or faults or not results else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
