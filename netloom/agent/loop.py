@@ -33,6 +33,8 @@ from netloom.reconcile.plan import plan
 from netloom.render.answers import Settings
 
 LOG = logging.getLogger(__name__)
+FOREIGN_TOLD = 100
+"""How many of the things of others the server is told of; all of them are in the log."""
 
 
 class Agent:
@@ -201,7 +203,8 @@ class Agent:
         await self._parts.feed.send_report(self._describe())
 
     def _describe(self) -> dict[str, Any]:
-        return {**self._configurations, **({"foreign": list(self._foreign)} if self._foreign else {})}
+        told = list(self._foreign[:FOREIGN_TOLD])
+        return {**self._configurations, **({"foreign": told} if told else {})}
 
     def _next_wait(self) -> float:
         """Seconds to sleep if nothing happens: until a retry, a device to be read, or the slow clock."""

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
-from netloom.api.listing import CHUNK_RECORDS, Listing, find_page, render_page, show_parts
+from netloom.api.listing import (
+    CHUNK_RECORDS,
+    Listing,
+    find_page,
+    find_pieces,
+    find_sequence,
+    render_page,
+    render_pieces,
+    show_parts,
+)
 from netloom.api.message import Request, Response, encode, not_allowed
 from netloom.api.query import make_links, parse_fields, parse_query
 from netloom.api.served import Api, Place, Served, forbidden
-from netloom.api.views import make_field_viewer
+from netloom.api.views import View, make_field_viewer
 from netloom.intent.errors import bad_request, not_found
 from netloom.intent.operation import Committed, Requester
 from netloom.intent.operations import make_create, make_delete, make_update, parse_if_match
@@ -31,10 +41,10 @@ async def list_objects(api: Api, place: Place, request: Request) -> Response:
     snapshot = await api.read(place, request)
     if place.served.upper is not None:
         within = frozenset(snapshot.find_ids(resource.kind, resource.upper_key, place.upper_id))
-    return answer_list(api, place.served, request, snapshot, within)
+    return await answer_list(api, place.served, request, snapshot, within)
 
 
-def answer_list(
+async def answer_list(
     api: Api, served: Served, request: Request, snapshot: Snapshot, within: frozenset[str] | None = None
 ) -> Response:
     """The objects that the query asks for, among those of `within` where it is given."""
@@ -43,17 +53,31 @@ def answer_list(
     eyes = api.eyes(resource, request.requester).narrowed(snapshot)
     refresh = show_parts(query, api.refresher(served))
     listing = Listing(snapshot, resource, query, eyes, api.orders, refresh, within)
+    if not query.conditions and within is None:
+        await api.orders.prepare(snapshot, resource.kind)
+    view = make_field_viewer(resource, query.fields) if query.fields else served.view
+    if not (query.limit or query.sorts or query.marker):
+        return answer_all(listing, view)
     page = find_page(listing)
     if page is None and resource.loose_marker:
         page = find_page(replace(listing, query=replace(query, marker="")))
     if page is None:
         raise resource.missing(query.marker)
     links = make_links(query, name_list(request), params, page.first, page.last, len(page.records))
-    view = make_field_viewer(resource, query.fields) if query.fields else served.view
     chunks = render_page(resource.collection, page, encode(links) if links else b"", view, eyes, snapshot)
     if len(page.records) <= CHUNK_RECORDS:
         return Response(200, b"".join(chunks))
     return Response(200, chunks=chunks)
+
+
+def answer_all(listing: Listing, view: View) -> Response:
+    """All that matches, found while it is sent. The first piece is made at once: what fails does so as an error."""
+    ids = find_sequence(listing)
+    pieces = find_pieces(listing, ids)
+    chunks = render_pieces(listing.resource.collection, pieces, b"", view, listing.eyes, listing.snapshot)
+    if len(ids) <= CHUNK_RECORDS:
+        return Response(200, b"".join(chunks))
+    return Response(200, chunks=chain([next(chunks)], chunks))
 
 
 def name_list(request: Request) -> str:

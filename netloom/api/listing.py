@@ -1,13 +1,16 @@
 """A list request against a snapshot: the fewest candidates that an index gives, then conditions, order, page, bytes.
 
-Law: the answer is that of looking at every object; indexes and remembered orders only make it sooner.
+Law: the answer is that of looking at every object; indexes and remembered orders only make it sooner. An answer without
+a limit is looked for while it is sent, piece by piece: it costs the memory of one piece, and others are served between.
 """
 
 from __future__ import annotations
 
+import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from netloom.api.policy import find_seen
@@ -19,6 +22,12 @@ from netloom.intent.snapshot import Record, Snapshot
 
 CHUNK_RECORDS = 512
 """Records of one piece of a long answer."""
+
+LOOK_RECORDS = 128
+"""Objects that are looked at, and encoded where they never were, in one turn of the event loop: some 3 ms."""
+
+SORT_AT_ONCE = 16_384
+"""Ids that are sorted without a pause: a few milliseconds."""
 
 Found = tuple[str, Record]
 
@@ -44,6 +53,27 @@ class Orders:
         if known is None or known[0] is not table:
             known = self._known[kind] = (table, sorted(table))
         return known[1]
+
+    async def prepare(self, snapshot: Snapshot, kind: str) -> None:
+        """Know the order of very many ids already, having let others be served while they were sorted."""
+        table = snapshot.records(kind)
+        known = self._known.get(kind)
+        if len(table) <= SORT_AT_ONCE or (known is not None and known[0] is table):
+            return
+        self._known[kind] = (table, await sort_in_turns(table))
+
+
+async def sort_in_turns(ids: Iterable[str]) -> list[str]:
+    """Sorted, with a turn of the event loop after every so many."""
+    runs, rest = [], iter(ids)
+    while part := list(islice(rest, SORT_AT_ONCE)):
+        runs.append(sorted(part))
+        await asyncio.sleep(0)
+    while len(runs) > 1:
+        first, second, *others = runs
+        runs = [*others, sorted(first + second)]  # two sorted runs are merged, not sorted again
+        await asyncio.sleep(0)
+    return runs[0] if runs else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +122,17 @@ def show_parts(query: ListQuery, refresh: Callable[[Record], Record]) -> Callabl
     return refresh_part
 
 
+def find_pieces(listing: Listing, ids: Sequence[str]) -> Iterator[Sequence[Record]]:
+    """All that matches among `ids`, in their order: each piece of them is looked at when its turn comes."""
+    for start in range(0, len(ids), LOOK_RECORDS):
+        yield [record for _, record in select(listing, ids[start : start + LOOK_RECORDS])]
+
+
+def cut(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    for start in range(0, len(records), CHUNK_RECORDS):
+        yield records[start : start + CHUNK_RECORDS]
+
+
 def find_sequence(listing: Listing) -> Sequence[str]:
     """The ids to look at, in their order, from the marker on."""
     query = listing.query
@@ -111,10 +152,10 @@ def find_sorted(listing: Listing, marker: Record | None) -> list[Found]:
     table = listing.snapshot.records(listing.kind)
     found = list(select(listing, table if ids is None else ids))
     if marker is None:
-        return order(found, query)
+        return order(found, listing.resource, query)
     if all(id != query.marker for id, _ in found):
         found.append((query.marker, listing.refresh(marker)))
-    ordered = order(found, query)
+    ordered = order(found, listing.resource, query)
     at = next(n for n, (id, _) in enumerate(ordered) if id == query.marker)
     return ordered[at + 1 :]
 
@@ -206,14 +247,18 @@ def find_ids(snapshot: Snapshot, resource: Resource, index: str, keys: Sequence[
     return {id for key in keys for id in snapshot.find_ids(kind, index, key)}
 
 
-def order(found: list[Found], query: ListQuery) -> list[Found]:
+def order(found: list[Found], resource: Resource, query: ListQuery) -> list[Found]:
     """Sorted by the keys asked for, then by id. Null comes before everything, as in the databases Neutron uses."""
     for name, ascending in reversed((*query.sorts, ("id", True))):
-        found.sort(key=lambda one: sort_key(one[1].doc.get(name)), reverse=ascending == query.reverse)
+        field = resource.by_name.get(name)
+        rank = field.kind.rank if field else None
+        found.sort(key=lambda one: sort_key(one[1].doc.get(name), rank), reverse=ascending == query.reverse)
     return found
 
 
-def sort_key(value: Any) -> tuple[bool, Any]:
+def sort_key(value: Any, rank: Callable[[Any], Any] | None = None) -> tuple[bool, Any]:
+    if rank is not None and value is not None:
+        return True, rank(value)
     return (value is not None, value) if isinstance(value, str | int | float | None) else (True, str(value))
 
 
@@ -230,10 +275,18 @@ def render_page(
     collection: str, page: Page, links: bytes, view: View, eyes: Eyes, snapshot: Snapshot
 ) -> Iterator[bytes]:
     """The JSON of the answer in pieces."""
-    head = b'{"%s":[' % collection.encode()
-    records = page.records
-    for start in range(0, len(records), CHUNK_RECORDS):
-        part = records[start : start + CHUNK_RECORDS]
+    return render_pieces(collection, cut(page.records), links, view, eyes, snapshot)
+
+
+def render_pieces(
+    collection: str, pieces: Iterable[Sequence[Record]], links: bytes, view: View, eyes: Eyes, snapshot: Snapshot
+) -> Iterator[bytes]:
+    """The JSON of the answer in pieces. One in which nothing was found is empty."""
+    opening = head = b'{"%s":[' % collection.encode()
+    for part in pieces:
+        if not part:
+            yield b""
+            continue
         if eyes.tests or eyes.grants:
             body = b",".join([view(r, eyes.look_of(r.doc, snapshot)) for r in part])
         else:
@@ -242,4 +295,4 @@ def render_page(
         yield head + body
         head = b","
     tail = b"]%s}" % (b',"%s_links":%s' % (collection.encode(), links) if links else b"")
-    yield head + tail if not records else tail
+    yield head + tail if head is opening else tail

@@ -99,7 +99,7 @@ async def list_linked(api: Api, at: LinkedPlace, request: Request) -> Response:
     found = await api.find(at.place, request)
     allow(api, f"get_{linked.path}", {}, found.doc, request.requester)
     ids = frozenset(linked.find(found.snapshot, found.doc))
-    response = answer_list(api, api.kinds[linked.shows], request, api.parts.snapshot(), ids)
+    response = await answer_list(api, api.kinds[linked.shows], request, api.parts.snapshot(), ids)
     return response if linked.extra is None else add_extra(linked.extra, found, response)
 
 

@@ -5,6 +5,7 @@ Law: nothing that a client sends raises anything here but ApiError.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,5 +132,7 @@ async def send_response(send: Send, response: Response, request_id: bytes) -> No
     headers = [*response.headers, (b"x-openstack-request-id", request_id)]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     for chunk in response.chunks:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if chunk:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await asyncio.sleep(0)  # a client that reads fast would never let `send` wait
     await send({"type": "http.response.body", "body": b""})

@@ -36,6 +36,16 @@ def find_resource_route(served: Mapping[str, Served], segments: Sequence[str], r
         if one is not None:
             request.route = one.resource.path
             return find_route(one, "", segments[length:], request)
+    return find_tags_route(served, segments, request)
+
+
+def find_tags_route(served: Mapping[str, Served], segments: Sequence[str], request: Request) -> Route:
+    """Neutron serves the tags of /qos/policies/{id} at /policies/{id}/tags, and nothing else there."""
+    if len(segments) in (3, 4) and segments[2] == "tags":
+        for one in served.values():
+            if one.resource.url and one.resource.tags and one.resource.collection == segments[0]:
+                request.route = one.resource.path
+                return find_route(one, "", segments[1:], request)
     raise not_found()
 
 

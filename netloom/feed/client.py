@@ -90,7 +90,16 @@ class Feed:
 
     async def send_ack(self, revision: int, wired: Collection[str], pending: Mapping[str, str]) -> None:
         self._ack = m.Ack(revision, sorted(wired), dict(pending))
-        self._send(self._ack)
+        self._send_ack()
+
+    def _send_ack(self) -> None:
+        """What the host said last, if this server can know of it.
+
+        Before it has said where it is, and when it is further back (restored from a backup), it would refuse the word
+        and the connection with it. The next turn has another, for the revision is another.
+        """
+        if self._ack is not None and not self._fresh and self._ack.revision <= self.revision:
+            self._send(self._ack)
 
     async def send_report(self, configurations: Mapping[str, Any]) -> None:
         report = m.Report(dict(configurations), self._report.availability_zone)
@@ -114,7 +123,11 @@ class Feed:
                 await self._connect()
             except (OSError, EOFError, m.MessageError, ssl.SSLError, TimeoutError) as error:
                 LOG.info("%s: %s", self._address, str(error) or type(error).__name__)
-            wait = FIRST_RETRY_S if self.connected else min(wait * 2, LAST_RETRY_S)
+            except Exception:  # a host without its server goes on; an agent that ended would not
+                LOG.exception("%s: the connection broke off", self._address)
+            # A server that refuses before it has told anything is not asked ten times a second.
+            told = self.connected and not self._fresh
+            wait = FIRST_RETRY_S if told else min(wait * 2, LAST_RETRY_S)
             self.connected, self._writer = False, None
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))
 
@@ -126,6 +139,7 @@ class Feed:
             told = self._report
             hello = m.Hello(self.host, m.VERSION, self._program, have, told.configurations, told.availability_zone)
             self._fresh = True
+            self._asked.clear()  # an answer to the last connection's question will not come by this one
             writer.write(make_frame(hello))
             self._writer = writer
             await run_together(self._receive(reader), drain_often(writer), self._renew_in_time(writer))
@@ -156,10 +170,12 @@ class Feed:
             case m.Delta():
                 self._apply(message)
             case m.Keep():
+                self._asked.discard(message.name)
                 held = self._coming.get(message.name)
                 if held is not None:
                     self._coming[message.name] = Slice(held.name, message.revision, held.rows)
             case m.Gone():
+                self._asked.discard(message.name)
                 self._coming.pop(message.name, None)
                 self._dirty.add(message.name)
             case m.At():
@@ -202,21 +218,28 @@ class Feed:
         """All of a commit is here, unless a slice of it was asked for again: then it is at the next `at`."""
         if self._asked:
             return
-        for name in self._dirty:
-            found = self._coming.get(name)
-            if found is None:
-                self._cache.drop(name)
-            else:
-                self._cache.save(found)
-        self._dirty.clear()
-        if not self.complete:
-            self._cache.mark_complete()
+        self._keep()
         self.slices, self.revision, self.complete = dict(self._coming), revision, True
         self._changed.set()
-        if self._fresh and self._ack is not None:
+        if self._fresh:
             # A server that comes back, or another one, hears again what still holds.
             self._fresh = False
-            self._send(self._ack)
+            self._send_ack()
+
+    def _keep(self) -> None:
+        """Write what changed to the disk. One that is full keeps nobody from following; it is tried again next time."""
+        try:
+            for name in tuple(self._dirty):
+                found = self._coming.get(name)
+                if found is None:
+                    self._cache.drop(name)
+                else:
+                    self._cache.save(found)
+                self._dirty.discard(name)
+            if not self._cache.complete:
+                self._cache.mark_complete()
+        except OSError as error:
+            LOG.error("slices are not kept on disk, so a restart without a server would find old ones: %s", error)
 
 
 async def request_join(address: str, token: Token, csr: str) -> m.Joined:

@@ -316,6 +316,7 @@ class Hub:
                 await self._renew(connection, message)
             case m.Ping():
                 connection.writer.write(make_frame(m.Pong()))
+                await connection.writer.drain()  # who asks and never reads is not heard any more
             case m.Pong():
                 pass
             case _:

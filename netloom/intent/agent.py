@@ -5,7 +5,7 @@ Law: what a host says of itself changes its agents and the ports that wait for i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,7 +49,7 @@ def report_host(
 
 def come(draft: Draft, host: str) -> None:
     """The host's agents take up what waits for one of them: ports, networks, routers."""
-    rebind_failed(draft, host)
+    rebind_failed(draft, draft.find("port", HOST, host))
     for agent in list(draft.find("agent", "host", host)):
         if agent["alive"] and agent["agent_type"] in FILLERS:
             FILLERS[agent["agent_type"]](draft, agent)
@@ -122,8 +122,9 @@ def mark_alive(snapshot: Snapshot, context: Context, host: str, alive: bool) -> 
     return draft.finish()
 
 
-def rebind_failed(draft: Draft, host: str) -> None:
-    for port in list(draft.find("port", HOST, host)):
+def rebind_failed(draft: Draft, ports: Iterable[Doc]) -> None:
+    """Try those of the ports again whose binding failed."""
+    for port in list(ports):
         if port[VIF_TYPE] == binding.FAILED:
             new = draft.put("port", make_updated(port, binding.bind_port(draft, port), draft.context))
             follow_port(draft, port, new)
@@ -176,10 +177,16 @@ AGENT = Resource(
         Field(
             "admin_state_up", kinds.BOOL, "Whether new work is given to it.", GENERATED, post=False, put=True, sort=True
         ),
-        Field("created_at", kinds.TIMESTAMP, "When it first reported.", GENERATED, post=False, sort=True),
-        Field("started_at", kinds.TIMESTAMP, "When it last came.", GENERATED, post=False, sort=True),
+        Field("created_at", kinds.TIMESTAMP, "When it first reported.", GENERATED, post=False, filter=False, sort=True),
+        Field("started_at", kinds.TIMESTAMP, "When it last came.", GENERATED, post=False, filter=False, sort=True),
         Field(
-            "heartbeat_timestamp", kinds.TIMESTAMP, "When it last said something new.", GENERATED, post=False, sort=True
+            "heartbeat_timestamp",
+            kinds.TIMESTAMP,
+            "When it last said something new.",
+            GENERATED,
+            post=False,
+            filter=False,
+            sort=True,
         ),
         Field("alive", kinds.BOOL, "Whether it is connected.", GENERATED, post=False, sort=True),
         Field("configurations", kinds.OBJECT, "What it says of its host.", GENERATED, post=False, filter=False),

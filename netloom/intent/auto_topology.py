@@ -16,7 +16,7 @@ from netloom.intent.operation import Context, Operation, Outcome, Requester
 from netloom.intent.part import Part
 from netloom.intent.policy_rules import ADMIN_OR_MEMBER, ADMIN_OR_READER
 from netloom.intent.rbac import may_use
-from netloom.intent.schema import GENERATED, Doc, Field, Index, Resource, Rules, parse_create
+from netloom.intent.schema import GENERATED, Doc, Ensure, Field, Index, Resource, Rules, parse_create
 from netloom.intent.snapshot import Change, Snapshot
 
 KIND = "auto_allocated_topology"
@@ -197,6 +197,14 @@ def drop_router(steps: Steps, topology: Doc) -> None:
     steps.delete("router", router)
 
 
+def needs_topology(snapshot: Snapshot, requester: Requester, id: str | None) -> bool:
+    return id is not None and find_topology(snapshot, id) is None
+
+
+def ensure_topology(snapshot: Snapshot, context: Context, id: str | None) -> Outcome:
+    return make_topology(id or context.requester.project_id)(snapshot, context)
+
+
 # -- what networks and routers have to know of it ----------------------------------------------------------------------
 
 
@@ -233,6 +241,7 @@ AUTO_ALLOCATED_TOPOLOGY = Resource(
     alias="auto-allocated-topology",
     url="auto-allocated-topology",
     key="project_id",
+    ensure=Ensure(needs_topology, ensure_topology),
 )
 
 EXTENSIONS = (

@@ -56,9 +56,9 @@ AVAILABILITY_ZONE = Resource(
     "availability_zones",
     "A part of the cloud that fails on its own.",
     (
-        Field("name", kinds.NAME, "The zone.", GENERATED, post=False, sort=True),
-        Field("resource", kinds.NAME, "What it serves: network or router.", GENERATED, post=False, sort=True),
-        Field("state", kinds.NAME, "available or unavailable.", GENERATED, post=False, sort=True),
+        Field("name", kinds.NAME, "The zone.", GENERATED, post=False),
+        Field("resource", kinds.NAME, "What it serves: network or router.", GENERATED, post=False),
+        Field("state", kinds.NAME, "available or unavailable.", GENERATED, post=False),
     ),
     Rules(None, "role:reader", None, None),
     tags=False,

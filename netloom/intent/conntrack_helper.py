@@ -5,14 +5,14 @@ Law: a router shows the helpers that it has; they go with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from netloom.intent import kinds
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, bad_resource, not_found
 from netloom.intent.extension import Extension
-from netloom.intent.operation import Context, Outcome
+from netloom.intent.operation import Context, Outcome, Settings
 from netloom.intent.part import Part, Values
 from netloom.intent.policy_rules import ADMIN_OR_PARENT_MEMBER, ADMIN_OR_PARENT_READER
 from netloom.intent.protocols import PROTOCOL
@@ -20,12 +20,6 @@ from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, 
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
 
-HELPERS: Mapping[str, tuple[str, ...]] = {
-    "amanda": ("tcp",), "ftp": ("tcp",), "h323": ("udp", "tcp"), "irc": ("tcp",), "netbios-ns": ("udp",),
-    "pptp": ("tcp",), "sane": ("tcp",), "sip": ("udp", "tcp"), "snmp": ("udp",), "tftp": ("udp",),
-}  # fmt: skip
-"""The helpers there are, and the protocols that each follows; Neutron's option allowed_conntrack_helpers as it is by
-default."""
 SHOWN = ("protocol", "port", "helper")
 
 
@@ -35,7 +29,7 @@ def create(snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outco
 
 
 def create_helper(draft: Draft, body: Doc) -> Doc:
-    check_helper(body)
+    check_helper(body, draft.context.settings)
     if draft.get("router", body["router_id"]) is None:
         raise not_found("router", body["router_id"])
     project = body.get("project_id") or draft.context.requester.project_id
@@ -46,16 +40,17 @@ def create_helper(draft: Draft, body: Doc) -> Doc:
     return helper
 
 
-def check_helper(helper: Doc) -> None:
+def check_helper(helper: Doc, settings: Settings) -> None:
+    """The option allowed_conntrack_helpers says which there are, and the protocols that each follows."""
     name, protocol = helper["helper"], helper["protocol"]
-    if name not in HELPERS:
+    allowed = [known for one, known in settings.allowed_conntrack_helpers if one == name]
+    if not allowed:
         raise ApiError(400, "ConntrackHelperNotAllowed", f"Conntrack Helper {kinds.show(name)} is not allowed.")
-    if protocol not in HELPERS[name]:
+    if protocol not in allowed:
         raise ApiError(
             400,
             "InvalidProtocolForHelper",
-            f"Conntrack Helper {name} does not support: {protocol}. Supported protocols are: "
-            f"{', '.join(HELPERS[name])}",
+            f"Conntrack Helper {name} does not support: {protocol}. Supported protocols are: {', '.join(allowed)}",
         )
 
 
@@ -83,7 +78,7 @@ def show_helpers(draft: Draft, router_id: str) -> None:
 def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outcome:
     draft = Draft(snapshot, context)
     new = {**old, **changes}
-    check_helper(new)
+    check_helper(new, context.settings)
     check_new(draft, new)
     if new != old:
         draft.put("conntrack_helper", new)

@@ -7,7 +7,7 @@ from typing import Any
 
 from netloom.intent import kinds
 from netloom.intent.draft import Draft
-from netloom.intent.errors import ApiError, ConversionError, conflict, not_found
+from netloom.intent.errors import ApiError, conflict, not_found
 from netloom.intent.extension import Extension
 from netloom.intent.flavor_find import find_driver, find_profile, find_provider
 from netloom.intent.operation import Context, Outcome
@@ -152,12 +152,6 @@ def parse_long_text(value: Any) -> str:
     return str(text)
 
 
-def parse_enabled(value: Any) -> bool:
-    if value is None:
-        raise ConversionError("'None' cannot be converted to boolean")
-    return kinds.parse_bool(value)
-
-
 def parse_metainfo(value: Any) -> str:
     """Text that only drivers read; other JSON is kept as it is written."""
     return str(kinds.text_parser(4096)(value if isinstance(value, str) else repr(value)))
@@ -166,7 +160,7 @@ def parse_metainfo(value: Any) -> str:
 _LONG = Kind("string1024", parse_long_text, {"type": "string", "maxLength": 1024})
 _LONG_OR_NONE = kinds.text_kind(1024, nullable=True)
 _METAINFO = Kind("metainfo", parse_metainfo, {"type": "string", "maxLength": 4096})
-_ENABLED = Kind("boolean", parse_enabled, {"type": "boolean"}, kinds.filter_bool)
+_ENABLED = Kind("boolean", kinds.or_none(kinds.parse_bool), {"type": ["boolean", "null"]}, kinds.filter_bool)
 _SERVICE = Kind("service_type", parse_service, {"type": "string", "enum": list(SERVICES)})
 _UUIDS = Kind(
     "uuids", kinds.list_parser(kinds.parse_uuid, unique=True),

@@ -15,6 +15,7 @@ from netloom.intent.errors import ApiError, conflict, not_found
 from netloom.intent.extension import Extension
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN_OR_MANAGER, ADMIN_OR_READER
+from netloom.intent.router_access import owns
 from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, Resource, Rules
 from netloom.intent.snapshot import Snapshot
 
@@ -47,7 +48,8 @@ def create_rules(snapshot: Snapshot, bodies: Sequence[Doc], context: Context) ->
 def create_rule(draft: Draft, body: Doc) -> Doc:
     check_prefixes(body)
     check_overlap(draft, body)
-    if draft.get("metering_label", body["metering_label_id"]) is None:
+    label = draft.get("metering_label", body["metering_label_id"])
+    if label is None or not owns(draft, label):
         raise not_found("metering_label", body["metering_label_id"])
     return put_owned(draft, "metering_label_rule", body)
 

@@ -9,6 +9,12 @@ from typing import Protocol
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Change, Snapshot
 
+CONNTRACK_HELPERS = (
+    ("amanda", "tcp"), ("ftp", "tcp"), ("h323", "udp"), ("h323", "tcp"), ("irc", "tcp"), ("netbios-ns", "udp"),
+    ("pptp", "tcp"), ("sane", "tcp"), ("sip", "udp"), ("sip", "tcp"), ("snmp", "udp"), ("tftp", "udp"),
+)  # fmt: skip
+"""The application protocols that routers may follow, each with its transport protocol, as Neutron has them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Requester:
@@ -50,6 +56,7 @@ class Settings:
     dhcp_lease_duration: int = 86400
     agent_down_time: int = 75
     enable_ndp_proxy_by_default: bool = False
+    allowed_conntrack_helpers: tuple[tuple[str, str], ...] = CONNTRACK_HELPERS
     ipv6_pd_enabled: bool = False
     router_distributed: bool = False
     l3_ha: bool = False

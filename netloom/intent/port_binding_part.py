@@ -6,6 +6,7 @@ bindings of a port, and from then on follows the port; few ports are ever asked.
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any
 
 from netloom.intent.binding import HOST, PROFILE, UNBOUND, VIF_DETAILS, VIF_TYPE, VNIC_TYPE
@@ -18,10 +19,12 @@ from netloom.intent.snapshot import Snapshot
 ACTIVE, INACTIVE = "ACTIVE", "INACTIVE"
 OWNERS = ("compute:", "manila:")
 """Whose ports may have several bindings."""
+MAX_HOST = 200
 
 
 def make_id(port_id: str, host: str) -> str:
-    return f"{port_id}/{host}"
+    """Port and host, or a digest of the host where ids have no room for its name (255 characters)."""
+    return f"{port_id}/{host if len(host) <= MAX_HOST else blake2b(host.encode(), digest_size=32).hexdigest()}"
 
 
 def supports_bindings(port: Doc) -> bool:

@@ -152,7 +152,10 @@ def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outc
         if draft.lookup("rbac_policy", "grant", key) is not None:
             raise conflict("DuplicateRbacPolicy", "An RBAC policy already exists with those values.")
         sharing = find_sharing(snapshot.catalog, old["object_type"], old["action"])
-        draft.remove("rbac_policy", old["id"])
+        if old["action"] == EXTERNAL:  # here the new target counts; elsewhere only what is withdrawn, as in Neutron
+            draft.put("rbac_policy", new)
+        else:
+            draft.remove("rbac_policy", old["id"])
         check_users(draft, sharing, old)
         draft.put("rbac_policy", new)
         show_grants(draft, sharing, new)

@@ -167,7 +167,10 @@ _ROUTES = {"type": "object", "properties": {"routes": kinds.HOST_ROUTES.schema},
 
 FIELDS = stamp.standard_fields(
     Field("admin_state_up", kinds.BOOL, "Whether it forwards.", True, put=True, sort=True),
-    Field("status", kinds.NAME, "ACTIVE, or ERROR where it can have no host.", GENERATED, post=False, sort=True),
+    Field(
+        "status", kinds.NAME, "ACTIVE, or ERROR where it can have no host.", GENERATED, post=False, filter=False,
+        sort=True,
+    ),
     Field(
         GATEWAY_KEY, GATEWAY_INFO,
         "Its gateway: network_id, external_fixed_ips, enable_snat; null or {} for none.", None, put=True, filter=False,
@@ -176,12 +179,12 @@ FIELDS = stamp.standard_fields(
     Field("gw_port_id", kinds.UUID_OR_NONE, "The gateway's port.", None, post=False, visible=False, filter=False),
     Field("enable_snat", kinds.BOOL, "Whether it hides addresses.", True, post=False, visible=False, filter=False),
     Field(
-        "distributed", _FORM, "Whether each host forwards for its own instances.", GENERATED, put=True, set=ADMIN,
-        change=ADMIN, see=ADMIN, alias="dvr",
+        "distributed", _FORM, "Whether each host forwards for its own instances.", GENERATED, put=True, filter=False,
+        set=ADMIN, change=ADMIN, see=ADMIN, alias="dvr",
     ),
     Field(
-        "ha", _FORM, "Whether it has copies on several hosts.", GENERATED, put=True, set=ADMIN, change=ADMIN, see=ADMIN,
-        alias="l3-ha",
+        "ha", _FORM, "Whether it has copies on several hosts.", GENERATED, put=True, filter=False, set=ADMIN,
+        change=ADMIN, see=ADMIN, alias="l3-ha",
     ),
     Field(
         "availability_zone_hints", HINTS, "Zones to host it in.", [], filter=False, alias="router_availability_zone"
@@ -190,7 +193,10 @@ FIELDS = stamp.standard_fields(
         "availability_zones", kinds.TEXTS, "Zones that host it.", [], post=False, filter=False,
         alias="router_availability_zone",
     ),
-    Field("flavor_id", kinds.text_kind(36, nullable=True), "What it is like.", None, sort=True, alias="l3-flavors"),
+    Field(
+        "flavor_id", kinds.text_kind(255, nullable=True), "What it is like.", None, filter=False, sort=True,
+        alias="l3-flavors",
+    ),
     Field(
         "routes", kinds.HOST_ROUTES, "Extra routes: destination and nexthop.", [], post=False, put=True, filter=False,
         alias="extraroute",

@@ -47,13 +47,14 @@ class Kind:
     """A type of value: how it is parsed and how OpenAPI describes it.
 
     `parse` gives the canonical JSON value or raises ValueError with the reason that the API prints.
-    `parse_filter` does the same for the text of a query parameter.
+    `parse_filter` does the same for the text of a query parameter. `rank`: what values are sorted by.
     """
 
     name: str
     parse: Callable[[Any], Any]
     schema: Mapping[str, Any]
     parse_filter: Callable[[str], Any] = str
+    rank: Callable[[Any], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from netloom.intent import kinds, stamp
 from netloom.intent.addresses import AUTO_DELETED_OWNERS
+from netloom.intent.agent import rebind_failed
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict, not_found
 from netloom.intent.extension import Extension
@@ -40,7 +41,10 @@ def create(snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outco
 
 
 def create_segment(draft: Draft, body: Doc) -> Doc:
-    """Another segment of a network, after those it has. Raises where it is taken, or carries less than the MTU."""
+    """Another segment of a network, after those it has; ports that no host could carry are tried again on it.
+
+    Raises where it is taken, or carries less than the network's MTU.
+    """
     network = draft.get("network", body["network_id"])
     if network is None:
         raise not_found("network", body["network_id"])
@@ -51,6 +55,7 @@ def create_segment(draft: Draft, body: Doc) -> Doc:
     segment = put_segment(draft, network, position, found, body["name"], body["description"])
     decide_mtu(network["mtu"], find_max_mtu(find_segments(draft, network["id"]), draft.context.settings))
     show_segments(draft, network["id"])
+    rebind_failed(draft, draft.find("port", "network_id", network["id"]))
     return segment
 
 

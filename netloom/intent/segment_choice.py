@@ -21,16 +21,20 @@ Range = tuple[str, int, int]
 def find_ranges(draft: Draft, network_type: str, project_id: str) -> Iterable[Range]:
     """The ranges that a new segment of the project may be taken from, in the order in which they are tried."""
     configured = list_configured(draft.context.settings, network_type)
-    added = sorted(draft.find(KIND, "network_type", network_type), key=lambda doc: (doc["minimum"], doc["id"]))
+    added = list(draft.find(KIND, "network_type", network_type))
     return order_ranges(configured, added, project_id) if added else configured
 
 
-def order_ranges(configured: Iterable[Range], added: list[Doc], project_id: str) -> Iterator[Range]:
-    own = [as_range(doc) for doc in added if not doc["shared"] and doc["project_id"] == project_id]
-    yield from own
-    others = [as_range(doc) for doc in added if not doc["shared"] and doc["project_id"] != project_id]
-    shared = (as_range(doc) for doc in added if doc["shared"])
-    for one in (*configured, *shared):
+def order_ranges(configured: Iterable[Range], added: Iterable[Doc], project_id: str) -> Iterator[Range]:
+    """The project's own ranges, lowest first, then what is shared and set aside for nobody else."""
+    own: list[Range] = []
+    shared: list[Range] = []
+    others: list[Range] = []
+    for doc in added:
+        mine = own if doc["project_id"] == project_id else others
+        (shared if doc["shared"] else mine).append(as_range(doc))
+    yield from sorted(own)
+    for one in (*configured, *sorted(shared)):
         yield from leave_out(one, others)
 
 

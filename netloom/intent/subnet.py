@@ -139,7 +139,7 @@ def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
             raise conflict(
                 "SubnetInUse",
                 f"Unable to complete operation on subnet {old['id']}: "
-                "One or more ports have an IP allocation from this subnet.",
+                f"One or more ports have an IP allocation from this subnet, port {port['id']} for one.",
             )
     for part in PARTS:
         part.delete(draft, old)

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from netloom.feed import pki
-from netloom.feed.pki import HostBook, HostEntry, Pair, TokenBook
+from netloom.feed.pki import HostBook, HostEntry, JoinError, Pair, TokenBook
 from netloom.main.state import save_file
 
 HOSTS, TOKENS = "hosts.json", "tokens.json"
@@ -137,7 +137,11 @@ def encode_hosts(book: HostBook) -> bytes:
 
 
 def load_hosts(path: Path) -> HostBook:
+    """Raises JoinError where the file cannot be read: without it nobody can say whose certificate is void."""
     if not path.exists():
         return HostBook()
-    found = json.loads(path.read_bytes())["hosts"]
-    return HostBook({name: HostEntry(**entry) for name, entry in found.items()})
+    try:
+        found = json.loads(path.read_bytes())["hosts"]
+        return HostBook({name: HostEntry(**entry) for name, entry in found.items()})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise JoinError(f"{path} cannot be read ({error!r}): put back a copy of it") from None

@@ -18,7 +18,7 @@ from typing import Any
 from netloom.feed import messages as m
 from netloom.feed import pki
 from netloom.feed.hub import Hub
-from netloom.feed.pki import HostBook
+from netloom.feed.pki import HostBook, JoinError
 from netloom.intent.agent import mark_alive, report_host
 from netloom.intent.errors import ApiError
 from netloom.intent.operation import Operation, Requester
@@ -126,7 +126,7 @@ class Fleet:
         while True:
             await asyncio.sleep(WATCH_S)
             now = datetime.now(UTC)
-            self.hub.expel(self._certificates.hosts().why_void, now.timestamp())
+            self.hub.expel(self._certificates.find_void, now.timestamp())
             self._certificates.renew_server(context, now)
 
     # -- for the API ---------------------------------------------------------------------------------------------------
@@ -156,11 +156,20 @@ class Certificates:
         self._hosts = HostBook()
 
     def hosts(self) -> HostBook:
-        path = self._authority.hosts_file
-        seen = (found.st_mtime_ns, found.st_ino) if (found := stat_of(path)) else None
+        """Raises JoinError where the file cannot be read."""
+        found = stat_of(self._authority.hosts_file)
+        seen = (found.st_mtime_ns, found.st_ino) if found else None
         if seen != self._seen:
             self._hosts, self._seen = self._authority.load_hosts(), seen
         return self._hosts
+
+    def find_void(self, host: str, issued_s: float) -> str:
+        """As `HostBook.why_void`; while the file cannot be read nobody who is here is let go of, nor anybody let in."""
+        try:
+            return self.hosts().why_void(host, issued_s)
+        except JoinError as error:
+            LOG.error("%s", error)
+            return ""
 
     def renew_server(self, context: ssl.SSLContext, now: datetime) -> None:
         """Hosts that connect from now on are shown the new one, which has the same authority."""
@@ -195,6 +204,7 @@ def make_acknowledge(host: str, revision: int, wired: list[str], pending: Mappin
 async def serve_fleet(options: ServerOptions, writer: Writer) -> AsyncIterator[Fleet]:
     """Listen for hosts for as long as the context lasts."""
     authority = open_authority(options.state_path / "feed", datetime.now(UTC))
+    authority.load_hosts()  # a file that cannot be read stops the start, rather than the first host
     fleet = Fleet(options, writer, authority)
     quiet = writer.listen(fleet.advance)
     # Who was alive when the last server stopped is not, until it says so; a reconnecting host is alive in a moment.

@@ -12,6 +12,7 @@ from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 
+from netloom.intent.protocols import NAMES as PROTOCOLS
 from netloom.intent.segments import TYPES
 from netloom.main.option_table import MAX_MTU, MIN_MTU
 from netloom.model.address import parse_mac
@@ -148,6 +149,17 @@ def parse_ha_cidr(given: Given, value: str) -> str:
     if net is None or "/" not in value or net.version != 4:
         raise given.refuse(value, "allowed: an IPv4 prefix such as 169.254.192.0/18")
     return str(net)
+
+
+def parse_helpers(given: Given, entries: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """ftp:tcp, sip:udp, sip:tcp: what a router may follow, and over what."""
+    found = []
+    for entry in entries:
+        name, _, protocol = entry.partition(":")
+        if not name.strip() or protocol.strip() not in PROTOCOLS:
+            raise given.refuse(entry, f"allowed: name:protocol, of the protocols {', '.join(PROTOCOLS)}")
+        found.append((name.strip(), protocol.strip()))
+    return tuple(found)
 
 
 def parse_max_limit(given: Given, value: str) -> int:

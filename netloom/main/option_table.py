@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from oslo_config import cfg
 from oslo_config.types import HostAddress
 
+from netloom.intent.operation import CONNTRACK_HELPERS
 from netloom.intent.quota import DEFAULTS as QUOTAS
 from netloom.intent.quota import UNLIMITED
 from netloom.intent.segments import TYPES
@@ -70,6 +71,11 @@ DEFAULT: Sequence[cfg.Opt] = (
     cfg.BoolOpt("allow_bulk", default=True, help="Whether one request may create several objects."),
     cfg.BoolOpt("filter_validation", default=True, help="Whether a list refuses filters that it does not know."),
     cfg.BoolOpt("use_ssl", default=False, help="Whether the API speaks TLS; see [ssl]."),
+    cfg.ListOpt(
+        "allowed_conntrack_helpers",
+        default=[f"{name}:{protocol}" for name, protocol in CONNTRACK_HELPERS],
+        help="Application protocols that a router may follow, each with its transport protocol: ftp:tcp, tftp:udp.",
+    ),
     cfg.StrOpt("host", help="The name of this host, as Nova calls it; else what the system says."),
 )  # fmt: skip
 
@@ -83,6 +89,7 @@ ROUTERS: Sequence[cfg.Opt] = (
     ),
     cfg.StrOpt("l3_ha_network_physical_name", default="", help="Physical network of those networks."),
     cfg.BoolOpt("enable_snat_by_default", default=True, help="Whether a gateway hides addresses without being told."),
+    cfg.BoolOpt("enable_ndp_proxy_by_default", default=False, help="Whether routers answer for IPv6 addresses inside."),
     cfg.BoolOpt("router_auto_schedule", default=True, help="Whether an L3 agent that comes takes routers that wait."),
     cfg.BoolOpt("network_auto_schedule", default=True, help="Whether a DHCP agent that comes takes networks."),
     cfg.IntOpt("dhcp_agents_per_network", default=1, min=1, help="How many DHCP agents a network is shown to have."),

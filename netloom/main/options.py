@@ -108,6 +108,9 @@ def make_settings(read: Read) -> Settings:
         overlay_ip_version=value("ml2", "overlay_ip_version"),
         default_availability_zones=tuple(value("DEFAULT", "default_availability_zones")),
         quotas=make_quotas(read),
+        allowed_conntrack_helpers=checks.parse_helpers(
+            given("DEFAULT", "allowed_conntrack_helpers"), value("DEFAULT", "allowed_conntrack_helpers")
+        ),
         l3_ha_net_cidr=checks.parse_ha_cidr(given("DEFAULT", "l3_ha_net_cidr"), value("DEFAULT", "l3_ha_net_cidr")),
         **{option.name: value("DEFAULT", option.name) for option in ROUTERS if option.name != "l3_ha_net_cidr"},
         **{

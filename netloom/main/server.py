@@ -100,9 +100,11 @@ async def open_writer(options: ServerOptions, store: Store) -> AsyncIterator[Wri
 
 
 async def serve_api(options: ServerOptions, parts: ApiParts, fleet: Fleet) -> None:
-    aside = Aside(make_public(make_app(parts), options.public_url), lambda: parts.policy.elsewhere)
+    app = make_public(make_app(parts), options.public_url)
+    aside = Aside(app, lambda: parts.policy.elsewhere)
     config = uvicorn.Config(
-        aside, loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
+        aside if options.policy_file else app,
+        loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, timeout_keep_alive=75, ssl_certfile=options.tls_cert,
         ssl_keyfile=str(options.tls_key) if options.tls_key else None, ssl_version=ssl.PROTOCOL_TLS_SERVER,
         backlog=2048, timeout_graceful_shutdown=10,

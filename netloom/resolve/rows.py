@@ -13,6 +13,7 @@ from netloom.intent.dns import find_domain
 from netloom.intent.schema import Doc
 from netloom.intent.segments import find_segments
 from netloom.intent.snapshot import Record, Snapshot
+from netloom.intent.subnet_prefix import PROVISIONAL
 from netloom.model.slices import (
     Address,
     AddressPair,
@@ -220,6 +221,8 @@ def resolve_subnet(snapshot: Snapshot, network: str, id: str) -> Row | None:
     if found is None or found.doc["network_id"] != network:
         return None
     doc = found.doc
+    if doc["cidr"] == PROVISIONAL:
+        return None  # its prefix is not delegated yet, and nobody may be told of another
     return SubnetRow(
         id=id,
         network_id=network,

@@ -139,6 +139,49 @@ async def bench_list(session: aiohttp.ClientSession, network: str, pid: int) -> 
     return figures
 
 
+READ = """
+import sys, urllib.request
+size = 0
+with urllib.request.urlopen(sys.argv[1] + "/v2.0/ports") as reply:
+    while part := reply.read(1 << 20):
+        size += len(part)
+print(size)
+"""
+"""A client in a process of its own, so that its work is not taken for the server's."""
+
+
+async def bench_long_list(session: aiohttp.ClientSession, pid: int) -> Figures:
+    """Every port in one answer, read as it comes; meanwhile others ask something small, and wait so long."""
+    waits: list[float] = []
+
+    async def ask() -> None:
+        while True:
+            began = time.perf_counter()
+            async with session.get("/healthcheck") as reply:
+                await reply.read()
+            waits.append(time.perf_counter() - began)
+            await asyncio.sleep(0.001)
+
+    before, most = read_memory(pid), 0
+    asking = asyncio.create_task(ask())
+    began = time.perf_counter()
+    reader = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", READ, str(session._base_url).rstrip("/"), stdout=-1
+    )
+    ended = asyncio.create_task(reader.communicate())
+    while not ended.done():
+        most = max(most, read_memory(pid))
+        await asyncio.sleep(0.01)
+    asking.cancel()
+    ranked = sorted(waits)
+    return {
+        "seconds": round(time.perf_counter() - began, 2), "mib": int((await ended)[0]) >> 20,
+        "memory_grew_mib": most - before,
+        "others_waited_p99_ms": round(ranked[int(len(ranked) * 0.99)] * 1000, 1),
+        "others_waited_max_ms": round(ranked[-1] * 1000, 1),
+    }  # fmt: skip
+
+
 async def use_server(state: Path) -> Figures:
     server = Server(state, extra=NO_QUOTA)
     figures: Figures = {"start_empty_s": round(server.start(), 2)}
@@ -221,6 +264,9 @@ async def use_full_server(state: Path) -> Figures:
         figures["memory_mib"] = read_memory(server.process.pid)
         async with aiohttp.ClientSession(server.url) as session:
             figures |= await bench_list(session, "", server.process.pid)
+            await make_network(session)  # so that the order of the ports is not what was last remembered
+            figures["list_of_all"] = await bench_long_list(session, server.process.pid)
+            figures["list_of_all_again"] = await bench_long_list(session, server.process.pid)
     finally:
         server.stop()
     return figures

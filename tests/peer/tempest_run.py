@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.faults.host import attached
 from tests.faults.server import Server
 from tests.peer import judges, keystone
 from tests.peer.keystone import PASSWORD, Keystone
@@ -71,12 +72,13 @@ run_validation = false
 [neutron_plugin_options]
 available_type_drivers = flat,vlan,gre,vxlan,geneve,local
 provider_vlans = physnet1
+agent_availability_zone = nova
 """
 
 
 @contextmanager
 def open_cloud(folder: Path) -> Iterator[tuple[Keystone, Server]]:
-    """A Keystone and a Netloom that trusts it."""
+    """A Keystone and a Netloom that trusts it, with two hosts; quotas as the plug-in's own jobs set them."""
     cloud = Keystone(folder / "keystone")
     cloud.make()
     cloud.start()
@@ -84,13 +86,16 @@ def open_cloud(folder: Path) -> Iterator[tuple[Keystone, Server]]:
         "keystone_authtoken.auth_url": cloud.url, "keystone_authtoken.username": "netloom",
         "keystone_authtoken.password": PASSWORD, "keystone_authtoken.project_name": "service",
         "ml2_type_vlan.network_vlan_ranges": "physnet1:1:4000", "ml2_type_flat.flat_networks": "*",
+        "quotas.quota_router": "100", "quotas.quota_floatingip": "500", "quotas.quota_security_group": "150",
+        "quotas.quota_security_group_rule": "1000",
     }  # fmt: skip
     extra = tuple(word for name, value in options.items() for word in ("--set", f"{name}={value}"))
     server = Server(folder / "netloom", auth="keystone", extra=extra)
     try:
         cloud.make_people(server.url)
         server.start()
-        yield cloud, server
+        with attached(server, "h1"), attached(server, "h2"):
+            yield cloud, server
     finally:
         if server.process is not None and server.process.poll() is None:
             server.stop()

@@ -34,6 +34,8 @@ SAMPLES: tuple[Any, ...] = (
 )  # fmt: skip
 
 DIFFERENCES: Mapping[tuple[str, str, str], str] = {
+    ("routers", "external_gateway_info", "values"): "No gateway is null, however the request says so.",
+    ("routers", "flavor_id", "values"): "An id is text; neutron-lib lets any JSON through.",
     ("security_group_rules", "remote_address_group_id", "values"): "An id is text; neutron-lib lets any JSON through, "
     "and its database falls over what is no text.",
     ("security_groups", "stateful", "default"): "Where nothing is said the project's default statefulness decides.",

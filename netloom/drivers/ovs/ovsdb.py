@@ -29,6 +29,8 @@ MONITORED: Mapping[str, Sequence[str]] = {
 }
 
 _RETRY_S = 0.05
+MAX_TEXT = 256 << 20
+"""Characters of one message: a picture of some hundred thousand ports."""
 
 
 class OvsdbError(Exception):
@@ -217,6 +219,8 @@ class OvsdbClient:
                 messages, text = split_json(text)
                 for message in messages:
                     self._handle(message)
+            if text.lstrip()[:1] not in ("", "{") or len(text) > MAX_TEXT:
+                raise ValueError("it is no JSON-RPC")
         raise OvsdbLost("it closed the connection")
 
     def _handle(self, message: Mapping[str, Any]) -> None:

@@ -304,6 +304,26 @@ def test_who_may_create(cloud: Cloud, role: str) -> None:
     assert (made.status, followed.status) == (owner, owner)
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_who_may_create_the_rest(cloud: Cloud, role: str) -> None:
+    """What needs a port or network of another project is not there for others; readers may make nothing."""
+    local_ip, _, _ = make_local_ip(cloud)
+    label, _, _ = make_label(cloud)
+    client = cloud.as_role(role)
+    made = client.post("/v2.0/local_ips", {"local_ip": {"network_id": cloud.inner["id"]}})
+    proxy = {"ndp_proxy": {"router_id": cloud.router["id"], "port_id": cloud.port["id"]}}
+    proxied = client.post("/v2.0/ndp_proxies", proxy)
+    tie = {"port_association": {"fixed_port_id": cloud.port["id"]}}
+    tied = client.post(f"/v2.0/{local_ip}/port_associations", tie)
+    rule = {"metering_label_id": label.split("/")[-1], "direction": "egress", "remote_ip_prefix": "10.0.0.0/8"}
+    ruled = client.post("/v2.0/metering/metering-label-rules", {"metering_label_rule": rule})
+    owns, member = role in ("admin", "manager", "member"), role in ("other", "other_manager")
+    assert made.status == (201 if owns else 404 if member else 403)
+    assert proxied.status == (409 if owns else 404 if member else 403)  # the router is not enabled
+    assert tied.status == (201 if owns else 403 if role == "reader" else 404)
+    assert ruled.status == (201 if role in ("admin", "manager") else 404 if role == "other_manager" else 403)
+
+
 @pytest.mark.parametrize("role", ["admin", "manager", "member", "reader", "other"])
 def test_who_may_choose_the_address(cloud: Cloud, role: str) -> None:
     """A certain floating address is for managers and administrators to choose; the router for every member."""

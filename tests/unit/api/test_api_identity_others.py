@@ -33,41 +33,62 @@ class FakeKeystone:
         self.valid = {"good"}
         self.revoked_logins = 0
         self.down = False
+        self.dropped = 0
+        self.expired: set[str] = set()
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if self.down:
             raise httpx.ConnectError("refused")
+        if self.dropped:
+            self.dropped -= 1
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
         if request.method == "POST":
             self.logins += 1
-            return httpx.Response(201, json=TOKEN, headers={"X-Subject-Token": f"own{self.logins}"})
+            own = {"token": {**TOKEN["token"], "expires_at": "2027-11-21T12:00:00.000000Z"}}
+            return httpx.Response(201, json=own, headers={"X-Subject-Token": f"own{self.logins}"})
         if int(request.headers["X-Auth-Token"].removeprefix("own")) <= self.revoked_logins:
             return httpx.Response(401, json={})
         subject = request.headers["X-Subject-Token"]
         self.asked.append(subject)
+        if subject in ("nova", "reader"):
+            roles = [{"id": "s", "name": "service" if subject == "nova" else "reader"}]
+            lasting = {**TOKEN["token"], "roles": roles, "expires_at": "2027-11-21T12:00:00.000000Z"}
+            return httpx.Response(200, json={"token": lasting})
+        if subject in self.expired and "allow_expired=1" not in str(request.url):
+            return httpx.Response(404, json={})
         return httpx.Response(200, json=TOKEN) if subject in self.valid else httpx.Response(404, json={})
 
 
 def ask(
-    fake: Callable[[httpx.Request], httpx.Response], *tokens: str, times: list[float] | None = None
+    fake: Callable[[httpx.Request], httpx.Response],
+    *tokens: str,
+    times: list[float] | None = None,
+    cache_s: float = 1e9,
+    service: str = "",
 ) -> list[object]:
-    """What the identity says of each token in turn, at the given times."""
+    """What the identity says of each token in turn, at the given times. `service`: a service's token beside it."""
 
     async def run() -> list[object]:
         clock = iter(times or [])
         now = NOON - 3600
         client = httpx.AsyncClient(transport=httpx.MockTransport(fake))
-        identity = KeystoneIdentity(KeystoneSettings("http://k:5000", "netloom", "x"), client, lambda: now)
+        identity = KeystoneIdentity(make_settings(cache_s), client, lambda: now)
+        beside = {b"x-service-token": service.encode()} if service else {}
         found: list[object] = []
         for token in tokens:
             now = next(clock, now)
             try:
-                found.append(await identity.authenticate({b"x-auth-token": token.encode()}))
+                found.append(await identity.authenticate({b"x-auth-token": token.encode(), **beside}))
             except (Unauthorized, ApiError) as error:
                 found.append(error)
         await client.aclose()
         return found
 
     return asyncio.run(run())
+
+
+def make_settings(cache_s: float) -> KeystoneSettings:
+    return KeystoneSettings("http://k:5000", "netloom", "x", token_cache_time_s=cache_s)
 
 
 def test_keystone_says_who_asks_and_is_asked_once() -> None:
@@ -86,6 +107,56 @@ def test_a_token_that_keystone_does_not_know_is_refused() -> None:
     (error,) = ask(FakeKeystone(), "bad")
     assert isinstance(error, Unauthorized)
     assert "http://k:5000" in error.www_authenticate
+
+
+def test_a_token_is_asked_about_again_after_token_cache_time() -> None:
+    """So a revoked one is believed that long at most; -1 asks each time."""
+    times = [NOON - 3600, NOON - 3600 + 299, NOON - 3600 + 300]
+    fake = FakeKeystone()
+    ask(fake, "good", "good", "good", times=times, cache_s=300)
+    assert len(fake.asked) == 2
+    fake = FakeKeystone()
+    ask(fake, "good", "good", cache_s=-1)
+    assert len(fake.asked) == 2
+
+
+def test_a_service_may_show_an_expired_token() -> None:
+    """Beside a service's good token an expired one is asked about with allow_expired; a reader's changes nothing."""
+    fake, late = FakeKeystone(), NOON + 60
+    fake.expired = {"good"}
+    (refused,) = ask(fake, "good", times=[late])
+    assert isinstance(refused, Unauthorized)
+    (found,) = ask(fake, "good", times=[late], service="nova")
+    assert getattr(found, "user_id", None) == "u1"
+    for other in ("reader", "bad"):
+        (refused,) = ask(fake, "good", times=[late], service=other)
+        assert isinstance(refused, Unauthorized), other
+
+
+def test_a_connection_that_ended_is_made_anew() -> None:
+    """A kept connection to a Keystone that was restarted costs one more try and no error; a dead one is a 503."""
+    fake = FakeKeystone()
+    fake.dropped = 1
+    (found,) = ask(fake, "good")
+    assert not isinstance(found, Exception)
+    fake.dropped = 9
+    (error,) = ask(fake, "good")
+    assert isinstance(error, ApiError) and error.status == 503
+
+
+def test_many_new_tokens_cost_one_login() -> None:
+    """At a start a hundred requests come at once: the server logs in once."""
+    fake = FakeKeystone()
+    fake.valid = {f"t{n}" for n in range(100)}
+
+    async def run() -> None:
+        client = httpx.AsyncClient(transport=httpx.MockTransport(fake))
+        identity = KeystoneIdentity(make_settings(300), client, lambda: NOON - 3600)
+        await asyncio.gather(*(identity.authenticate({b"x-auth-token": t.encode()}) for t in sorted(fake.valid) * 3))
+        await client.aclose()
+
+    asyncio.run(run())
+    assert (fake.logins, sorted(fake.asked)) == (1, sorted(fake.valid))
 
 
 def test_an_expired_token_is_asked_about_again() -> None:

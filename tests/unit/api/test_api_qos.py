@@ -187,3 +187,15 @@ def test_lists_of_policies() -> None:
     id = page["policies"][0]["id"]
     assert client.put(f"{POLICIES}/{id}/tags", {"tags": ["x"]}).status == 200
     assert [p["id"] for p in client.get(f"{POLICIES}?tags=x").json["policies"]] == [id]
+
+
+def test_tags_where_neutron_serves_them() -> None:
+    """The tags of a policy are found without /qos too, and the policy itself is not."""
+    client = make_client(MANAGER)
+    id = make_policy(client)["id"]
+    assert client.put(f"/v2.0/policies/{id}/tags/red", {}).status == 201
+    assert client.get(f"/v2.0/policies/{id}/tags").json == {"tags": ["red"]}
+    assert client.get(f"{POLICIES}/{id}/tags").json == {"tags": ["red"]}
+    assert client.delete(f"/v2.0/policies/{id}/tags/red").status == 204
+    for path in ("", f"/{id}", f"/{id}/rules", f"/{id}/tags/red/x"):
+        assert client.get(f"/v2.0/policies{path}").status == 404

@@ -12,6 +12,7 @@ from tests.unit.api.api_client import ADMIN, MEMBER, OTHER, READER, Client, Memo
 
 OPTIONS = Settings(network_vlan_ranges={"physnet1": ((100, 199),)}, vni_ranges={"vxlan": ((1, 20),)})
 VLAN = {"provider:network_type": "vlan", "provider:physical_network": "physnet1"}
+MANAGER = {"X-Project-Id": "demo", "X-User-Id": "u8", "X-Roles": "manager,member,reader"}
 SERVICE = {"X-Project-Id": "x", "X-User-Id": "u9", "X-Roles": "service"}
 
 
@@ -65,13 +66,14 @@ def test_trunks_of_others() -> None:
         "remove_subports": lambda user: user.put(f"{url}/remove_subports", {"sub_ports": []}),
         "delete": lambda user: user.delete(url),
     }
-    reader, other = api.as_user(READER), api.as_user(OTHER)
+    reader, other, manager, service = (api.as_user(user) for user in (READER, OTHER, MANAGER, SERVICE))
     assert reader.get(url).status == reader.get(f"{url}/get_subports").status == 200
     assert other.get(url).status == other.get(f"{url}/get_subports").status == 404
     assert other.get("/v2.0/trunks").json["trunks"] == []
     assert reader.post("/v2.0/trunks", {"trunk": {"port_id": trunk["port_id"]}}).status == 403
     for name, call in calls.items():
-        assert (name, call(reader).status, call(other).status) == (name, 403, 404)
+        assert (name, call(reader).status, call(other).status, call(service).status) == (name, 403, 404, 404)
+        assert name == "delete" or call(manager).status == 200
         assert call(api).status == (204 if name == "delete" else 200)
     assert other.post("/v2.0/trunks", {"trunk": {"port_id": trunk["port_id"]}}).error[:2] == (404, "PortNotFound")
 
@@ -115,7 +117,7 @@ def test_segments_are_the_administrators() -> None:
     listed = api.get(f"/v2.0/segments?network_id={network['id']}&sort_key=segmentation_id&sort_dir=desc").json
     assert [one["segmentation_id"] for one in listed["segments"]] == [101, 100]
     assert api.get("/v2.0/segments?physical_network=physnet1&network_type=vlan&name=rack").json["segments"] == []
-    for user in (MEMBER, READER, OTHER, SERVICE):
+    for user in (MANAGER, MEMBER, READER, OTHER, SERVICE):
         client = api.as_user(user)
         assert client.get("/v2.0/segments").json["segments"] == []
         assert client.get(url).status == client.delete(url).status == 404
@@ -189,7 +191,7 @@ def test_ranges_are_the_administrators(path: str) -> None:
     assert sorted(one["network_type"] for one in listed if one["default"] and one["shared"]) == ["vlan", "vxlan"]
     assert [one["id"] for one in listed if not one["default"]] == [made["id"]]
     assert len(api.get(f"/v2.0/{path}?network_type=vxlan&project_id=demo").json["network_segment_ranges"]) == 1
-    for user in (MEMBER, READER, OTHER, SERVICE):
+    for user in (MANAGER, MEMBER, READER, OTHER, SERVICE):
         client = api.as_user(user)
         assert client.get(f"/v2.0/{path}").json["network_segment_ranges"] == []
         assert client.get(url).status == client.delete(url).status == 404

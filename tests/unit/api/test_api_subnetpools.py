@@ -137,6 +137,8 @@ def test_lists() -> None:
         found = admin.get(f"/v2.0/subnetpools?{query}").json["subnetpools"]
         assert [pool["id"] for pool in found] == [wanted["id"]], query
     assert admin.get("/v2.0/subnetpools?prefixes=10.0.0.0/8").status == 400
+    ordered = admin.get("/v2.0/subnetpools?sort_key=max_prefixlen&sort_dir=asc").json["subnetpools"]
+    assert [pool["max_prefixlen"] for pool in ordered] == ["32", "128"]
     tagged = admin.put(f"/v2.0/subnetpools/{four['id']}/tags", {"tags": ["red"]})
     assert tagged.json["tags"] == ["red"]
     assert len(admin.get("/v2.0/subnetpools?tags=red").json["subnetpools"]) == 1

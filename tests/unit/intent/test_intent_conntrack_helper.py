@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from netloom.intent.errors import ApiError
 from netloom.intent.schema import Doc, parse_create
 from tests.unit.intent.floatingip_kit import Outside
-from tests.unit.intent.intent_kit import MISSING, refused
+from tests.unit.intent.intent_kit import MISSING, SETTINGS, refused
 
 
 @pytest.fixture
@@ -51,6 +52,14 @@ def test_only_known_helpers(w: Outside) -> None:
         follow(w, "ftp", "udp")
     follow(w, "sip", "udp", 5060)
     follow(w, "sip", "tcp", 5060)
+
+
+def test_an_operator_says_which_helpers_there_are() -> None:
+    """The option allowed_conntrack_helpers narrows what routers may follow."""
+    w = Outside(replace(SETTINGS, allowed_conntrack_helpers=(("tftp", "udp"),)))
+    follow(w, "tftp", "udp", 69)
+    with refused(400, "ConntrackHelperNotAllowed", "ftp"):
+        follow(w)
 
 
 def test_no_helper_twice(w: Outside) -> None:

@@ -56,6 +56,12 @@ def test_routers_keep_a_network_open_to_their_project() -> None:
         w.delete("rbac_policy", everyones(w, w.outer))
     with refused(409, "ExternalNetworkInUse", w.outer["id"]):
         w.update("network", w.outer, router__external=False)
+    with refused(409, "RbacPolicyInUse", "p1"):
+        w.update("rbac_policy", everyones(w, w.outer), target_tenant=TARGET)
+    theirs = w.network(router__external=True, project_id="adm")
+    w.subnet(theirs, "192.0.2.0/24", project_id="adm")
+    w.make_router(outer=theirs, project_id=TARGET)
+    w.update("rbac_policy", everyones(w, theirs), target_tenant=TARGET)
     spare = w.network(router__external=True)
     w.subnet(spare, "198.51.100.0/24")
     w.floatingip(floating_network_id=spare["id"], project_id=OTHER)

@@ -165,6 +165,14 @@ def test_what_goes_with_what(gone: str) -> None:
         assert cloud.bindings() == {"": ("ACTIVE", "unbound"), "h2": ("INACTIVE", "ovs")}
 
 
+def test_hosts_with_long_names() -> None:
+    """Hosts whose names are as long as names may be are told apart, and their ids fit where ids are stored."""
+    one, two = ("x" * 254 + end for end in "ab")
+    ids = {BINDING.make_id("p" * 36, host) for host in (one, two, "h1")}
+    assert len(ids) == 3
+    assert max(map(len, ids)) <= 255
+
+
 def test_trust_goes_with_every_binding() -> None:
     """A waiting binding shows the port's trust as the active one does."""
     cloud = Cloud()

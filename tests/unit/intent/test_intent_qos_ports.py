@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
 
-from netloom.intent.schema import Doc
+from netloom.intent.catalog import CATALOG
+from netloom.intent.operations import make_create
+from netloom.intent.schema import Doc, parse_create
 from tests.unit.intent.intent_kit import refused
 from tests.unit.intent.test_intent_qos import Admin
 
@@ -117,6 +120,19 @@ def test_requests_follow_rules_and_policies() -> None:
     world.update("network", world.get("network", network), qos_policy_id=None)
     assert world.get("port", own)["resource_request"] is None
     assert world.get("port", inherits)["resource_request"] is None
+
+
+def test_a_limit_rewrites_no_port() -> None:
+    """What a new rule writes grows with what changes: nothing of the ports for a limit, each port for a guarantee."""
+    world = Admin()
+    policy, network = world.policy(), world.network()
+    for _ in range(20):
+        world.port(network, qos_policy_id=policy["id"])
+    for type, values, ports in (("bandwidth_limit", {"max_kbps": 9}, 0), ("minimum_bandwidth", {"min_kbps": 9}, 20)):
+        resource = CATALOG[f"{type}_rule"]
+        operation = make_create(resource, [{**parse_create(resource, values), "qos_policy_id": policy["id"]}])
+        kinds = Counter(change.kind for change in operation(world.snapshot, world.context()).changes)
+        assert kinds == Counter({f"{type}_rule": 1, "policy": 1, "port": ports})
 
 
 def test_what_no_host_enforces_is_refused() -> None:

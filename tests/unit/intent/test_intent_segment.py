@@ -91,6 +91,17 @@ def test_segments_that_cannot_be(body: dict[str, Any], status: int, type: str, w
         Segments().segment(**body)
 
 
+def test_a_segment_that_a_host_can_carry() -> None:
+    """A port that its host could not carry is bound as soon as there is a segment that it can."""
+    world = Segments()
+    world.hosts()
+    port = world.port(world.net, binding__host_id="h2")
+    assert port["binding:vif_type"] == "binding_failed"
+    second = world.segment()
+    bound = world.get("port", port)
+    assert (bound["binding:vif_type"], bound["bound_segment"]) == ("ovs", second["id"])
+
+
 def test_required_attributes() -> None:
     for missing in ("network_id", "network_type"):
         given = {"network_id": MISSING, "network_type": "vlan"}

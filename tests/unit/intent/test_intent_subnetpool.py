@@ -11,6 +11,7 @@ from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Context, Requester
 from netloom.intent.operations import make_action, make_create
 from netloom.intent.schema import Doc, parse_create
+from netloom.resolve.rows import resolve_subnet
 from netloom.testing.consistency import check_indexes
 from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, refused
 
@@ -298,7 +299,9 @@ def test_delegated() -> None:
         world.create("subnet", {**body, "ip_version": 4})
     subnet = world.create("subnet", {**body, **modes})[0]
     assert (subnet["cidr"], subnet["subnetpool_id"]) == ("::/64", "prefix_delegation")
+    assert resolve_subnet(world.snapshot, network["id"], subnet["id"]) is None, "hosts advertise a prefix that is none"
     named = world.create("subnet", {**body, "network_id": world.network()["id"], "cidr": "fd00::/64"})[0]
+    assert resolve_subnet(world.snapshot, named["network_id"], named["id"]) is not None
     assert (named["cidr"], named["subnetpool_id"]) == ("fd00::/64", None)
     with refused(400, "NetworkSubnetPoolAffinityError"):
         world.subnet(network, "fd01::/64")

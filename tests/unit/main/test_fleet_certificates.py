@@ -19,7 +19,7 @@ from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
 from netloom.intent.catalog import CATALOG
 from netloom.main.agent import Papers, make_feed
 from netloom.main.cli import app
-from netloom.main.fleet import Fleet, make_join_token, serve_fleet
+from netloom.main.fleet import WATCH_S, Fleet, make_join_token, serve_fleet
 from netloom.main.host_options import HostOptions, load_host_options
 from netloom.main.hosts import list_hosts, revoke_hosts
 from netloom.main.options import ServerOptions, load_server_options
@@ -251,6 +251,27 @@ def test_a_host_cannot_take_anothers_tunnel_address(tmp_path: Path) -> None:
             await until(lambda: is_alive(house, "h2"))
 
     run(tmp_path, test)
+
+
+def test_a_book_that_cannot_be_read_lets_nobody_in(tmp_path: Path) -> None:
+    """Who is here stays, who comes is refused with the file's name, and the server does not start with it."""
+
+    async def test(house: House) -> None:
+        options, other = await house.join("h1"), await house.join("h2")
+        path = tmp_path / "feed" / "hosts.json"
+        good = path.read_bytes()
+        async with Following(make_feed(options)) as feed:
+            path.write_text('{"hosts": {"h1": {"issued')
+            await asyncio.sleep(WATCH_S * 1.2)  # that nothing happens has no event to wait for
+            assert feed.connected
+            assert "hosts.json cannot be read" in await knock(other)
+            path.write_bytes(good)
+            assert await knock(other) == "welcome"
+        path.write_text("{}")
+
+    run(tmp_path, test)
+    with pytest.raises(pki.JoinError, match="put back a copy"):
+        run(tmp_path, test)
 
 
 def test_the_commands_say_what_they_did(tmp_path: Path) -> None:

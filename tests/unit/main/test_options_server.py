@@ -149,6 +149,9 @@ BAD = [
     ("DEFAULT", "l3_ha_net_cidr", "fd00::/64", "an IPv4 prefix"),
     ("DEFAULT", "l3_ha_network_type", "wifi", "local, flat, vlan"),
     ("DEFAULT", "enable_snat_by_default", "2", "true or false"),
+    ("DEFAULT", "enable_ndp_proxy_by_default", "2", "true or false"),
+    ("DEFAULT", "allowed_conntrack_helpers", "ftp", "name:protocol"),
+    ("DEFAULT", "allowed_conntrack_helpers", "ftp:smtp", "of the protocols dccp"),
     ("DEFAULT", "router_auto_schedule", "2", "true or false"),
     ("DEFAULT", "network_auto_schedule", "2", "true or false"),
     ("DEFAULT", "dhcp_agents_per_network", "0", "at least 1"),
@@ -180,6 +183,10 @@ BAD = [
     ("ml2_type_geneve", "vni_ranges", "a:b", "min:max"),
     ("quotas", "quota_port", "-2", "at least -1"),
     ("quotas", "default_quota", "lots", "a whole number"),
+    ("netloom", "agent_certificate_days", "0", "at least 1"),
+    ("oslo_policy", "remote_timeout", "soon", "a number"),
+    ("oslo_policy", "remote_content_type", "text/plain", "application/json"),
+    ("oslo_policy", "remote_ssl_ca_crt_file", "missing.pem", "can be read"),
     ("netloom", "feed_listen", "9697", "host:port"),
     ("netloom", "feed_listen", "unix:feed.sock", "a path from the root"),
     ("netloom", "feed_listen", "0.0.0.0:99999", "host:port"),
@@ -208,7 +215,14 @@ def test_every_option_that_can_be_bad_is_tried() -> None:
     tried = {(group, name) for group, name, _, _ in BAD}
     plain = {"flat_networks", "default_availability_zones", "dns_domain", "state_path", "l3_ha_network_physical_name"}
     server = ("DEFAULT", "oslo_middleware", "ml2", "ml2_type_vlan", "ml2_type_vxlan", "ml2_type_gre", "ml2_type_geneve")
-    same = {"max_dns_nameservers", "max_subnet_host_routes", "max_allowed_address_pair", "filter_validation", "use_ssl"}
+    same = {
+        "max_dns_nameservers",
+        "max_subnet_host_routes",
+        "max_allowed_address_pair",
+        "filter_validation",
+        "use_ssl",
+        "ipv6_pd_enabled",
+    }
     missing = {
         (group, option.name)
         for group in server
