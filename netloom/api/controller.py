@@ -101,22 +101,25 @@ async def create(api: Api, place: Place, request: Request) -> Response:
     items, bulk = read_items(resource, request.json(), api.parts.settings.allow_bulk)
     bodies = [parse_create(resource, fill_project(resource, item, requester)) for item in items]
     if place.served.upper is not None:
-        api.find_upper(place, requester)
         bodies = [{**body, resource.upper_key: place.upper_id} for body in bodies]
     snapshot, policy = api.parts.snapshot(), api.policy
     for body in bodies:
         given = find_given(resource, body)
         refused = policy.refused(f"create_{resource.rule}", given, requester, body, snapshot)
         if refused:
-            refuse_missing(api, resource, body, snapshot)
+            refuse_missing(api, place, body, snapshot)
             raise forbidden(refused)
+    api.find_upper(place, requester)
     committed = await api.parts.submit(make_create(resource, bodies), requester, request.request_id)
     return render_created(api, place.served, committed, requester, bulk)
 
 
-def refuse_missing(api: Api, resource: Resource, body: Doc, snapshot: Snapshot) -> None:
+def refuse_missing(api: Api, place: Place, body: Doc, snapshot: Snapshot) -> None:
     """Raises the 404 of what a new object has to belong to, where it is not there: nobody owns it to allow anything."""
-    for f in resource.fields:
+    upper = place.served.upper
+    if upper is not None and snapshot.get(upper.resource.kind, place.upper_id) is None:
+        raise upper.resource.missing(place.upper_id)
+    for f in place.resource.fields:
         kind = f.name.removesuffix("_id")
         named = f.default is REQUIRED and kind != f.name and kind in api.parts.catalog
         if named and snapshot.get(kind, body[f.name]) is None:

@@ -17,6 +17,8 @@ from netloom.intent.schema import Kind
 from netloom.model.address import parse_mac
 
 _UUID = re.compile(r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+_PLAIN_UUID = re.compile(r"^[0-9a-f]{32}\Z")
+"""An id without dashes is one as well, as in Neutron; of our objects none has such an id, so it is simply not there."""
 _TRUE, _FALSE = ("1", "t", "true", "on", "y", "yes"), ("0", "f", "false", "off", "n", "no")
 _SHOWN = 200
 """How much of a bad value an error repeats."""
@@ -37,7 +39,7 @@ def show(value: Any) -> str:
 def parse_uuid(value: Any) -> str:
     if isinstance(value, str):
         low = value.lower()
-        if _UUID.match(low):
+        if _UUID.match(low) or _PLAIN_UUID.match(low):
             return low
     raise ValueError(f"'{show(value)}' is not a valid UUID")
 
@@ -102,12 +104,13 @@ def int_parser(low: int, high: int) -> Parse:
 
 
 def parse_any_int(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str) or (isinstance(value, str) and len(value) > 40):
-        raise ConversionError(f"'{show(value)}' is not an integer")
-    try:
-        return int(value)
-    except ValueError:
-        raise ConversionError(f"'{show(value)}' is not an integer") from None
+    """What Neutron takes for an integer: a number, cut off after the point, true and false, or digits."""
+    if isinstance(value, int | float | str) and len(str(value)) <= 40:
+        try:
+            return int(value)
+        except (ValueError, OverflowError):
+            pass
+    raise ConversionError(f"'{show(value)}' is not an integer")
 
 
 def or_none(parse: Parse) -> Parse:

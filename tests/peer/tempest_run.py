@@ -120,8 +120,16 @@ def make_external(server: Server, token: str) -> str:
     return str(made)
 
 
+def make_pools(server: Server, token: str) -> None:
+    """The default subnet pools, which the topology for the asking is made of."""
+    for prefix, length in (("10.128.0.0/12", 26), ("fd00:128::/48", 64)):
+        pool = {"name": "default", "prefixes": [prefix], "default_prefixlen": length, "is_default": True}
+        call(server, token, "POST", "subnetpools", subnetpool={**pool, "shared": True})
+
+
 def write_config(folder: Path, cloud: Keystone, server: Server) -> None:
     token = cloud.issue("admin", "admin")
+    make_pools(server, token)
     extensions = [one["alias"] for one in call(server, token, "GET", "extensions")["extensions"]]
     text = CONFIG.format(
         folder=folder, password=PASSWORD, keystone=cloud.url, external=make_external(server, token),

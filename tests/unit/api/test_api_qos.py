@@ -60,7 +60,7 @@ def test_who_may_do_what_with_policies(role: str, created: int, read: int, chang
         ("manager", 201, 200, 200, 204),
         ("member", 403, 200, 403, 403),
         ("reader", 403, 200, 403, 403),
-        ("stranger", 404, 404, 404, 404),
+        ("stranger", 403, 404, 404, 404),
     ],
 )
 @pytest.mark.parametrize("alias", [False, True])

@@ -114,7 +114,7 @@ def test_bad_subnets(body: dict[str, Any], type: str, words: str) -> None:
         ({"provider:segmentation_id": "x"}, "InvalidInput", "provider:segmentation_id: 'x' is not an integer"),
         ({"provider:network_type": "x" * 33}, "HTTPBadRequest", "exceeds maximum length of 32"),
         ({"mtu": -1}, "HTTPBadRequest", "mtu. Reason: '-1' should be non-negative"),
-        ({"mtu": True}, "InvalidInput", "mtu"),
+        ({"mtu": "x"}, "InvalidInput", "mtu"),
         ({"number": 5}, "HTTPBadRequest", "'number'"),
         ({"tags": ["x"] * 51}, "HTTPBadRequest", "tags"),
         ({"dns_domain": "a..b."}, "HTTPBadRequest", "Encountered an empty component"),
