@@ -249,8 +249,7 @@ def find_guarded(catalog: Catalog) -> dict[str, Resource]:
     found: dict[str, Resource] = {}
     for resource in catalog.values():
         verbs = [f"{verb}_{resource.rule}" for verb in ("create", "get", "update", "delete")]
-        tags = [f"{verb}_{resource.collection}_tags" for verb in ("create", "get", "update", "delete")]
-        for name in (*verbs, *tags, *(action.name for action in resource.actions)):
+        for name in (*verbs, *(action.name for action in resource.actions)):
             found.setdefault(name, resource)
     return found
 

@@ -38,6 +38,8 @@ def find_resource_rules(resource: Resource) -> Iterator[tuple[str, str]]:
         if check is not None:
             yield f"{verb}_{name}", check
     for f in resource.fields:
+        if f.name == "tags":  # they have requests of their own
+            continue
         for verb, check in (("create", f.set), ("get", f.see), ("update", f.change)):
             if check is not None:
                 yield f"{verb}_{name}:{f.name}", check
@@ -46,14 +48,34 @@ def find_resource_rules(resource: Resource) -> Iterator[tuple[str, str]]:
     for linked in resource.linked:
         yield from find_linked_rules(linked)
     if resource.tags:
-        for verb, check in (
-            ("get", rules.get),
-            ("create", rules.update),
-            ("update", rules.update),
-            ("delete", rules.update),
-        ):
-            if check is not None:
-                yield f"{verb}_{resource.collection}_tags", check
+        yield from find_tag_rules(resource)
+
+
+def find_tag_rules(resource: Resource) -> Iterator[tuple[str, str]]:
+    """Tags are changed as the object is, where the declaration does not say otherwise (stamp.standard_fields)."""
+    rules, tags = resource.rules, resource.by_name.get("tags")
+    change = tags.set if tags and tags.set else rules.update
+    for verb, check in (
+        ("create", change), ("get", tags.see if tags and tags.see else rules.get), ("update", change),
+        ("delete", tags.change if tags and tags.change else rules.delete),
+    ):  # fmt: skip
+        if check is not None:
+            yield name_tag_rule(resource, verb), check
+
+
+def name_tag_rule(resource: Resource, verb: str) -> str:
+    """The rule that guards an object's tags."""
+    return f"{verb}_{resource.rule}:tags"
+
+
+def find_old_names(catalog: Catalog) -> dict[str, str]:
+    """Names that rules had in older releases, by the names they have: a policy.yaml may still use them."""
+    return {
+        name_tag_rule(resource, verb): f"{verb}_{resource.collection}_tags"
+        for resource in catalog.values()
+        if resource.tags
+        for verb in ("create", "get", "update", "delete")
+    }
 
 
 def find_linked_rules(linked: Linked) -> Iterator[tuple[str, str]]:
@@ -65,12 +87,15 @@ def find_linked_rules(linked: Linked) -> Iterator[tuple[str, str]]:
 
 
 def make_enforcer(
-    rules: Mapping[str, str], policy_file: str = "", remote: Mapping[str, Any] | None = None
+    rules: Mapping[str, str],
+    policy_file: str = "",
+    remote: Mapping[str, Any] | None = None,
+    old_names: Mapping[str, str] | None = None,
 ) -> oslo.Enforcer:
     """oslo.policy's enforcer with these defaults and what `policy_file` (a path; empty: none) overrides.
 
-    `remote`: values of oslo.policy's own options by name, for rules that ask a server elsewhere.
-
+    `remote`: values of oslo.policy's own options by name, for rules that ask a server elsewhere. `old_names`: what the
+    file may still call a rule, by its name.
     Raises oslo.policy's errors for a file that cannot be parsed.
     """
     conf = cfg.ConfigOpts()
@@ -79,12 +104,21 @@ def make_enforcer(
     enforcer.suppress_default_change_warnings = True
     for name, value in (remote or {}).items():
         conf.set_override(name, value, group="oslo_policy")
-    enforcer.register_defaults([oslo.RuleDefault(name, check) for name, check in rules.items()])
+    enforcer.suppress_deprecation_warnings = True
+    old_names = old_names or {}
+    enforcer.register_defaults([make_default(name, check, old_names.get(name)) for name, check in rules.items()])
     if policy_file:
         enforcer.load_rules(True)
     else:
         enforcer.set_rules({name: rule.check for name, rule in enforcer.registered_rules.items()})
     return enforcer
+
+
+def make_default(name: str, check: str, old_name: str | None) -> oslo.RuleDefault:
+    if old_name is None:
+        return oslo.RuleDefault(name, check)
+    old = oslo.DeprecatedRule(old_name, check, deprecated_reason="It has another name.", deprecated_since="2025.1")
+    return oslo.RuleDefault(name, check, deprecated_rule=old)
 
 
 @dataclass(slots=True)
@@ -122,7 +156,7 @@ def make_policy_source(
 ) -> PolicySource:
     """The rules of the catalog and those that declarations share, with what the file (a path) overrides."""
     shared = {name: rule.check for name, rule in POLICY_RULES.items()}
-    enforcer = make_enforcer({**shared, **dict(find_rules(catalog))}, policy_file, remote)
+    enforcer = make_enforcer({**shared, **dict(find_rules(catalog))}, policy_file, remote, find_old_names(catalog))
     source = PolicySource(enforcer, Policy(dict(enforcer.rules), enforcer, catalog), bool(policy_file))
     source.seen, source.elsewhere = enforcer.rules, is_elsewhere(enforcer.rules)
     return source

@@ -10,6 +10,7 @@ from typing import Any
 
 from netloom.api.controller import allow, read_if_match
 from netloom.api.message import Request, Response, make_json, not_allowed, not_found
+from netloom.api.rules import name_tag_rule
 from netloom.api.served import Api, Place
 from netloom.intent.errors import ApiError
 from netloom.intent.operations import find_tag, make_tags, parse_tag
@@ -59,7 +60,7 @@ async def find_tagged(api: Api, at: TagPlace, request: Request, verb: str) -> Do
     if not resource.tags:
         raise not_found()
     found = await api.find(at.place, request)
-    allow(api, f"{verb}_{resource.collection}_tags", {}, found.doc, request.requester)
+    allow(api, name_tag_rule(resource, verb), {}, found.doc, request.requester)
     return found.doc
 
 

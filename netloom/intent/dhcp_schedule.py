@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from netloom.intent import kinds
+from netloom.intent.availability_zone import find_hints
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict, not_found
 from netloom.intent.operation import Context, Outcome
@@ -26,7 +27,7 @@ def serve_network(draft: Draft, network_id: str) -> None:
     network = draft.get("network", network_id)
     if network is None or not needs_agent(draft, network):
         return
-    hints = network["availability_zone_hints"]
+    hints = find_hints(network["availability_zone_hints"], draft.context.settings)
     agents = [agent for agent in draft.find("agent", "agent_type", DHCP_AGENT) if can_serve(agent, hints)]
     agents = [agent for agent in agents if agent["id"] not in network["dhcp_agents"]]
     agents.sort(key=lambda agent: (draft.count_in("network", "dhcp_agents", agent["id"]), agent["host"]))
@@ -37,8 +38,11 @@ def serve_network(draft: Draft, network_id: str) -> None:
 def needs_agent(draft: Draft, network: Doc) -> bool:
     if len(network["dhcp_agents"]) >= draft.context.settings.dhcp_agents_per_network:
         return False
-    subnets = (draft.get("subnet", id) for id in network["subnets"])
-    return any(subnet is not None and subnet["enable_dhcp"] for subnet in subnets)
+    for id in network["subnets"]:
+        subnet = draft.get("subnet", id)
+        if subnet is not None and subnet["enable_dhcp"]:
+            return True
+    return False
 
 
 def can_serve(agent: Doc, hints: Sequence[str]) -> bool:
@@ -58,7 +62,8 @@ def fill_agent(draft: Draft, agent: Doc) -> None:
         return
     for id in list(draft.find_ids("network", "unserved", True)):
         network = draft.get("network", id)
-        if network is not None and can_serve(agent, network["availability_zone_hints"]) and needs_agent(draft, network):
+        hints = find_hints(network["availability_zone_hints"], draft.context.settings) if network else []
+        if network is not None and can_serve(agent, hints) and needs_agent(draft, network):
             put_agents(draft, network, [*network["dhcp_agents"], agent["id"]])
 
 

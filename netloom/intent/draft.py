@@ -60,10 +60,7 @@ class Draft:
         return edit.taken(kind, index, bucket, number) if edit else self.base.taken(kind, index, bucket, number)
 
     def first_free(self, kind: str, index: str, bucket: Hashable, first: int, last: int) -> int | None:
-        edit = self._indexed()
-        if not edit:
-            return self.base.first_free(kind, index, bucket, first, last)
-        return first_zero(edit.chunks(kind, index, bucket), first, last)
+        return first_zero((self._indexed() or self.base).chunks(kind, index, bucket), first, last)
 
     def blocks(self, kind: str, index: str, bucket: Hashable) -> Nodes:
         edit = self._indexed()

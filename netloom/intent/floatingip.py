@@ -188,7 +188,7 @@ FIELDS = stamp.standard_fields(
     *find_fields(PARTS),
     Field("floating_port_id", kinds.UUID, "The port that holds its address.", GENERATED, post=False, visible=False),
     name=False,
-    tag_rules=(ADMIN_OR_MEMBER, ADMIN_OR_READER),
+    tag_rules=(ADMIN_OR_MEMBER, ADMIN_OR_READER, None),
 )  # fmt: skip
 
 

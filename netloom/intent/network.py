@@ -405,7 +405,7 @@ FIELDS = stamp.standard_fields(
     Field(
         "number", kinds.COUNT, "What tells it from others in a host's registers.", GENERATED, post=False, visible=False
     ),
-    tag_rules=(ADMIN_OR_MEMBER, any_of(ADMIN_OR_READER, "rule:shared", "rule:external", ADVSVC)),
+    tag_rules=(ADMIN_OR_MEMBER, any_of(ADMIN_OR_READER, "rule:shared", "rule:external", ADVSVC), None),
 )
 
 NETWORK = Resource(

@@ -429,7 +429,11 @@ FIELDS = stamp.standard_fields(
     Field(
         "bound_segment", kinds.TEXT, "The segment that its host carries it on.", GENERATED, post=False, visible=False
     ),
-    tag_rules=(any_of(ADMIN_OR_MEMBER, ADVSVC), any_of(ADVSVC, ADMIN, NETWORK_READER, PROJECT_READER)),
+    tag_rules=(
+        any_of(ADMIN_OR_MEMBER, ADVSVC),
+        any_of(ADVSVC, ADMIN, NETWORK_READER, PROJECT_READER),
+        any_of(ADVSVC, PROJECT_MEMBER, ADMIN, NETWORK_MEMBER),
+    ),
 )
 
 # The port of an instance is its service's to delete, or its owner's when a service asks on the owner's behalf.

@@ -148,9 +148,7 @@ BINDING = Resource(
         Field("host", kinds.TEXT, "The host.", REQUIRED, put=True),
         Field("vif_type", kinds.TEXT, "How it is plugged: ovs, unbound.", GENERATED, post=False),
         Field("vif_details", kinds.OBJECT, "What the host is told to plug it.", GENERATED, post=False, filter=False),
-        Field(
-            "vnic_type", kinds.choice_kind(*VNIC_TYPES), "How it wants to be plugged.", "normal", put=True
-        ),
+        Field("vnic_type", kinds.choice_kind(*VNIC_TYPES), "How it wants to be plugged.", "normal", put=True),
         Field("profile", kinds.OBJECT, "What the host needs to know to plug it.", {}, put=True, filter=False),
         Field("status", kinds.TEXT, "ACTIVE for one, INACTIVE for others.", GENERATED, post=False),
     ),

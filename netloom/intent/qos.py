@@ -184,7 +184,7 @@ POLICY = Resource(
             alias="qos-default",
         ),
         Field("rules", _RULES, "Its rules, each with its type.", GENERATED, post=False, filter=False),
-        tag_rules=(ADMIN_OR_MANAGER, _SHARED),
+        tag_rules=(ADMIN_OR_MANAGER, _SHARED, None),
     ),
     Rules(ADMIN_OR_MANAGER, _SHARED, ADMIN_OR_MANAGER, ADMIN_OR_MANAGER),
     indexes=(

@@ -16,6 +16,7 @@ from netloom.intent.part import Part, find_fields, find_filters, find_indexes, r
 from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_READER
 from netloom.intent.qos_use import ROUTER_PART as QOS_PART
 from netloom.intent.quota import DEFAULTS, check_quota
+from netloom.intent.router_binding import sync_binding
 from netloom.intent.router_extensions import EXTENSIONS
 from netloom.intent.router_find import find_gateway_ports, find_interface_ports, find_ports
 from netloom.intent.router_form import FORM, check_change, decide_form, is_no_number, rename_interfaces
@@ -46,8 +47,8 @@ def create_router(draft: Draft, body: Doc) -> Doc:
     plain = {name: value for name, value in body.items() if name not in (GATEWAY_KEY, *FORM)}
     router = stamp.make_created(draft.context.new_id(), plain, draft.context)
     router |= decide_form(draft, body, router["flavor_id"])
-    availability_zone.find_serving(draft, body["availability_zone_hints"], L3_AGENT)
-    router["availability_zone_hints"] = availability_zone.find_hints(body["availability_zone_hints"], settings)
+    hints = router["availability_zone_hints"] = availability_zone.find_hints(body["availability_zone_hints"], settings)
+    availability_zone.find_serving(draft, hints, L3_AGENT)
     router |= {
         "status": "ACTIVE", "gw_port_id": None, GATEWAY_KEY: None, "routes": [],
         "enable_snat": settings.enable_snat_by_default, "ha_vr_id": 0, "l3_agents": [], "availability_zones": [],
@@ -59,6 +60,7 @@ def create_router(draft: Draft, body: Doc) -> Doc:
         made = draft.put("router", {**made, **part.create(draft, made)})
     made = host_new(draft, made)
     sync_snat(draft, made)
+    sync_binding(draft, made)
     return draft.put("router", {**made, "revision_number": 1})
 
 
@@ -97,6 +99,7 @@ def update_router(draft: Draft, old: Doc, changes: Doc) -> Doc:
         router = reform(draft, router)
     router = schedule(draft, router)
     sync_snat(draft, router)
+    sync_binding(draft, router)
     return router
 
 

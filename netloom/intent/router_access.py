@@ -38,9 +38,10 @@ def find_port(draft: Draft, id: str) -> Doc:
 
 
 def owns(draft: Draft, doc: Doc) -> bool:
-    """Whether the object is the requester's, as far as it is concerned: an administrator's are all."""
+    """Whether the object is the requester's, as far as it is concerned: an administrator's and a service's are all."""
     requester = draft.context.requester
-    return requester.is_admin or (bool(requester.project_id) and doc["project_id"] == requester.project_id)
+    sees_all = requester.is_admin or "service" in requester.roles
+    return sees_all or (bool(requester.project_id) and doc["project_id"] == requester.project_id)
 
 
 def is_opened(draft: Draft, network: Doc) -> bool:

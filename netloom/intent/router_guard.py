@@ -1,15 +1,18 @@
 """What may not be done to a router's ports as ports, and what a router makes of what is done.
 
-Law: a port that a router has goes with the router's own operations, and only so; its IPv4 addresses stay.
+Law: a router's ports come and go with the router's own operations, and only so; their IPv4 addresses stay.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from netloom.intent.draft import Draft
 from netloom.intent.errors import bad_resource, conflict
 from netloom.intent.part import NOTHING, Part, Values
-from netloom.intent.router_find import GATEWAY, INTERFACE_OWNERS, ROUTER_OWNERS
+from netloom.intent.router_find import GATEWAY, ROUTER_OWNERS, find_subnet_ids
 from netloom.intent.router_show import follow_port
+from netloom.intent.router_subnets import check_overlap
 from netloom.intent.schema import Doc
 from netloom.model.address import ip_version
 
@@ -22,11 +25,8 @@ def check_new_port(draft: Draft, doc: Doc) -> Values:
 
 
 def check_device(draft: Draft, port: Doc) -> None:
-    """Raises DeviceIDNotOwnedByTenant where a port would pass for one of another project's router."""
-    if port["device_owner"] not in INTERFACE_OWNERS or draft.context.requester.is_admin:
-        return
-    router = draft.get("router", port["device_id"]) if port["device_id"] else None
-    if router is not None and router["project_id"] != port["project_id"]:
+    """Raises DeviceIDNotOwnedByTenant where a port would pass for one of a router: those the router makes itself."""
+    if port["device_owner"] in ROUTER_OWNERS and draft.get("router", port["device_id"]) is not None:
         raise conflict(
             "DeviceIDNotOwnedByTenant",
             f"The following device_id {port['device_id']} is not owned by your project or matches another project "
@@ -35,12 +35,25 @@ def check_device(draft: Draft, port: Doc) -> None:
 
 
 def check_update(draft: Draft, old: Doc, new: Doc, changes: Doc) -> Values:
-    if "device_id" in changes or "device_owner" in changes:
+    if (new["device_id"], new["device_owner"]) != (old["device_id"], old["device_owner"]):
         check_device(draft, new)
-    held = old["device_owner"] in ADDRESSES_STAY and draft.get("router", old["device_id"]) is not None
-    if held and "fixed_ips" in changes and find_v4(old) != find_v4(new):
-        raise bad_resource("ports", f"IP updates for port {old['id']} is not allowed")
+    if "fixed_ips" in changes and old["device_owner"] in ADDRESSES_STAY:
+        check_addresses(draft, old, new)
     return NOTHING
+
+
+def check_addresses(draft: Draft, old: Doc, new: Doc) -> None:
+    """Raises BadRequest where a router's port would lose or gain an IPv4 address, or come to a subnet that overlaps."""
+    router = draft.get("router", old["device_id"])
+    if router is None:
+        return
+    if find_v4(old) != find_v4(new):
+        raise bad_resource("ports", f"IP updates for port {old['id']} is not allowed")
+    check_overlap(draft, router["id"], find_subnets(draft, find_subnet_ids(new) - find_subnet_ids(old)))
+
+
+def find_subnets(draft: Draft, ids: Iterable[str]) -> list[Doc]:
+    return [subnet for id in ids if (subnet := draft.get("subnet", id)) is not None]
 
 
 def find_v4(port: Doc) -> set[str]:

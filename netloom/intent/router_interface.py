@@ -16,8 +16,9 @@ from netloom.intent.ndp_proxy_parts import check_interface_free
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.pools import pool_range
 from netloom.intent.router_access import find_port, find_subnet, is_granted
+from netloom.intent.router_binding import sync_binding
 from netloom.intent.router_find import find_interface_ports, find_ports, find_subnet_ids, interface_owner
-from netloom.intent.router_ports import change_addresses, change_port, drop_port, make_port, put_addresses, touch
+from netloom.intent.router_ports import change_addresses, change_port, drop_port, give, make_port, put_addresses, touch
 from netloom.intent.router_routes import check_not_routed
 from netloom.intent.router_schedule import schedule
 from netloom.intent.router_snat import sync_snat
@@ -46,6 +47,7 @@ def add_interface(snapshot: Snapshot, router: Doc, given: Given, context: Contex
 def finish(draft: Draft, router: Doc, port: Doc, subnets: Sequence[Doc], last: bool = True) -> Outcome:
     router = schedule(draft, touch(draft, "router", router))
     sync_snat(draft, router)
+    sync_binding(draft, router)
     outcome = draft.finish()
     return Outcome(outcome.changes, (describe(router, port, subnets, last),))
 
@@ -93,7 +95,7 @@ def add_by_port(draft: Draft, router: Doc, port_id: str) -> tuple[Doc, list[Doc]
     if sum(subnet["ip_version"] == 4 for subnet in subnets) > 1:
         raise bad_router("Cannot have multiple IPv4 subnets on router port")
     check_in_pools(draft, port, subnets)
-    return change_port(draft, port, device_id=router["id"], device_owner=interface_owner(router)), subnets
+    return give(draft, change_port(draft, port, device_owner=interface_owner(router)), router["id"]), subnets
 
 
 def check_owner(draft: Draft, subnet: Doc) -> None:

@@ -24,13 +24,21 @@ def make_port(
     project_id: str = "",
     name: str = "",
 ) -> Doc:
-    """A port of the router. `fixed_ips` None: an address of each IP version. No project: it is nobody's."""
+    """A port of the router. `fixed_ips` None: an address of each IP version. No project: it is nobody's.
+
+    It is the router's once it is made: who asks for a port that is one already is refused (router_guard).
+    """
     body: dict[str, Any] = {
-        "network_id": network_id, "device_id": router_id, "device_owner": owner, "name": name, "project_id": project_id,
+        "network_id": network_id, "device_owner": owner, "name": name, "project_id": project_id,
     }  # fmt: skip
     if fixed_ips is not None:
         body["fixed_ips"] = [dict(fixed) for fixed in fixed_ips]
-    return port.create_port(draft, parse_create(port.PORT, body))
+    return give(draft, port.create_port(draft, parse_create(port.PORT, body)), router_id)
+
+
+def give(draft: Draft, doc: Doc, router_id: str) -> Doc:
+    """The port, which has the owner of a router's already, is the router's."""
+    return draft.put("port", {**doc, "device_id": router_id})
 
 
 def drop_port(draft: Draft, doc: Doc) -> None:

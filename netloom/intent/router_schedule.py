@@ -14,6 +14,7 @@ from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict, not_found
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN
+from netloom.intent.router_binding import sync_binding
 from netloom.intent.router_ha import sync_ha
 from netloom.intent.schema import Doc, Linked, Rules
 from netloom.intent.snapshot import Snapshot
@@ -78,7 +79,9 @@ def host_on(draft: Draft, router: Doc, agent_ids: Sequence[str]) -> Doc:
     """Have just these agents host the router."""
     held = sync_ha(draft, router, list(dict.fromkeys(agent_ids)))
     router = draft.get("router", router["id"]) or router
-    return draft.put("router", {**router, **held, "availability_zones": find_zones(draft, agent_ids)})
+    router = draft.put("router", {**router, **held, "availability_zones": find_zones(draft, agent_ids)})
+    sync_binding(draft, router)
+    return router
 
 
 def find_zones(draft: Draft, agent_ids: Iterable[str]) -> list[str]:

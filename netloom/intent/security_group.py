@@ -103,7 +103,7 @@ SECURITY_GROUP = Resource(
             ),
             Field("security_group_rules", _RULES, "Its rules, whole.", GENERATED, post=False, filter=False),
             name=False,
-            tag_rules=(ADMIN_OR_MEMBER, _GET),
+            tag_rules=(ADMIN_OR_MEMBER, _GET, None),
         ),
         Field("is_default", kinds.BOOL, "Whether it is its project's own.", False, post=False, visible=False),
     ),

@@ -121,7 +121,11 @@ class Snapshot:
 
     def first_free(self, kind: str, index: str, bucket: Hashable, first: int, last: int) -> int | None:
         """The lowest number of first … last that is not taken, or None."""
-        return first_zero(self._bits.get((kind, index), _EMPTY).get(bucket, _EMPTY), first, last)
+        return first_zero(self.chunks(kind, index, bucket), first, last)
+
+    def chunks(self, kind: str, index: str, bucket: Hashable) -> Any:
+        """What is taken in a bucket of a "bits" index, as `first_zero` reads it."""
+        return self._bits.get((kind, index), _EMPTY).get(bucket, _EMPTY)
 
     def blocks(self, kind: str, index: str, bucket: Hashable) -> Nodes:
         """What is free in a bucket of a "blocks" index, for intent.blocks to ask."""
@@ -305,21 +309,15 @@ def first_zero(chunks: Any, first: int, last: int) -> int | None:
     at = first
     while at <= last:
         chunk, bit = divmod(at, CHUNK)
-        bits = chunks.get(chunk, 0)
-        if bits == FULL:
-            full = chunks.get(full_key(chunk), 0) >> chunk % CHUNK
-            at = (chunk + count_ones(full)) * CHUNK
-            continue
-        ones = count_ones(bits >> bit)
+        bits, size = chunks.get(chunk, 0), 1
+        if bits == FULL:  # then one bit stands for a whole chunk
+            bits, bit, size, at = chunks.get(full_key(chunk), 0), chunk % CHUNK, CHUNK, chunk * CHUNK
+        bits >>= bit
+        ones = (~bits & (bits + 1)).bit_length() - 1  # the length of the run of ones at the low end
         if not ones:
             return at
-        at += ones  # up to the chunk's end at most; the next one is looked at then
+        at += ones * size  # up to the end of these bits at most; the next ones are looked at then
     return None
-
-
-def count_ones(bits: int) -> int:
-    """The length of the run of ones at the low end."""
-    return (~bits & (bits + 1)).bit_length() - 1
 
 
 def window(chunk: int, first: int, last: int) -> int:

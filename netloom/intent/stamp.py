@@ -23,11 +23,14 @@ DESCRIPTION = Field("description", kinds.TEXT, "Words for people.", "", put=True
 def standard_fields(
     *middle: Field,
     name: bool = True,
-    tag_rules: tuple[str | None, str | None] = (None, None),
+    tag_rules: tuple[str | None, str | None, str | None] = (None, None, None),
     tags: bool = True,
     description: Field | None = None,
 ) -> tuple[Field, ...]:
-    """id, name and project_id, what the resource itself has, then description, tags, revision and times."""
+    """id, name and project_id, what the resource itself has, then description, tags, revision and times.
+
+    `tag_rules`: who gives tags, sees them, and takes them all away, where that is not who does so to the object.
+    """
     named = (
         (Field("name", kinds.NAME, "A name for people; it need not be unique.", "", put=True, sort=True),)
         if name
@@ -37,7 +40,7 @@ def standard_fields(
         (
             Field(
                 "tags", kinds.TAGS, "Marks for people and for filters.", GENERATED, filter=False, set=tag_rules[0],
-                see=tag_rules[1], alias="standard-attr-tag",
+                see=tag_rules[1], change=tag_rules[2], alias="standard-attr-tag",
             ),
         )
         if tags

@@ -10,7 +10,7 @@ from netloom.intent.address_scope import find_scopes
 from netloom.intent.dhcp_schedule import serve_network
 from netloom.intent.dns import SUBNET_PART as DNS_PART
 from netloom.intent.draft import Draft
-from netloom.intent.errors import conflict, invalid_operation, not_found
+from netloom.intent.errors import bad_request, conflict, invalid_operation, not_found
 from netloom.intent.network import MIRRORED, check_mtu
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.part import Part, find_fields, find_filters, find_indexes, resolve_update
@@ -36,6 +36,8 @@ from netloom.model.address import ip_text, ip_version
 
 PARTS: tuple[Part, ...] = (SEGMENT_PART, DNS_PART)
 """What other features add to a subnet, in the order in which they decide."""
+OWNERS = ("network:", "neutron:", "baremetal:", "manila:", *"compute:")
+"""How service types begin. Neutron takes each letter of "compute:" for a beginning, and clients rely on it."""
 MODES = ("slaac", "dhcpv6-stateful", "dhcpv6-stateless")
 ROUTER_OWNERS = addresses.ROUTER_OWNERS
 
@@ -188,14 +190,22 @@ def parse_pool_id(value: Any) -> str | None:
 
 
 def parse_service_types(value: Any) -> list[str]:
-    """Owners of ports that may have addresses here: network:… , compute:… and the like."""
-    types: list[str] = kinds.list_parser(kinds.parse_short_text, unique=True)(value)
-    for one in types:
-        if not one.startswith(("network:", "compute:", "baremetal:", "neutron:", "manila:", "trunk:")):
+    """Owners of ports that may have addresses here: network:… , compute:… and the like; null is none."""
+    if not value:
+        return []
+    if not isinstance(value, list):
+        raise bad_request("Subnet service types must be a list.")
+    for one in value:
+        if not isinstance(one, str):
+            raise invalid_operation(
+                f"Subnet service type {kinds.show(one)} is not a string", type="InvalidInputSubnetServiceType"
+            )
+        if not one.startswith(OWNERS):
             raise invalid_operation(
                 f"Subnet service type {kinds.show(one)} does not correspond to a valid device owner",
                 type="InvalidSubnetServiceType",
             )
+    types: list[str] = kinds.list_parser(kinds.parse_short_text, unique=True)(value)
     return types
 
 
@@ -241,15 +251,13 @@ FIELDS = stamp.standard_fields(
         [],
         put=True,
         filter=False,
-        set=ADMIN,
-        change=ADMIN,
         alias="subnet-service-types",
     ),
     *find_fields(PARTS),
     Field("shared", kinds.BOOL, "Whether its network is shared.", GENERATED, post=False, visible=False),
     Field("router:external", kinds.BOOL, "Whether its network is external.", GENERATED, post=False, visible=False),
     Field("external_to_all", kinds.BOOL, "Whether that is so for all.", GENERATED, post=False, visible=False),
-    tag_rules=(_MEMBER, any_of(PROJECT_READER, "rule:shared", "rule:external_network", ADMIN, NETWORK_READER)),
+    tag_rules=(_MEMBER, any_of(PROJECT_READER, "rule:shared", "rule:external_network", ADMIN, NETWORK_READER), None),
 )
 
 SUBNET = Resource(

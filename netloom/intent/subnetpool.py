@@ -94,7 +94,7 @@ FIELDS = stamp.standard_fields(
         alias="address-scope",
     ),
     name=False,
-    tag_rules=(ADMIN_OR_MEMBER, any_of(ADMIN_OR_READER, "rule:shared_subnetpools")),
+    tag_rules=(ADMIN_OR_MEMBER, any_of(ADMIN_OR_READER, "rule:shared_subnetpools"), None),
 )
 
 ACTIONS = (

@@ -1,4 +1,4 @@
-"""The environment of other people's programs: neutron-lib, Tempest and its Networking plug-in, from PyPI.
+"""The environment of other people's programs: neutron-lib, Tempest and its Networking plug-in, and Neutron's rules.
 
     python -m tests.peer.judges        makes it (make peer does)
 
@@ -15,12 +15,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / "build" / "judges"
-REQUIREMENTS = ("neutron-lib==5.0.1", "tempest==47.0.0", "neutron-tempest-plugin==3.3.0")
+REQUIREMENTS = (
+    "neutron-lib==5.0.1",
+    "tempest==47.0.0",
+    "neutron-tempest-plugin==3.3.0",
+    "oslo.service[threading]",
+    "python-subunit",
+)
+ALONE = ("neutron==29.0.0",)
+"""Installed without what it depends on: its policy rules need no more than there is."""
 STAMP = VENV / ".installed"
 
 
 def is_installed() -> bool:
-    return STAMP.exists() and STAMP.read_text() == repr(REQUIREMENTS)
+    return STAMP.exists() and STAMP.read_text() == repr((REQUIREMENTS, ALONE))
 
 
 def install() -> None:
@@ -32,7 +40,8 @@ def install() -> None:
     subprocess.run([sys.executable, "-m", "venv", str(VENV)], env=plain_environment(), check=True)
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
     subprocess.run([*pip, *REQUIREMENTS], env=plain_environment(), check=True)
-    STAMP.write_text(repr(REQUIREMENTS))
+    subprocess.run([*pip, "--no-deps", *ALONE], env=plain_environment(), check=True)
+    STAMP.write_text(repr((REQUIREMENTS, ALONE)))
 
 
 def plain_environment(**more: str) -> dict[str, str]:

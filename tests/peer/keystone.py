@@ -48,7 +48,7 @@ SERVE = """
 import sys, waitress
 listen = sys.argv.pop()
 from keystone.wsgi.api import application
-waitress.serve(application, listen=listen, threads=4)
+waitress.serve(application, listen=listen, threads=1)
 """
 
 

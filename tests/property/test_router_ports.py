@@ -53,6 +53,7 @@ def steps() -> st.SearchStrategy[Step]:
         st.builds(lambda n: lambda w, g: w.host(f"h{n}"), st.integers(1, 4)),
         st.builds(lambda n: lambda w, g: w.delete("agent", w.agent("L3 agent", f"h{n}")), st.just(1)),
         st.builds(lambda r: lambda w, g: replace_router(w, g, r), router),
+        st.builds(lambda r, o: lambda w, g: pose(w, g, g.routers[r], o), router, st.sampled_from(ROUTER_OWNERS)),
         st.builds(lambda r: lambda w, g: w.delete("port", w.ports(g.routers[r])[0]), router),
     )  # fmt: skip
 
@@ -69,6 +70,11 @@ def reform(world: RouterWorld, router: Doc, distributed: bool, ha: bool) -> None
     world.update("router", router, admin_state_up=False)
     world.update("router", router, distributed=distributed, ha=ha)
     world.update("router", router, admin_state_up=True)
+
+
+def pose(world: RouterWorld, stage: Stage, router: Doc, owner: str) -> None:
+    """A port that passes for one of the router's."""
+    world.port(stage.first, device_id=router["id"], device_owner=owner)
 
 
 def replace_router(world: RouterWorld, stage: Stage, which: int) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from netloom.api.policy import Policy, find_seen, format_rules
 from netloom.api.rules import find_rules, make_enforcer, make_policy_source
+from netloom.intent.catalog import CATALOG as REAL
 from netloom.intent.operation import Requester
 from netloom.intent.schema import Catalog, Field, Index, Kind, Resource, Rules
 from netloom.intent.snapshot import Change, Snapshot
@@ -236,3 +237,12 @@ def test_indexes_lead_to_everything_that_may_be_seen(
     seen = {doc["id"] for doc in snapshot.docs("port") if verdict(doc, snapshot)}
     found = find_seen(verdict, PORT, snapshot)
     assert found is None or seen <= found
+
+
+def test_rules_of_tags_are_called_as_neutron_calls_them_now_and_once(tmp_path: Path) -> None:
+    """A policy.yaml with the names of older releases has its say; the new name wins where both are there."""
+    path = tmp_path / "policy.yaml"
+    path.write_text('"update_ports_tags": "!"\n"update_networks_tags": "!"\n"update_network:tags": "@"\n')
+    rules = make_policy_source(REAL, str(path)).policy.rules
+    assert str(rules["update_port:tags"]) == "!" and str(rules["update_network:tags"]) == "@"
+    assert "member" in str(rules["update_subnet:tags"])

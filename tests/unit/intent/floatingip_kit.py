@@ -20,6 +20,7 @@ class Outside(World):
     def __init__(self, settings: Settings = SETTINGS) -> None:
         super().__init__(settings)
         self.admin = False
+        self.roles: tuple[str, ...] = ("member", "reader")
         self.outer = self.network(name="public", router__external=True, project_id="adm")
         self.outer_subnet = self.subnet(self.outer, "203.0.113.0/24", project_id="adm")
         self.inner = self.network(name="inside")
@@ -28,7 +29,7 @@ class Outside(World):
 
     def context(self) -> Context:
         made = super().context()
-        roles = ("admin",) if self.admin else ("member", "reader")
+        roles = ("admin",) if self.admin else self.roles
         requester = Requester(project_id=self.project, roles=roles, is_admin=self.admin)
         return Context(requester, made.now, made.new_id, made.random_mac, made.settings)
 

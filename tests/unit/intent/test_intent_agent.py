@@ -74,6 +74,18 @@ def test_more_agents_a_network() -> None:
     assert len(world.linked("network", "dhcp-agents", network)) == 2
 
 
+def test_zones_where_nothing_is_said() -> None:
+    """default_availability_zones say where networks and routers are that name no zone."""
+    world = RouterWorld(replace(SETTINGS, default_availability_zones=("b",)))
+    with refused(404, "AvailabilityZoneNotFound", "b"):
+        world.router()
+    world.host("h1", "a")
+    world.host("h2", "b")
+    assert world.router()["availability_zone_hints"] == ["b"]
+    network, _ = world.inside("10.0.0.0/24")
+    assert world.linked("network", "dhcp-agents", network) == [world.agent("DHCP agent", "h2")["id"]]
+
+
 def test_dhcp_agents_come_and_go() -> None:
     """Networks wait for an agent; one that is forgotten hands its networks on."""
     world = RouterWorld()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from netloom.intent.catalog import CATALOG
+from netloom.intent.router_find import ROUTER_OWNERS
 from netloom.intent.router_gateway import parse_gateway
 from netloom.intent.schema import Doc, parse_create
 from tests.unit.intent.intent_kit import MISSING, addresses, refused
@@ -407,6 +408,10 @@ def test_ports_are_protected() -> None:
             world.delete("port", one)
     with refused(400, "BadRequest", port["id"]):
         world.update("port", port, fixed_ips=[{"subnet_id": other["id"]}])
+    six, twin = world.subnet(network, "fd00:1::/64"), world.inside("fd00:1::/64")[1][0]
+    world.plug(router, twin)
+    with refused(400, "BadRequest", "overlaps"):
+        world.update("port", port, fixed_ips=[*port["fixed_ips"], {"subnet_id": six["id"]}])
     world.update("port", port, fixed_ips=[{"subnet_id": subnet["id"]}], name="x")
     assert addresses(world.get("port", port)) == ["10.0.0.1"]
     with refused(409, "SubnetInUse", subnet["id"]):
@@ -420,7 +425,7 @@ def test_ports_are_protected() -> None:
 
 
 def test_foreign_router_ports() -> None:
-    """No project makes a port that passes for one of another project's router."""
+    """Nobody makes a port that passes for one of a router: the router makes its own."""
     world = RouterWorld()
     router, network = world.router(), world.network()
     with world.as_project("p2"):
@@ -430,7 +435,13 @@ def test_foreign_router_ports() -> None:
         port = world.port(own, device_id=router["id"])
         with refused(409, "DeviceIDNotOwnedByTenant", router["id"]):
             world.update("port", port, device_owner=INTERFACE)
-    world.port(network, device_owner=INTERFACE, device_id=router["id"])
+    for owner in ROUTER_OWNERS:
+        with refused(409, "DeviceIDNotOwnedByTenant", router["id"]):
+            world.port(network, device_owner=owner, device_id=router["id"])
+        port = world.port(network, device_owner=owner)
+        with refused(409, "DeviceIDNotOwnedByTenant", router["id"]):
+            world.update("port", port, device_id=router["id"])
+    assert world.port(network, device_owner=INTERFACE, device_id="no router")["device_id"] == "no router"
 
 
 def test_external_networks_in_use() -> None:

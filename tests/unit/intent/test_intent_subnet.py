@@ -234,5 +234,13 @@ def test_service_types() -> None:
     world.subnet(network, "10.0.1.0/24")
     assert addresses(world.port(network, device_owner="compute:other")) == ["10.0.1.2"]
     assert addresses(world.port(network, device_owner="compute:nova")) == ["10.0.0.3"]
-    with refused(400, "InvalidSubnetServiceType", "moon"):
-        world.subnet(network, "10.0.2.0/24", service_types=["moon"])
+    for given, type in (
+        (["sun"], "InvalidSubnetServiceType"),
+        ([5], "InvalidInputSubnetServiceType"),
+        ("compute:nova", "HTTPBadRequest"),
+        (["compute:a", "compute:a"], "HTTPBadRequest"),
+    ):
+        with refused(400, type):
+            world.subnet(network, "10.0.2.0/24", service_types=given)
+    subnet = world.subnet(network, "10.0.2.0/24", service_types=["test:type_1", "network:distributed"])
+    assert world.update("subnet", subnet, service_types=None)["service_types"] == []
