@@ -34,6 +34,7 @@ from netloom.store.engine import open_store
 from netloom.store.journal import SqlJournal
 from netloom.store.load import load_snapshot
 from netloom.store.writer import Writer
+from tests.bench.depth import find_deepest
 from tests.bench.switch import bench_switch
 from tests.dataplane.conftest import why_not
 from tests.faults.server import Server
@@ -290,7 +291,19 @@ def main() -> None:
         "cpus": os.cpu_count(), "python": platform.python_version(),
         "spin_ms": {"min": round(min(spins), 1), "max": round(max(spins), 1)},
     }  # fmt: skip
-    print(json.dumps({"machine": machine, "empty": empty, "wire": wire, "full": full, "switch": switch}, indent=2))
+    print(
+        json.dumps(
+            {
+                "machine": machine,
+                "create_port_functions_deep": len(find_deepest()),
+                "empty": empty,
+                "wire": wire,
+                "full": full,
+                "switch": switch,
+            },
+            indent=2,
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -47,7 +47,11 @@ from netloom.render.host import render_host
 from tests.dataplane.ovs import OvsHost, run, start_host, stop_host, wait_until
 from tests.faults.server import Server
 
-NO_QUOTA = ("--set", "quotas.quota_port=-1", "--set", "quotas.quota_network=-1")
+NO_QUOTA = tuple(
+    word
+    for name in ("port", "network", "security_group", "security_group_rule")
+    for word in ("--set", f"quotas.quota_{name}=-1")
+)
 
 
 @dataclass(frozen=True, slots=True)

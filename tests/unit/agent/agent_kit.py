@@ -142,6 +142,7 @@ class Host:
     device: Device = field(default_factory=Device)
     now: float = 1000.0
     tuning: Tuning = field(default_factory=lambda: Tuning(backoff=Backoff(1.0, 8.0, 2.0, 0.0)))
+    foreign: tuple[str, ...] = ()
 
     def make_agent(self) -> Agent:
         """A fresh agent, with no memory of any before it."""
@@ -154,6 +155,7 @@ class Host:
             find_pending,
             lambda: self.now,
             lambda: 0.5,
+            lambda: self.foreign,
         )
         return Agent(parts, self.tuning, Settings(), {"tunneling_ip": "10.99.0.1"})
 

@@ -240,6 +240,27 @@ def test_a_lost_server_is_told_when_it_is_back() -> None:
     play(story)
 
 
+def test_what_others_left_is_reported_once_and_when_it_is_gone() -> None:
+    """The server hears of it with all that the host is; as long as nothing changes, no more."""
+
+    async def story(host: Host) -> None:
+        host.foreign = tuple(f"br-int has port p{n}" for n in range(150))
+        agent = host.make_agent()
+        await settle(agent)
+        (told,) = host.feed.reports
+        assert told["tunneling_ip"] == "10.99.0.1" and len(told["foreign"]) == 100
+        host.now += 61
+        await settle(agent)
+        assert len(host.feed.reports) == 1
+        host.foreign = ()
+        host.now += 61
+        await settle(agent)
+        assert host.feed.reports[1:] == [{"tunneling_ip": "10.99.0.1"}]
+        assert host.device.take_ops()
+
+    play(story)
+
+
 def test_it_runs_by_itself() -> None:
     """The running agent introduces itself, wakes for slices and for devices, and leaves the data plane when stopped."""
 

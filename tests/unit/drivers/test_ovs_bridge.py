@@ -8,6 +8,7 @@ import pytest
 
 from netloom.drivers.ovs.bridge import BridgeFlows
 from netloom.drivers.ovs.channel import ChannelLost, open_channel
+from netloom.drivers.ovs.openflow import messages as of
 from netloom.model.device import FlowBody
 from netloom.model.flow import Output, make_match
 from netloom.model.plan import Put, Remove, Thing
@@ -105,6 +106,36 @@ def test_a_switch_that_does_not_answer_fails_in_time(tmp_path: Path) -> None:
             assert [failure.retry for failure in failures] == [True]
 
     asyncio.run(use())
+
+
+def test_removing_a_flow_where_there_is_no_bridge_is_done(tmp_path: Path) -> None:
+    """What should go went with the bridge; what should come waits for it."""
+
+    async def use() -> None:
+        bridge, (one, two) = BridgeFlows(tmp_path, "br"), flows(2)
+        failures = await bridge.apply([Remove(one), Put(two)])
+        assert [failure.op for failure in failures] == [Put(two)]
+
+    asyncio.run(use())
+
+
+def test_flows_of_others_are_counted_and_never_read(tmp_path: Path) -> None:
+    """By cookie, so that a person can take them away; reading gives ours alone."""
+    switch = FakeSwitch()
+
+    async def use(bridge: BridgeFlows) -> None:
+        (mine,) = flows(1)
+        assert await bridge.apply([Put(mine)]) == []
+        for table in (1, 2, 3):
+            match = make_match(reg0=table)
+            switch.flows[table, 1, match] = of.FlowEntry(table, 1, match, (), 7 if table < 3 else 9)
+        assert await bridge.read() == {mine.key: mine}
+        assert bridge.others == {7: 2, 9: 1}
+        switch.flows = {key: entry for key, entry in switch.flows.items() if entry.cookie not in (7, 9)}
+        await bridge.read()
+        assert bridge.others == {}
+
+    with_switch(tmp_path, switch, use)
 
 
 def test_no_switch_is_a_failure_to_try_again(tmp_path: Path) -> None:

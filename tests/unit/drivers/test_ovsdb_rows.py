@@ -190,6 +190,31 @@ def test_without_a_server_the_picture_is_empty_not_old(tmp_path: Path) -> None:
     asyncio.run(use())
 
 
+@pytest.mark.parametrize("nonsense", [b"}", b"HTTP/1.1 400 {}\r\n\r\n{}", b'{"id":0}]{}', b"[1]{}"])
+def test_what_is_no_json_ends_the_connection(tmp_path: Path, nonsense: bytes) -> None:
+    """A server that babbles is left with a reason, and asked again; what it says never piles up."""
+    row = {"name": "br", "ports": ["set", []], "external_ids": ["map", []]}
+    fit, calls = make_database({"Bridge": {"u": row}}, []), 0
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            await fit(reader, writer)
+        else:
+            writer.write(nonsense)
+            await reader.read(-1)
+
+    async def use() -> None:
+        client = OvsdbClient(tmp_path / "db.sock", timeout_s=2.0)
+        async with serve(tmp_path / "db.sock", handle):
+            await client.ready()
+            assert client.find("Bridge", "br") and calls == 2
+            await client.close()
+
+    asyncio.run(use())
+
+
 def test_a_caller_that_asks_again_at_once_does_not_hide_the_loss(tmp_path: Path) -> None:
     """Whoever repeats a transaction without a pause is made to wait for the next connection, and gets it."""
     row = {"name": "br", "ports": ["set", []], "external_ids": ["map", []]}

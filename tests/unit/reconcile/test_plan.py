@@ -8,7 +8,7 @@ from netloom.model.device import Bridge, FlowBody, Guard, SwitchPort
 from netloom.model.flow import Action, Goto, Match, Output, SetField, make_match
 from netloom.model.plan import Op, Put, Remove, State, Thing
 from netloom.model.why import Why
-from netloom.reconcile.plan import apply_plan, plan, rank_kinds, split_by_driver
+from netloom.reconcile.plan import apply_plan, join_runs, plan, rank_kinds, split_by_driver
 
 NEEDS = {"switch_port": frozenset({"bridge"}), "flow": frozenset({"bridge", "switch_port"})}
 BRIDGE = Thing(("bridge", "br-int"), Bridge())
@@ -120,6 +120,20 @@ def test_a_plan_is_cut_where_the_driver_changes() -> None:
     assert tuple(op for _, run in runs for op in run) == ops
     with pytest.raises(KeyError, match="guard"):
         split_by_driver(ops, {"bridge": "ovs", "switch_port": "ovs", "flow": "ovs"})
+
+
+def test_runs_that_have_nothing_to_do_with_one_another_go_together() -> None:
+    """A guard and flows at the same time; what stands on a bridge waits for it; a driver's runs keep their order."""
+    bridge, guard, port = ("ovs", (Put(BRIDGE),)), ("nft", (Put(GUARD),)), ("far", (Put(PORT),))
+    flows = ("ovs", (Put(flow(0, 1, Output(1))),))
+    assert join_runs([guard, flows], NEEDS) == [[guard, flows]]
+    assert join_runs([bridge, guard, flows], NEEDS) == [[bridge, guard], [flows]]
+    assert join_runs([bridge, port], NEEDS) == [[bridge], [port]]
+    assert join_runs([port, guard, flows], NEEDS) == [[port, guard], [flows]]
+    assert join_runs([], NEEDS) == []
+    far_flows = ("far", (Put(flow(0, 1, Output(1))),))
+    needs = {"flow": frozenset({"switch_port"}), "switch_port": frozenset({"bridge"})}
+    assert join_runs([bridge, far_flows], needs) == [[bridge], [far_flows]], "what it needs needs it"
 
 
 def test_apply_plan_does_what_ops_say() -> None:
