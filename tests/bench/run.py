@@ -34,6 +34,7 @@ from netloom.store.engine import open_store
 from netloom.store.journal import SqlJournal
 from netloom.store.load import load_snapshot
 from netloom.store.writer import Writer
+from tests.bench.collections import bench_collections, bench_grants, bench_group_of_rules, bench_rush
 from tests.bench.depth import find_deepest
 from tests.bench.switch import bench_switch
 from tests.dataplane.conftest import why_not
@@ -283,6 +284,11 @@ def main() -> None:
         say(f"a server with {STORED} ports")
         (Path(folder) / "full").mkdir()
         full = asyncio.run(use_full_server(Path(folder) / "full"))
+        say("collections of 10,000 objects")
+        collections = {
+            "collections": bench_collections(), **bench_group_of_rules(), "grants": bench_grants(),
+            "one_subnet_in_a_rush": bench_rush(Path(folder) / "rush"),
+        }  # fmt: skip
     say("a host with Open vSwitch and 200 ports")
     reason = why_not()
     switch = {"not measured": reason} if reason else bench_switch()
@@ -299,6 +305,7 @@ def main() -> None:
                 "empty": empty,
                 "wire": wire,
                 "full": full,
+                **collections,
                 "switch": switch,
             },
             indent=2,
