@@ -15,6 +15,7 @@ from netloom.intent.operation import CONNTRACK_HELPERS
 from netloom.intent.quota import DEFAULTS as QUOTAS
 from netloom.intent.quota import UNLIMITED
 from netloom.intent.segments import TYPES
+from netloom.main import nova_table
 
 AUTH_STRATEGIES = ("builtin", "keystone", "noauth")
 TUNNEL_TYPES = tuple(name for name, kind in TYPES.items() if kind.tunnel)
@@ -44,6 +45,10 @@ def make_quota_option(name: str, limit: int) -> cfg.Opt:
 DEFAULT: Sequence[cfg.Opt] = (
     cfg.Opt("bind_host", HostAddress(), default="0.0.0.0", help="Address that the API listens on."),
     cfg.PortOpt("bind_port", default=9696, help="Port that the API listens on; 0: any free one."),
+    cfg.IntOpt(
+        "api_workers", default=1, min=0, max=64,
+        help="Processes that serve the API and the hosts, on the same ports; each holds all that is stored.",
+    ),
     cfg.StrOpt("state_path", help="Folder for what is kept: the store, certificates, clouds.yaml, an agent's slices."),
     cfg.StrOpt(
         "auth_strategy", default="builtin", choices=AUTH_STRATEGIES,
@@ -96,10 +101,35 @@ ROUTERS: Sequence[cfg.Opt] = (
 )  # fmt: skip
 """What routers are, and which agents have routers and networks."""
 
+METADATA: Sequence[cfg.Opt] = (
+    cfg.Opt("nova_metadata_host", HostAddress(), default="127.0.0.1", help="Where Nova's metadata service is."),
+    cfg.PortOpt("nova_metadata_port", default=8775, help="Its port."),
+    cfg.StrOpt("nova_metadata_protocol", default="http", choices=("http", "https"), help="What it speaks."),
+    cfg.BoolOpt("nova_metadata_insecure", default=False, help="With https: take any certificate of it."),
+    cfg.StrOpt("auth_ca_cert", help="With https: the authorities that it must come from, PEM."),
+    cfg.StrOpt("nova_client_cert", help="With https: a certificate to show to it, PEM."),
+    cfg.StrOpt("nova_client_priv_key", help="The key of that certificate, PEM."),
+    cfg.StrOpt(
+        "metadata_proxy_shared_secret", default="", secret=True,
+        help="What Nova checks our word by, as in its own configuration: who an instance is.",
+    ),
+    cfg.BoolOpt(
+        "enable_isolated_metadata", default=True,
+        help="Tell instances of subnets without a router the way to the metadata service, by DHCP.",
+    ),
+    cfg.BoolOpt("force_metadata", default=False, help="Tell it to instances of all subnets."),
+)  # fmt: skip
+"""What instances are told of themselves; named as in metadata_agent.ini and dhcp_agent.ini."""
+
 GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
-    "DEFAULT": (*DEFAULT, *ROUTERS),
+    "DEFAULT": (*DEFAULT, *ROUTERS, *METADATA, *nova_table.DEFAULT),
+    "nova": nova_table.NOVA,
     "database": (
-        cfg.StrOpt("connection", secret=True, help="sqlite:////folder/file; else netloom.db in state_path."),
+        cfg.StrOpt(
+            "connection", secret=True,
+            help="sqlite:////folder/file, postgresql://user:password@host/database or "
+            "mysql+pymysql://user:password@host/database; else netloom.db in state_path.",
+        ),
     ),
     "oslo_middleware": (
         cfg.IntOpt("max_request_body_size", default=16 << 20, min=1024, help="Longest request, in bytes."),
@@ -181,6 +211,11 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
             "feed_listen", default=["0.0.0.0:9697"],
             help="Where the server waits for agents: address:port, [v6]:port or unix:/path, …",
         ),
+        cfg.StrOpt(
+            "peer_listen", default="",
+            help="Where other servers of the same database reach this one: address:port, for each of api_workers the "
+            "next port; else a socket file in state_path, for servers of this machine.",
+        ),
         cfg.StrOpt("feed_server", help="Where the agent finds the server: host:port, [v6]:port or unix:/path."),
         cfg.IntOpt(
             "history_revisions", default=100_000, min=-1,
@@ -200,6 +235,13 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
         ),
         cfg.StrOpt(
             "ovs_rundir", default="/var/run/openvswitch", help="Where the agent finds the sockets of Open vSwitch."
+        ),
+        cfg.StrOpt(
+            "metadata_path", default="host", choices=("host", "off"),
+            help="host: each host answers instances for the metadata service itself; off: nobody does.",
+        ),
+        cfg.StrOpt(
+            "netns_path", default="/run/netns", help="Where routers' namespaces have their names, as for ip netns."
         ),
     ),
 }  # fmt: skip

@@ -21,6 +21,7 @@ from netloom.intent.operation import Settings
 from netloom.intent.quota import DEFAULTS as QUOTAS
 from netloom.intent.segments import TYPES
 from netloom.main import option_checks as checks
+from netloom.main.nova_options import NovaOptions, make_nova
 from netloom.main.option_checks import Given, OptionError
 from netloom.main.option_reading import Read, find_state_path, read_options
 from netloom.main.option_table import IGNORED_MECHANISMS, MECHANISMS, ROUTERS
@@ -43,8 +44,11 @@ class ServerOptions:
     mechanism_drivers: tuple[str, ...]
     history: History
     public_url: str = ""
+    api_workers: int = 1
+    peer_listen: str = ""
     certificate_life: timedelta = HOST_LIFE
     keystone: KeystoneSettings | None = None
+    nova: NovaOptions | None = None
     policy_file: Path | None = None
     policy_remote: Mapping[str, Any] = field(default_factory=dict)
     tls_cert: Path | None = None
@@ -70,8 +74,11 @@ def load_server_options(files: Sequence[Path] = (), overrides: Mapping[str, str]
         mechanism_drivers=make_mechanisms(read),
         history=make_history(read),
         public_url=checks.parse_url(read.given("netloom", "public_url"), read.value("netloom", "public_url")),
+        api_workers=max(1, read.value("DEFAULT", "api_workers")),
+        peer_listen=find_peer_listen(read),
         certificate_life=timedelta(days=read.value("netloom", "agent_certificate_days")),
         keystone=make_keystone(read),
+        nova=make_nova(read),
         policy_file=find_policy_file(read),
         policy_remote=make_remote(read),
         **make_tls(read),
@@ -215,6 +222,11 @@ def make_tls(read: Read) -> dict[str, Path | None]:
 def make_listen(read: Read) -> tuple[str, ...]:
     given = read.given("netloom", "feed_listen")
     return tuple(checks.parse_endpoint(given, value) for value in read.value("netloom", "feed_listen"))
+
+
+def find_peer_listen(read: Read) -> str:
+    value: str = read.value("netloom", "peer_listen")
+    return checks.parse_endpoint(read.given("netloom", "peer_listen"), value) if value else ""
 
 
 def check_listen(options: ServerOptions) -> None:

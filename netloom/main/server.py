@@ -7,8 +7,10 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
@@ -16,20 +18,19 @@ import uvloop
 
 from netloom import __version__
 from netloom.api.app import make_app
-from netloom.api.aside import Aside
+from netloom.api.aside import AsgiApp, Aside
 from netloom.api.parts import ApiParts
 from netloom.api.public import make_public
 from netloom.api.rules import make_policy_source
 from netloom.intent.catalog import CATALOG
+from netloom.main.authority import open_authority
+from netloom.main.cluster import in_background, keep_store
 from netloom.main.fleet import Fleet, serve_fleet
+from netloom.main.handing import Handing
 from netloom.main.identities import make_identities
 from netloom.main.options import ServerOptions
-from netloom.store.context import make_contexts
-from netloom.store.engine import Store, open_store
-from netloom.store.history import keep_short
-from netloom.store.journal import SqlJournal
-from netloom.store.load import load_snapshot
-from netloom.store.writer import Writer
+from netloom.main.workers import run_workers
+from netloom.store.engine import open_shared
 
 LOG = logging.getLogger("netloom.server")
 
@@ -44,27 +45,46 @@ def run_server(options: ServerOptions) -> None:
     for note in options.notes:
         LOG.info("%s", note)
     options.state_path.mkdir(parents=True, exist_ok=True, mode=0o750)
-    uvloop.run(serve(options))
+    if options.api_workers == 1:
+        uvloop.run(serve(options))
+        return
+    options = prepare(options)
+    status = run_workers(options.api_workers, lambda worker: uvloop.run(serve(options, worker)))
+    if status:
+        raise SystemExit(status)
 
 
-async def serve(options: ServerOptions) -> None:
+def prepare(options: ServerOptions) -> ServerOptions:
+    """What is made at a first start is made once, before there are several processes: the store, users, authority."""
+    open_shared(options.database_url).close()
+    open_authority(options.state_path / "feed", datetime.now(UTC))
+    make_identities(options)
+    if options.bind_port:
+        return options
+    with make_listener(options.bind_host, 0, several=True) as probe:
+        return replace(options, bind_port=probe.getsockname()[1])
+
+
+async def serve(options: ServerOptions, worker: int = 0) -> None:
     async with AsyncExitStack() as stack:
-        store = open_store(options.database_url)
-        stack.callback(store.close)
-        writer = await stack.enter_async_context(open_writer(options, store))
-        await stack.enter_async_context(in_background(keep_short(store, options.history, writer.between)))
+        kept = await stack.enter_async_context(keep_store(options, worker))
+        writer, handing = kept.writer, kept.handing
         identities = make_identities(options)
         stack.push_async_callback(identities.close)
-        fleet = await stack.enter_async_context(serve_fleet(options, writer))
+        if handing:
+            await stack.enter_async_context(in_background(identities.follow()))
+        fleet = await stack.enter_async_context(serve_fleet(options, writer, handing and handing.say, worker))
 
         def ready() -> Mapping[str, Any]:
             failure = writer.failure
-            return {"ready": failure is None, "hosts": fleet.count(), **({"store": str(failure)} if failure else {})}
+            role = {"writes": writer.writing} if handing else {}
+            failed = {"store": str(failure)} if failure else {}
+            return {"ready": failure is None, "hosts": fleet.count(), **role, **failed}
 
         parts = ApiParts(
             catalog=CATALOG,
             snapshot=lambda: writer.snapshot,
-            submit=writer.submit,
+            submit=kept.submit,
             identity=identities.identity,
             policy=make_policy_source(CATALOG, str(options.policy_file or ""), options.policy_remote),
             settings=options.api,
@@ -73,53 +93,41 @@ async def serve(options: ServerOptions) -> None:
             mounts=identities.mounts,
             options=options.settings,
         )
-        await serve_api(options, parts, fleet)
+        await serve_api(options, parts, fleet, handing)
 
 
-@asynccontextmanager
-async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """The work goes on until the context ends."""
-    task = asyncio.get_running_loop().create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-@asynccontextmanager
-async def open_writer(options: ServerOptions, store: Store) -> AsyncIterator[Writer]:
-    snapshot = load_snapshot(store, CATALOG)
-    LOG.info("%s at revision %d", options.database_url, snapshot.revision)
-    writer = Writer(SqlJournal(store), snapshot, make_contexts(options.settings))
-    try:
-        yield writer
-    finally:
-        await writer.close()
-
-
-async def serve_api(options: ServerOptions, parts: ApiParts, fleet: Fleet) -> None:
+async def serve_api(options: ServerOptions, parts: ApiParts, fleet: Fleet, handing: Handing | None) -> None:
     app = make_public(make_app(parts), options.public_url)
     aside = Aside(app, lambda: parts.policy.elsewhere)
+    whole: AsgiApp = aside if options.policy_file else app
+    if handing:
+        handing.app, whole = whole, handing
     config = uvicorn.Config(
-        aside if options.policy_file else app,
+        whole,
         loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
         server_header=False, timeout_keep_alive=75, ssl_certfile=options.tls_cert,
         ssl_keyfile=str(options.tls_key) if options.tls_key else None, ssl_version=ssl.PROTOCOL_TLS_SERVER,
         backlog=2048, timeout_graceful_shutdown=10,
     )  # fmt: skip
-    listener = make_listener(options.bind_host, options.bind_port)
+    listener = make_listener(options.bind_host, options.bind_port, options.api_workers > 1)
     host, port = listener.getsockname()[:2]
     server = Quiet(config)
+    tasks: list[asyncio.Task[None]] = []
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, lambda: tasks.append(loop.create_task(stop_in_order(server, handing))))
     LOG.info("netloom %s serves the Networking API at %s port %d; %s", __version__, host, port, fleet.describe())
     try:
         await server.serve([listener])
     finally:
         aside.close()
+
+
+async def stop_in_order(server: Quiet, handing: Handing | None) -> None:
+    """Another server writes before this one takes no more requests: what still comes here is handed on to it."""
+    if handing:
+        await handing.member.step_down()
+    server.stop()
 
 
 class Quiet(uvicorn.Server):
@@ -132,9 +140,12 @@ class Quiet(uvicorn.Server):
         await self._serve(sockets)
 
 
-def make_listener(host: str, port: int) -> socket.socket:
+def make_listener(host: str, port: int, several: bool = False) -> socket.socket:
+    """`several`: other processes of this machine listen there too, and the system shares out who connects."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if several:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind((host, port))
     return listener

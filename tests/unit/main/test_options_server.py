@@ -70,7 +70,7 @@ def test_neutrons_two_files_are_read_as_they_are(tmp_path: Path) -> None:
     assert (settings.path_mtu, settings.global_physnet_mtu, settings.dns_domain) == (9100, 9000, "example.org.")
     assert options.mechanism_drivers == ("openvswitch",)
     assert options.notes == (
-        f"{files[0]}: not used by Netloom: core_plugin, service_plugins, transport_url, [nova] region_name",
+        f"{files[0]}: not used by Netloom: core_plugin, service_plugins, transport_url",
         f"{files[1]}: not used by Netloom: [ml2] extension_drivers, [ml2_type_vxlan] vxlan_group",
     )
 
@@ -135,6 +135,8 @@ BAD = [
     ("DEFAULT", "bind_port", "70000", "at most 65535"),
     ("DEFAULT", "bind_host", "two words", "an address or a host's name"),
     ("DEFAULT", "auth_strategy", "basic", "builtin, keystone, noauth"),
+    ("DEFAULT", "notify_nova_on_port_data_changes", "perhaps", "true or false"),
+    ("DEFAULT", "notify_nova_on_port_status_changes", "perhaps", "true or false"),
     ("DEFAULT", "debug", "perhaps", "true or false"),
     ("DEFAULT", "base_mac", "fa:16", "a unicast MAC"),
     ("DEFAULT", "base_mac", "01:00:5e:00:00:00", "multicast"),
