@@ -1,35 +1,21 @@
-"""Nova, told of its instances' ports (Compute API, POST /os-server-external-events): in batches, in order, until it
-has heard.
+"""Nova, told of its instances' ports (Compute API, POST /os-server-external-events).
 
-Law: events are let go of when Nova has answered for them, or when they are too old to be of use to anybody.
+Law: what Nova has not answered for is said again; what it refuses is let go, so that it keeps no other waiting.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import httpx
 
 from netloom.notify.events import NovaEvent
-from netloom.notify.place import Place
+from netloom.notify.outbox import NotTold
 
 LOG = logging.getLogger("netloom.nova")
-
-BATCH = 500
-"""Events of one request."""
-BATCH_S = 0.05
-"""How long the first event of a batch waits for others."""
-FIRST_RETRY_S, LAST_RETRY_S = 0.1, 15.0
-OLDEST_S = 900.0
-"""Nova gives up waiting for a port to be plugged after five minutes, unless told otherwise."""
-MOST = 100_000
-"""Events that wait; beyond that the oldest are let go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,86 +39,16 @@ class NovaSettings:
         return base if base.endswith("/v3") else f"{base}/v3"
 
 
-class NovaError(Exception):
-    """Nova or Keystone did not do what was asked; it may another time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """An event, the revision that it is of, and when it came."""
-
-    event: NovaEvent
-    revision: int
-    since: float
-
-
 class Nova:
-    """Tells Nova. `tell` never waits; `run` sends until it is cancelled. `client` is main's to close."""
+    """Tells Nova: the `send` of an outbox. `client` is main's to close."""
 
-    def __init__(
-        self,
-        settings: NovaSettings,
-        client: httpx.AsyncClient,
-        place: Place,
-        now: Callable[[], float] = time.monotonic,
-        batch_s: float = BATCH_S,
-    ) -> None:
+    def __init__(self, settings: NovaSettings, client: httpx.AsyncClient) -> None:
         self._settings = settings
         self._client = client
-        self._place = place
-        self._now = now
-        self._batch_s = batch_s
-        self._waiting: deque[Waiting] = deque(maxlen=MOST)
-        self._wake = asyncio.Event()
-        self._seen = 0
         self._token: tuple[str, str] | None = None
 
-    def tell(self, events: Sequence[NovaEvent], revision: int) -> None:
-        """These happened at or before the revision; with none, it is only noted that nothing did."""
-        now = self._now()
-        self._waiting += (Waiting(event, revision, now) for event in events)
-        self._seen = revision
-        if events:
-            self._wake.set()
-
-    async def run(self) -> None:
-        retry_s = FIRST_RETRY_S
-        while True:
-            await self._wake.wait()
-            await asyncio.sleep(self._batch_s)
-            try:
-                await self._send_all()
-                retry_s = FIRST_RETRY_S
-            except NovaError as error:
-                LOG.warning("%d events wait for Nova: %s", len(self._waiting), error)
-                await asyncio.sleep(retry_s)
-                retry_s = min(retry_s * 2, LAST_RETRY_S)
-
-    def keep_place(self) -> None:
-        """Note on disk how far Nova has heard."""
-        self._place.save(self._waiting[0].revision - 1 if self._waiting else self._seen)
-
-    async def _send_all(self) -> None:
-        while self._waiting:
-            self._drop_old()
-            batch = [self._waiting[n] for n in range(min(BATCH, len(self._waiting)))]
-            if batch:
-                await self._send([one.event for one in batch])
-            for one in batch:
-                if self._waiting and self._waiting[0] is one:  # a full queue may have let go of it meanwhile
-                    self._waiting.popleft()
-        self._wake.clear()
-        await asyncio.to_thread(self.keep_place)
-
-    def _drop_old(self) -> None:
-        while self._waiting and self._now() - self._waiting[0].since > OLDEST_S:
-            gone = self._waiting.popleft().event
-            LOG.error("Nova was never told: %s of port %s of %s", gone.name, gone.tag, gone.server_uuid)
-
-    # -- requests ------------------------------------------------------------------------------------------------------
-
-    async def _send(self, events: Sequence[NovaEvent]) -> None:
-        """Raises NovaError where it has to be tried again."""
+    async def send(self, events: Sequence[NovaEvent]) -> None:
+        """Raises NotTold where it has to be tried again."""
         body = {"events": [{k: v for k, v in asdict(event).items() if v} for event in events]}
         for attempt in (1, 2):
             token, endpoint = await self._find_endpoint()
@@ -152,14 +68,14 @@ class Nova:
         elif status in (400, 413, 422):
             LOG.error("Nova refuses %d events (%d): %s", len(events), status, reply.text[:500])
         else:
-            raise NovaError(f"Nova answers {status}: {reply.text[:200]}")
+            raise NotTold(f"Nova answers {status}: {reply.text[:200]}")
 
     async def _find_endpoint(self) -> tuple[str, str]:
         """A token, and where Nova is."""
         if self._token is None:
             reply = await self._ask("POST", f"{self._settings.v3}/auth/tokens", render_login(self._settings), {})
             if reply.status_code != 201:
-                raise NovaError(f"Keystone refuses {self._settings.username} ({reply.status_code})")
+                raise NotTold(f"Keystone refuses {self._settings.username} ({reply.status_code})")
             endpoint = self._settings.endpoint or find_compute(read_catalog(reply), self._settings)
             self._token = reply.headers.get("x-subject-token", ""), endpoint.rstrip("/")
         return self._token
@@ -170,7 +86,7 @@ class Nova:
                 method, url, json=body, headers=dict(headers), timeout=self._settings.timeout_s
             )
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise NovaError(f"{url} cannot be reached: {error!r}") from None
+            raise NotTold(f"{url} cannot be reached: {error!r}") from None
 
 
 def find_refused(reply: httpx.Response) -> Iterator[str]:
@@ -193,12 +109,12 @@ def read_catalog(reply: httpx.Response) -> Sequence[Mapping[str, Any]]:
     try:
         found: Sequence[Mapping[str, Any]] = reply.json()["token"]["catalog"]
     except (ValueError, KeyError, TypeError):
-        raise NovaError("Keystone's answer has no catalog") from None
+        raise NotTold("Keystone's answer has no catalog") from None
     return found
 
 
 def find_compute(catalog: Sequence[Mapping[str, Any]], settings: NovaSettings) -> str:
-    """The compute service's address. Raises NovaError."""
+    """The compute service's address. Raises NotTold."""
     for service in catalog:
         if service.get("type") != "compute":
             continue
@@ -207,4 +123,4 @@ def find_compute(catalog: Sequence[Mapping[str, Any]], settings: NovaSettings) -
             if endpoint.get("interface") == settings.endpoint_type and settings.region_name in ("", region):
                 return str(endpoint["url"])
     region = settings.region_name or "any region"
-    raise NovaError(f"the catalog has no {settings.endpoint_type} compute endpoint in {region}")
+    raise NotTold(f"the catalog has no {settings.endpoint_type} compute endpoint in {region}")

@@ -11,10 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from netloom.notify import nova as module
+from netloom.notify import outbox as module
 from netloom.notify.events import PLUGGED, NovaEvent
 from netloom.notify.nova import Nova, NovaSettings
+from netloom.notify.outbox import Outbox
 from netloom.notify.place import Place
+
+Box = Outbox[NovaEvent]
 
 SETTINGS = NovaSettings("http://keystone/v3", "netloom", "secret", region_name="one")
 CATALOG = [
@@ -58,10 +61,10 @@ def event(tag: str) -> NovaEvent:
     return NovaEvent("11111111-1111-4111-8111-111111111111", PLUGGED, tag, "completed")
 
 
-def run(cloud: Cloud, path: Path, test: Callable[[Nova], Awaitable[None]], **given: Any) -> None:
+def run(cloud: Cloud, path: Path, test: Callable[[Box], Awaitable[None]], **given: Any) -> None:
     async def main() -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(cloud)) as client:
-            nova = Nova(SETTINGS, client, Place(path / "nova.json"), batch_s=0, **given)
+            nova = Outbox("Nova", Nova(SETTINGS, client).send, Place(path / "nova.json"), batch_s=0, **given)
             sending = asyncio.create_task(nova.run())
             async with asyncio.timeout(10):
                 await test(nova)
@@ -85,7 +88,7 @@ def test_events_go_in_one_request_and_the_place_is_kept(tmp_path: Path) -> None:
     """One login, one request; how far Nova has heard stands on the disk."""
     cloud = Cloud()
 
-    async def test(nova: Nova) -> None:
+    async def test(nova: Box) -> None:
         nova.tell([event("a"), event("b")], 7)
         nova.tell([event("c")], 8)
         await until(lambda: Place(tmp_path / "nova.json").load() == 8)
@@ -102,7 +105,7 @@ def test_nova_that_is_away_is_told_later(tmp_path: Path, trouble: int | Exceptio
     """In order, and nothing twice; the place waits with it."""
     cloud = Cloud([trouble, trouble])
 
-    async def test(nova: Nova) -> None:
+    async def test(nova: Box) -> None:
         nova.tell([event("a")], 7)
         await until(lambda: len(cloud.answers) < 2)
         assert Place(tmp_path / "nova.json").load() is None
@@ -117,7 +120,7 @@ def test_a_token_that_is_good_no_more_is_renewed(tmp_path: Path) -> None:
     """Once, at once; Nova never sees the old one again."""
     cloud = Cloud([200, 401])
 
-    async def test(nova: Nova) -> None:
+    async def test(nova: Box) -> None:
         for number, tag in enumerate("ab", 1):
             nova.tell([event(tag)], number)
             await until(lambda number=number: Place(tmp_path / "nova.json").load() == number)  # type: ignore[misc]
@@ -131,7 +134,7 @@ def test_what_nova_refuses_is_let_go(tmp_path: Path, status: int) -> None:
     """A server that is gone keeps no other waiting."""
     cloud = Cloud([status])
 
-    async def test(nova: Nova) -> None:
+    async def test(nova: Box) -> None:
         nova.tell([event("a")], 1)
         await until(lambda: Place(tmp_path / "nova.json").load() == 1)
         nova.tell([event("b")], 2)
@@ -145,7 +148,7 @@ def test_events_that_are_too_old_are_let_go(tmp_path: Path) -> None:
     """Nova waits for a port five minutes; after a quarter of an hour nobody does."""
     clock, cloud = [0.0], Cloud([500] * 1000)
 
-    async def test(nova: Nova) -> None:
+    async def test(nova: Box) -> None:
         nova.tell([event("a")], 1)
         await until(lambda: len(cloud.answers) < 1000)
         clock[0] = module.OLDEST_S + 1
