@@ -12,6 +12,7 @@ from netloom.intent.snapshot import Change, Snapshot
 from netloom.main.options import ServerOptions
 from netloom.notify.events import find_events, find_missed
 from netloom.notify.nova import Nova
+from netloom.notify.outbox import Outbox
 from netloom.notify.place import Place
 from netloom.store.engine import Store
 from netloom.store.log import LogEntry, decode_stored, read_rows
@@ -29,7 +30,7 @@ async def tell_nova(options: ServerOptions, store: Store, writer: Writer) -> Asy
         return
     interest, place = options.nova.interest, Place(options.state_path / "nova.json")
     async with httpx.AsyncClient(verify=options.nova.verify) as client:
-        nova = Nova(options.nova.settings, client, place)
+        nova = Outbox("Nova", Nova(options.nova.settings, client).send, place)
         last = place.load()
         if last is not None:
             missed = find_missed(writer.snapshot, read_changes(store, last), interest)
