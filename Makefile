@@ -13,10 +13,10 @@ help:
 	@echo 'make lab-down   remove it'
 	@echo 'make test       everything: make check, then real Open vSwitch, faults and other clients (root)'
 	@echo 'make check      format, lint, types, import contracts, pure tests; under a minute, no root'
-	@echo 'make peer       against others: a real Keystone (fetched into build/), the openstack command'
-	@echo 'make bench      the figures'
+	@echo 'make peer       against others: Keystone, Tempest, neutron-lib, oslo.policy (fetched into build/), the openstack command'
+	@echo 'make bench      the figures; make bench-stores: of the database engines and several processes'
 	@echo 'make shape      sizes of files and functions, beside those of code that reads well'
-	@echo 'make docs       check every link and name in the documentation; write build/docs'
+	@echo 'make docs       check every link and name in the documentation; write the reference pages'
 
 lab: system python
 	@$(BIN)/netloom lab demo
@@ -33,9 +33,8 @@ test: system static keystone
 	@echo '==> tests: all of them'
 	@$(BIN)/pytest -q tests --ignore tests/bench
 
-peer: python keystone
-	@echo '==> tests: peer'
-	@$(BIN)/pytest -q tests/peer
+peer: python
+	@PYTHONPATH=. $(BIN)/python -m tests.peer.run_all
 
 keystone: python
 	@PYTHONPATH=. $(BIN)/python -m tests.peer.keystone
@@ -50,11 +49,14 @@ static: python
 bench: system python
 	@PYTHONPATH=. $(BIN)/python tests/bench/run.py
 
+bench-stores: system python
+	@PYTHONPATH=. $(BIN)/python tests/bench/stores.py
+
 shape: python
 	@$(BIN)/python scripts/shape.py
 
 docs: python
-	@$(BIN)/python scripts/docs.py
+	@$(BIN)/python -m scripts.docs
 
 python:
 	@scripts/setup python
@@ -65,4 +67,4 @@ system:
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-.PHONY: help lab lab-down check test peer keystone static bench shape docs python system clean
+.PHONY: help lab lab-down check test peer keystone static bench bench-stores shape docs python system clean

@@ -1,110 +1,104 @@
-"""docs/reference/coverage.md: each extension that upstream Neutron serves, whether we do, and tests that speak of it.
+"""docs/reference/coverage.md: each extension that upstream Neutron serves, whether we do, and the tests that prove it.
 
-    python scripts/coverage.py          writes the page
-    python scripts/coverage.py --check  ends with 1 if the page is not what it would write
+    python -m scripts.coverage          writes the page (make docs does)
+    python -m scripts.coverage --check  ends with 1 if the page is not what it would write, or a proof is missing
 
-A test is found by what an extension brings: its attributes, actions and resources as they are declared, and its alias.
-What an extension only changes in behaviour, BEHAVIOURS names.
+Which tests prove what, tests/peer/alias_proofs.txt says.
 """
 
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from netloom.intent.catalog import CATALOG, EXTENSIONS
+from netloom.intent.catalog import EXTENSIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "coverage.md"
 UPSTREAM = ROOT / "tests" / "peer" / "upstream_aliases.txt"
-FOLDERS = ("unit/api", "unit/intent", "peer", "property", "dataplane")
-SHOWN = 3
+PROOFS = ROOT / "tests" / "peer" / "alias_proofs.txt"
+HEAD = """# Coverage of the Networking API
 
-BEHAVIOURS: Mapping[str, Sequence[str]] = {}
-"""Words that tests of an extension without attributes of its own have in their names."""
+Every extension that upstream Neutron 29 serves with ML2 and Open vSwitch, and whether Netloom serves it. Made by
+`scripts/coverage.py` from the declarations and `tests/peer/alias_proofs.txt` (`make docs`); not to be edited.
+
+Beside the tests named here, each attribute is compared with neutron-lib's definition of it and each policy rule with
+Neutron's, and the whole API is driven by Tempest and the openstack command (`make peer`) and by schemathesis.
+
+Served: {served} of {count}.
+
+| alias | served | tests that prove it |
+|---|---|---|"""
+FOLDERS = ("unit/api", "unit/intent", "property", "dataplane")
 
 
-@dataclass(frozen=True, slots=True)
-class Test:
-    """A test function: where it is, its name, and all that it says."""
-
-    place: str
-    name: str
-    text: str
+def read_proofs() -> dict[str, list[str]]:
+    """Names of tests by alias, as "intent_dns.domains" for test_domains of test_intent_dns.py."""
+    lines = [line for line in PROOFS.read_text().splitlines() if line and not line.startswith("#")]
+    return {alias: names.split() for alias, _, names in (line.partition(": ") for line in lines)}
 
 
-def find_tests() -> list[Test]:
-    found = []
+def find_places() -> dict[str, str]:
+    """Where each test is, by the name that proofs call it: "unit/intent/test_intent_dns.py"."""
+    found = {}
     for folder in FOLDERS:
         for path in sorted((ROOT / "tests" / folder).glob("test_*.py")):
-            source = path.read_text()
-            for node in ast.walk(ast.parse(source)):
+            stem = path.stem.removeprefix("test_")
+            for node in ast.parse(path.read_text()).body:
                 if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                    text = ast.get_source_segment(source, node) or ""
-                    decorated = "".join(ast.get_source_segment(source, one) or "" for one in node.decorator_list)
-                    found.append(Test(f"{folder}/{path.stem}", node.name, decorated + text))
+                    found[f"{stem}.{node.name.removeprefix('test_')}"] = f"{folder}/{path.name}"
     return found
 
 
-def find_words(alias: str) -> Iterator[str]:
-    """What tests of the extension are likely to name."""
-    yield from BEHAVIOURS.get(alias, ())
-    for resource in CATALOG.values():
-        if resource.alias == alias:
-            yield resource.path
-            yield resource.name
-        yield from (f.name for f in resource.fields if f.alias == alias)
-        yield from (action.name for action in resource.actions if action.alias == alias)
-        yield from (linked.path for linked in resource.linked if linked.alias == alias)
-    yield alias
+def find_faults(proofs: Mapping[str, Sequence[str]], places: Mapping[str, str]) -> Iterator[str]:
+    """What keeps the page from being true."""
+    upstream = UPSTREAM.read_text().split()
+    for alias in EXTENSIONS:
+        if not proofs.get(alias):
+            yield f"{alias} is announced and no test is said to prove it"
+    for alias, names in proofs.items():
+        if alias not in EXTENSIONS:
+            yield f"{alias} has tests and is not announced"
+        yield from (f"{alias}: there is no test {name}" for name in names if name not in places)
+    yield from (f"{alias} is not one of upstream's" for alias in EXTENSIONS if alias not in upstream)
 
 
-def find_proofs(alias: str, tests: Sequence[Test]) -> list[Test]:
-    """Those that name it, the ones that say so in their own name first."""
-    words = [re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])") for word in dict.fromkeys(find_words(alias))]
-    ranked = []
-    for number, test in enumerate(tests):
-        count = sum(len(word.findall(test.text)) for word in words)
-        if count:
-            ranked.append((-count / (20 + test.text.count("\n")), number))
-    return [tests[number] for _, number in sorted(ranked)[:SHOWN]]
+def render_page(proofs: Mapping[str, Sequence[str]], places: Mapping[str, str]) -> str:
+    upstream = UPSTREAM.read_text().split()
+    rows = [render_row(alias, proofs.get(alias, ()), places) for alias in upstream]
+    head = HEAD.format(served=sum(alias in EXTENSIONS for alias in upstream), count=len(upstream))
+    return "\n".join([head, *rows, ""])
 
 
-def render_page() -> str:
-    upstream, tests = UPSTREAM.read_text().split(), find_tests()
-    rows = [render_row(alias, tests) for alias in upstream]
-    served = sum(alias in EXTENSIONS for alias in upstream)
-    more = sorted(set(EXTENSIONS) - set(upstream))
-    return "\n".join(
-        [
-            "# Coverage of the Networking API", "",
-            "Every extension that upstream Neutron 29 serves with ML2 and Open vSwitch, and whether Netloom serves it.",
-            "Made by `scripts/coverage.py` from the declarations and the tests; not to be edited.", "",
-            f"Served: {served} of {len(upstream)}." + (f" Besides: {', '.join(more)}." if more else ""), "",
-            "| alias | served | tests that prove it |", "|---|---|---|", *rows, "",
-        ]
-    )  # fmt: skip
+def render_row(alias: str, names: Sequence[str], places: Mapping[str, str]) -> str:
+    proofs = [
+        f"[`test_{name.partition('.')[2]}`](../../tests/{places[name]})" for name in names if name in places
+    ]  # fmt: skip
+    return f"| `{alias}` | {'yes' if alias in EXTENSIONS else 'no'} | {'<br>'.join(proofs)} |"
 
 
-def render_row(alias: str, tests: Sequence[Test]) -> str:
-    if alias not in EXTENSIONS:
-        return f"| `{alias}` | no | |"
-    proofs = find_proofs(alias, tests)
-    return f"| `{alias}` | yes | {'<br>'.join(f'{one.place} `{one.name}`' for one in proofs) or '**none**'} |"
+def write_page() -> None:
+    PAGE.write_text(render_page(read_proofs(), find_places()))
+
+
+def find_all_faults() -> list[str]:
+    """As `find_faults`, and whether the page is current."""
+    proofs, places = read_proofs(), find_places()
+    faults = list(find_faults(proofs, places))
+    if not PAGE.exists() or PAGE.read_text() != render_page(proofs, places):
+        faults.append(f"{PAGE.relative_to(ROOT)} is old: make docs")
+    return faults
 
 
 def main() -> int:
-    text = render_page()
-    if "--check" in sys.argv[1:]:
-        return 0 if PAGE.exists() and PAGE.read_text() == text else 1
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.write_text(text)
-    print(f"wrote {PAGE.relative_to(ROOT)}")
-    return 0
+    if "--check" not in sys.argv[1:]:
+        write_page()
+        print(f"wrote {PAGE.relative_to(ROOT)}")
+    faults = find_all_faults()
+    print("\n".join(faults), end="\n" if faults else "")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from netloom.agent.bucket import Bucket
 from netloom.agent.parts import Parts, Tuning
-from netloom.agent.view import find_ports
 from netloom.model.facts import HostFacts
 from netloom.model.slices import PortRow, Slice, Slices
 from netloom.render.answers import Scope, Settings, advert_frame, answer_frame, is_advert_due, read_scope
+from netloom.render.scene import find_plugged, find_ports
 
 LOG = logging.getLogger(__name__)
 
@@ -29,14 +29,15 @@ TICK_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Seat:
-    """A plugged port: its row, and its network's surroundings."""
+    """A plugged port: its row, its network's surroundings, and the ofport of the device that it is reached by."""
 
     port: PortRow
     scope: Scope
+    device: int
 
 
 class Desk:
-    """Answers by ofport. `update` after every change of slices or facts."""
+    """Answers by number: a port's ofport, or a subport's own. `update` after every change of slices or facts."""
 
     def __init__(self, parts: Parts, tuning: Tuning, settings: Settings) -> None:
         self._parts, self._tuning, self._settings = parts, tuning, settings
@@ -49,21 +50,25 @@ class Desk:
         """Seat the ports that are bound here and plugged; networks that did not change are not read again."""
         seats = {}
         scopes: dict[str, tuple[Slice, Scope | None]] = {}
-        for port in find_ports(slices, facts.host):
-            interface = facts.interfaces.get(port.id)
-            part = slices.get(f"network/{port.network_id}")
-            if interface is None or interface.ofport <= 0 or part is None or not port.admin_state_up:
+        for plugged in find_plugged(find_ports(slices, facts.host), facts):
+            part = slices.get(f"network/{plugged.port.network_id}")
+            if part is None:
                 continue
             scopes[part.name] = self._scope_of(part)
             scope = scopes[part.name][1]
             if scope and scope.network.admin_state_up:
-                seats[interface.ofport] = Seat(port, scope)
+                seats[plugged.ofport] = Seat(plugged.port, scope, plugged.device)
         self.seats, self._scopes = seats, scopes
         self._buckets = {ofport: bucket for ofport, bucket in self._buckets.items() if ofport in seats}
 
     def _scope_of(self, part: Slice) -> tuple[Slice, Scope | None]:
         held = self._scopes.get(part.name)
         return held if held and held[0] is part else (part, read_scope(part))
+
+    def find_port(self, ofport: int) -> PortRow | None:
+        """The port that has this number here."""
+        seat = self.seats.get(ofport)
+        return seat.port if seat else None
 
     def take(self, ofport: int, frame: bytes) -> None:
         """Accept a frame for answering, if its port is known and within its budget. Never waits."""
@@ -95,13 +100,13 @@ class Desk:
             LOG.exception("port %s: a frame of %d bytes could not be answered", seat.port.id, len(frame))
             return
         if reply:
-            await self._send(ofport, reply)
+            await self._send(seat, reply)
 
-    async def _send(self, ofport: int, frame: bytes) -> None:
+    async def _send(self, seat: Seat, frame: bytes) -> None:
         try:
-            await self._parts.packets.send_packet(ofport, frame)
+            await self._parts.packets.send_packet(seat.device, add_tag(frame, seat.port.vlan))
         except (OSError, TimeoutError) as error:
-            LOG.warning("the switch took no answer for its port %d: %s", ofport, error)
+            LOG.warning("the switch took no answer for its port %d: %s", seat.device, error)
 
     async def run_adverts(self) -> None:
         """Send each port its unasked router advertisements, in turns, until cancelled."""
@@ -114,10 +119,19 @@ class Desk:
 
     async def send_adverts(self, before: float, now: float) -> None:
         """Those whose turn lies in (before, now]."""
-        for ofport, seat in self._due(before, now):
+        for seat in self._due(before, now):
             if frame := advert_frame(seat.scope, self._settings):
-                await self._send(ofport, frame)
+                await self._send(seat, frame)
 
-    def _due(self, before: float, now: float) -> Iterable[tuple[int, Seat]]:
-        seats = tuple(self.seats.items())
-        return (item for item in seats if is_advert_due(item[1].port.id, before, now, self._settings))
+    def _due(self, before: float, now: float) -> Iterable[Seat]:
+        seats = tuple(self.seats.values())
+        return (seat for seat in seats if is_advert_due(seat.port.id, before, now, self._settings))
+
+
+def add_tag(frame: bytes, vlan: int) -> bytes:
+    """The frame with an 802.1Q tag after its addresses; 0: without one.
+
+    >>> add_tag(bytes(12) + b"xy", 100)[12:]
+    b'\x81\x00\x00dxy'
+    """
+    return frame[:12] + b"\x81\x00" + vlan.to_bytes(2, "big") + frame[12:] if vlan else frame

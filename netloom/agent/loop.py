@@ -11,8 +11,10 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from netloom.agent.announcer import Announcer
 from netloom.agent.desk import Desk
 from netloom.agent.mirror import Mirror
+from netloom.agent.neighbours import Neighbours
 from netloom.agent.parts import Parts, Tuning
 from netloom.agent.view import (
     Status,
@@ -46,9 +48,13 @@ class Agent:
         self._parts, self._tuning = parts, tuning
         self._configurations = dict(configurations or {})
         self.desk = Desk(parts, tuning, settings)
+        self._announcer = Announcer(parts.packets, lambda: self._facts)
         self._mirror = Mirror(parts.drivers)
         self._retries = Retries()
         self._wake = asyncio.Event()
+        self._neighbours = Neighbours(
+            parts.packets, parts.clock, self._wake.set, parts.neighbours, parts.save_neighbours
+        )
         self._stopping = False
         self._mark: object = None
         self._facts: HostFacts | None = None
@@ -64,7 +70,15 @@ class Agent:
     async def run(self) -> None:
         """Run until cancelled. The data plane stays as it is."""
         async with asyncio.TaskGroup() as group:
-            for watch in (self._watch_feed, self._watch_facts, self.desk.run, self.desk.run_adverts, self._introduce):
+            desk = (self.desk.run, self.desk.run_adverts)
+            for watch in (
+                self._watch_feed,
+                self._watch_facts,
+                *desk,
+                self._announcer.run,
+                self._neighbours.run,
+                self._introduce,
+            ):
                 group.create_task(self._keep(watch))
             group.create_task(self._run_turns())
             try:
@@ -97,7 +111,10 @@ class Agent:
         due = self._find_due(ops)
         failures = await self._mirror.apply(due)
         self._note(due, failures, drift)
+        refused = {failure.op.thing.key for failure in failures}
+        self._announcer.note(op for op in due if op.thing.key not in refused)
         await self._report(view)
+        self._neighbours.note_done()
         self._level = view.complete and not self._mirror.unreachable
         return self._next_wait()
 
@@ -111,7 +128,9 @@ class Agent:
             LOG.warning("no facts of this host: %s", error)
             self._mirror.mark_stale()
             return None
+        facts = self._neighbours.complete(slices, facts)
         self.desk.update(slices, facts)
+        self._parts.watch(slices, facts)
         if self._facts and is_replugged(self._facts, facts):
             self._mirror.mark_stale()
         self._facts, mark = facts, (self._parts.facts.epoch, device_mark(facts))
@@ -180,11 +199,12 @@ class Agent:
         pending = self._parts.find_pending(view.slices, view.facts)
         needed = {self._mirror.owners.get(kind) for kind in self._wanted.kinds}
         away = {name: words for name, words in self._mirror.unreachable.items() if name in needed}
-        status = make_status(view, pending, self._retries.held.values(), away)
+        floating = self._parts.find_floating(view.slices, view.facts)
+        status = make_status(view, pending, self._retries.held.values(), away, floating)
         if status == self._told:
             return
         try:
-            await self._parts.feed.send_ack(status.revision, status.wired, status.pending)
+            await self._parts.feed.send_ack(status.revision, status.wired, status.pending, status.copies)
         except (OSError, TimeoutError) as error:
             LOG.info("the server was not told: %s", error)
             return
@@ -236,6 +256,7 @@ class Agent:
     async def _introduce(self) -> None:
         """Say what this host is, and take its packets; both hold for as long as the other end may come and go."""
         await self._parts.feed.send_report(self._describe())
+        await self._parts.packets.follow_routed(self._neighbours.take)
         await self._parts.packets.follow_packets(self.desk.take)
         await asyncio.Event().wait()
 

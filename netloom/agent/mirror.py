@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from netloom.model.driver import Driver
+from netloom.model.driver import Driver, Ordered
 from netloom.model.plan import Failure, Key, Op, Plan, Put, State, Thing
 from netloom.reconcile.plan import join_runs, split_by_driver
 
@@ -27,10 +27,8 @@ class Mirror:
         self.unreachable: dict[str, str] = {}
         self._misses = 0
         self.owners = {kind: name for name, driver in drivers.items() for kind in driver.kinds}
-        self.needs: dict[str, frozenset[str]] = {}
-        for driver in drivers.values():
-            for kind, needed in driver.needs.items():
-                self.needs[kind] = self.needs.get(kind, frozenset()) | needed
+        self._stands_on = join_needs(driver.needs for driver in drivers.values())
+        self.needs = join_needs([self._stands_on, *(find_after(driver) for driver in drivers.values())])
 
     @property
     def is_stale(self) -> bool:
@@ -100,13 +98,33 @@ class Mirror:
             return [Failure(op, str(error) or type(error).__name__) for op in run]
 
     def _note_done(self, ops: Sequence[Op]) -> None:
-        """A change to what others stand on (a bridge under its flows) may have taken them away, so they are reread."""
+        """A change to what others stand on (a bridge under its flows) may have taken them away, so they are reread.
+
+        What is new had nothing standing on it, but a bridge: it may be an old one that came back with its name.
+        """
         for op in ops:
             if isinstance(op, Put):
                 self._state[op.thing.key] = op.thing
             else:
                 self._state.pop(op.thing.key, None)
-        changed = {op.thing.kind for op in ops}
+        changed = {op.thing.kind for op in ops if not is_new(op)}
         self._stale |= {
-            self.owners[kind] for kind, needed in self.needs.items() if needed & changed and kind in self.owners
+            self.owners[kind] for kind, needed in self._stands_on.items() if needed & changed and kind in self.owners
         }
+
+
+def is_new(op: Op) -> bool:
+    return isinstance(op, Put) and op.before is None and op.thing.kind != "bridge"
+
+
+def find_after(driver: Driver) -> Mapping[str, frozenset[str]]:
+    """The order that a driver asks for beyond what its things stand on; most ask for none."""
+    return driver.after if isinstance(driver, Ordered) else {}
+
+
+def join_needs(given: Iterable[Mapping[str, frozenset[str]]]) -> dict[str, frozenset[str]]:
+    joined: dict[str, frozenset[str]] = {}
+    for needs in given:
+        for kind, needed in needs.items():
+            joined[kind] = joined.get(kind, frozenset()) | needed
+    return joined

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from netloom.agent.packet_log import Logged
+from netloom.agent.parts import Routed
 from netloom.drivers.ovs.driver import OvsDriver
 from netloom.drivers.ovs.openflow.messages import PacketIn
+from netloom.model.address import ip_text
 from netloom.model.facts import HostFacts
-from netloom.model.flow import CONTROLLER, Output
+from netloom.model.flow import CONTROLLER, TABLES, Action, Output
+from netloom.render.pipeline import REASON_ACCEPTED, REASON_DROPPED, REASON_EXPIRED, REASON_HEARD, REASON_RESOLVE
+from netloom.render.registers import NETWORK, NEXT, ORIGIN, OUT, ROUTER, SENDER
+
+LOGGED = {REASON_ACCEPTED: "ACCEPT", REASON_DROPPED: "DROP"}
+ROUTED = (REASON_EXPIRED, REASON_RESOLVE, REASON_HEARD)
 
 
 class OvsHost:
@@ -16,6 +24,8 @@ class OvsHost:
 
     def __init__(self, driver: OvsDriver, base: HostFacts) -> None:
         self._driver, self._base = driver, base
+        self._on_routed: Callable[[Routed], None] = lambda packet: None
+        self._on_logged: Callable[[Logged], None] = lambda packet: None
 
     @property
     def epoch(self) -> int:
@@ -36,13 +46,47 @@ class OvsHost:
         return await self._driver.wait_change(seen)
 
     async def follow_packets(self, on_packet: Callable[[int, bytes], None]) -> None:
-        """Give each packet that a flow sends to us, with the port that it came in by."""
+        """Give each packet that a flow sends to us, with the number of the port that sent it: a subport has its own."""
 
         def take(packet: PacketIn) -> None:
-            on_packet(packet.in_port, packet.data)
+            if packet.reason in LOGGED:
+                self._on_logged(read_logged(packet))
+            elif packet.reason in ROUTED:
+                self._on_routed(read_routed(packet))
+            else:
+                on_packet(packet.fields.get(SENDER) or packet.in_port, packet.data)
 
         await self._driver.follow_packets(self._base.integration_bridge, take)
+
+    async def follow_routed(self, on_packet: Callable[[Routed], None]) -> None:
+        self._on_routed = on_packet
+
+    def follow_logged(self, on_packet: Callable[[Logged], None]) -> None:
+        """From now on call `on_packet` for each that is to be written down, and not as others are."""
+        self._on_logged = on_packet
+
+    async def send_through(self, frame: bytes, actions: Sequence[Action], in_port: int) -> None:
+        await self._driver.send_packet(self._base.integration_bridge, frame, actions, in_port)
 
     async def send_packet(self, ofport: int, frame: bytes) -> None:
         """Put a frame out of one port, as from the controller: a switch sends nothing back where it came from."""
         await self._driver.send_packet(self._base.integration_bridge, frame, (Output(ofport),), CONTROLLER)
+
+    async def inject_packet(self, ofport: int, frame: bytes) -> None:
+        """Let a frame take its way through the tables as if it had come in by that port."""
+        await self._driver.send_packet(self._base.integration_bridge, frame, (Output(TABLES),), ofport)
+
+
+def read_logged(packet: PacketIn) -> Logged:
+    """The packet, and the port whose groups decided: the receiver's once there is one, else the sender's."""
+    out, sender = packet.fields.get(OUT, 0), packet.fields.get(SENDER, 0)
+    return Logged(LOGGED[packet.reason], "ingress" if out else "egress", out or sender, packet.data)
+
+
+def read_routed(packet: PacketIn) -> Routed:
+    """The packet, with what the registers of `render.registers` held."""
+    network, origin, router = (packet.fields.get(name, 0) for name in (NETWORK, ORIGIN, ROUTER))
+    hop = sum(packet.fields.get(name, 0) << 32 * at for at, name in enumerate(reversed(NEXT)))
+    version = 6 if packet.data[12:14] == b"\x86\xdd" else 4
+    address = ip_text(hop if version == 6 else hop & 0xFFFFFFFF, version)
+    return Routed(packet.reason, packet.data, network, origin, router, address)

@@ -5,12 +5,13 @@ Nothing here knows a device or a wire; `netloom.main.agent` joins the real ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from netloom.model.driver import Driver
 from netloom.model.facts import HostFacts
+from netloom.model.flow import Action
 from netloom.model.plan import Thing
 from netloom.model.slices import Slices
 from netloom.reconcile.backoff import Backoff
@@ -38,8 +39,14 @@ class SliceFeed(Protocol):
         """Return when slices or revision changed, or the connection was made anew, since the last return."""
         ...
 
-    async def send_ack(self, revision: int, wired: Collection[str], pending: Mapping[str, str]) -> None:
-        """Tell the server which ports are wired at `revision` and what the others wait for.
+    async def send_ack(
+        self,
+        revision: int,
+        wired: Collection[str],
+        pending: Mapping[str, str],
+        copies: Mapping[str, str] | None = None,
+    ) -> None:
+        """Tell the server which ports are wired at `revision` and what the others wait for; router → its copy's state.
 
         One that is away now is told when it comes back.
         """
@@ -67,6 +74,21 @@ class FactsSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A packet that a distributed router handed to the agent: why, and what its registers held.
+
+    `network`, `origin` and `router` are numbers; `hop` is the address of the next hop, empty where none was chosen.
+    """
+
+    reason: int
+    frame: bytes
+    network: int = 0
+    origin: int = 0
+    router: int = 0
+    hop: str = ""
+
+
 class PacketIo(Protocol):
     """Packets that flows send to the agent, and packets out of one port."""
 
@@ -76,6 +98,18 @@ class PacketIo(Protocol):
 
     async def send_packet(self, ofport: int, frame: bytes) -> None:
         """Put `frame` out of one port of the integration bridge. ConnectionError when there is no switch."""
+        ...
+
+    async def follow_routed(self, on_packet: Callable[[Routed], None]) -> None:
+        """From now on call `on_packet` for each that a distributed router hands over, and not as others are."""
+        ...
+
+    async def send_through(self, frame: bytes, actions: Sequence[Action], in_port: int) -> None:
+        """Let `frame` go through these actions, as if it had come in by `in_port`."""
+        ...
+
+    async def inject_packet(self, ofport: int, frame: bytes) -> None:
+        """Let `frame` take its way through the tables as if it had come in by that port."""
         ...
 
 
@@ -93,6 +127,13 @@ class Parts:
     chance: Callable[[], float]
     find_foreign: Callable[[], tuple[str, ...]] = tuple
     """What others made where all should be ours, as the devices were last read: in words for an operator."""
+    watch: Callable[[Slices, HostFacts], None] = lambda slices, facts: None
+    """Told of slices and facts as they are at the beginning of each turn: a service that answers from them."""
+    neighbours: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """What was known of neighbours outside when the agent ended: (network, address) → MAC address."""
+    save_neighbours: Callable[[Mapping[tuple[str, str], str]], None] = lambda learned: None
+    find_floating: Callable[[Slices, HostFacts], Mapping[str, str]] = lambda slices, facts: {}
+    """Floating IPs that this host translates, with what each waits for; empty: for nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,15 @@ A port is wired when nothing that it needs is missing or refused; otherwise it i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netloom.model.facts import HostFacts
 from netloom.model.plan import Key, Plan, Put, State, Thing
 from netloom.model.slices import PortRow, Slices
 from netloom.reconcile.backoff import Refusal
+
+FAULT = "fault"
+"""Of a copy of a router whose keeper is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Status:
     revision: int
     wired: frozenset[str]
     pending: Mapping[str, str]
+    copies: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_ports(slices: Slices, host: str) -> tuple[PortRow, ...]:
@@ -47,7 +51,8 @@ def keep_additions(ops: Plan) -> Plan:
 def device_mark(facts: HostFacts) -> frozenset[tuple[tuple[str, str], int]]:
     """The switch's own ports with their numbers, instances' apart: a change here means that devices need reading."""
     plugged = {(facts.integration_bridge, held.name) for held in facts.interfaces.values()}
-    return frozenset(item for item in facts.ofports.items() if item[0] not in plugged)
+    broken = [((FAULT, id), 0) for id, state in facts.copies.items() if state == FAULT]
+    return frozenset((*(item for item in facts.ofports.items() if item[0] not in plugged), *broken))
 
 
 def is_replugged(before: HostFacts, after: HostFacts) -> bool:
@@ -68,13 +73,24 @@ def drop_kinds(state: State, kinds: Iterable[str]) -> State:
 
 
 def find_affected(thing: Thing, ports: Iterable[PortRow]) -> Iterable[str]:
-    """The ports that a thing is needed by, told from its reason: a port's, its network's, or every port's."""
+    """The ports that a thing is needed by, told from its reason: a port's, its group's, network's, or every one's."""
     ids = thing.why.ids
     if not ids:
         return (port.id for port in ports)
     if ids[0].startswith("port/"):
         return (port.id for port in ports if f"port/{port.id}" == ids[0])
+    if ids[0].startswith("router/"):
+        return (port.id for port in ports if f"router/{port.device_id}" == ids[0])
+    if ids[0].startswith("rule/"):
+        return (port.id for port in ports if any(f"group/{group}" in ids for group in port.groups))
     return (port.id for port in ports if f"network/{port.network_id}" in ids)
+
+
+def find_refused_floating(puts: Iterable[Refusal], floating: Mapping[str, str]) -> dict[str, str]:
+    """Floating IPs that a refused thing is the reason of."""
+    told = ((refusal.op.thing.why.ids[:1], refusal.reason) for refusal in puts)
+    named = ((ids[0].removeprefix("floatingip/"), reason) for ids, reason in told if ids)
+    return {id: reason for id, reason in named if id in floating}
 
 
 def make_status(
@@ -82,16 +98,22 @@ def make_status(
     pending: Mapping[str, str],
     refused: Iterable[Refusal],
     unreachable: Mapping[str, str],
+    floating: Mapping[str, str] | None = None,
 ) -> Status:
     """What to say of each port: a missing part first, then a device that does not answer, then one that refused."""
     ports = find_ports(view.slices, view.facts.host)
     reasons: dict[str, str] = {}
-    for refusal in refused:
-        if isinstance(refusal.op, Put):
-            for port_id in find_affected(refusal.op.thing, ports):
-                reasons.setdefault(port_id, refusal.reason)
+    puts = [refusal for refusal in refused if isinstance(refusal.op, Put)]
+    for refusal in puts:
+        for port_id in find_affected(refusal.op.thing, ports):
+            reasons.setdefault(port_id, refusal.reason)
     for name, words in sorted(unreachable.items()):
         reasons |= {port.id: f"{name} does not answer: {words}" for port in ports}
     here = {port.id for port in ports}
+    if floating:
+        reasons |= {id: reason for id, reason in floating.items() if reason}
+        reasons |= find_refused_floating(puts, floating)
+        here |= floating.keys()
     reasons |= {port_id: reason for port_id, reason in pending.items() if port_id in here}
-    return Status(view.revision, frozenset(here - reasons.keys()), reasons)
+    copies = {id: state for id, state in view.facts.copies.items() if state != FAULT}
+    return Status(view.revision, frozenset(here - reasons.keys()), reasons, copies)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import entry_points
 from typing import cast
 
-from netloom.model.driver import Driver
+from netloom.model.driver import Driver, Ordered
 
 GROUP = "netloom.drivers"
 
@@ -44,6 +44,7 @@ def merge_needs(drivers: Iterable[Driver]) -> dict[str, frozenset[str]]:
     """What each kind needs, over all drivers: what a plan's order comes from."""
     needs: dict[str, frozenset[str]] = {}
     for driver in drivers:
-        for kind, wanted in driver.needs.items():
-            needs[kind] = needs.get(kind, frozenset()) | wanted
+        for asked in (driver.needs, driver.after if isinstance(driver, Ordered) else {}):
+            for kind, wanted in asked.items():
+                needs[kind] = needs.get(kind, frozenset()) | wanted
     return needs

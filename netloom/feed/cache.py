@@ -13,10 +13,12 @@ from pathlib import Path
 import msgspec
 
 from netloom.feed.messages import MessageError, encode_rows, parse_rows
-from netloom.model.slices import Slice
+from netloom.model.slices import Slice, find_changed
 
 LOG = logging.getLogger("netloom.feed")
 FORMAT = 1
+LONG = 128
+"""Rows from which on a slice's encoded rows are kept, so that one that changed costs itself."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -33,6 +35,7 @@ class Cache:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._encoded: dict[str, tuple[Slice, dict[str, msgspec.Raw]]] = {}  # of long slices, as last saved
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def path(self, name: str) -> Path:
@@ -44,13 +47,28 @@ class Cache:
         return {slice.name: slice for slice in found if slice is not None}
 
     def save(self, found: Slice) -> None:
-        body = msgspec.msgpack.encode(Kept(FORMAT, found.name, found.revision, encode_rows(found.rows)))
+        body = msgspec.msgpack.encode(Kept(FORMAT, found.name, found.revision, self._encode(found)))
         path = self.path(found.name)
         new = path.with_suffix(".new")
         new.write_bytes(body)
         new.replace(path)
 
+    def _encode(self, found: Slice) -> dict[str, msgspec.Raw]:
+        """Its rows; of a long slice only those that changed are encoded again."""
+        if len(found.rows) <= LONG:
+            self._encoded.pop(found.name, None)
+            return encode_rows(found.rows)
+        held, rows = self._encoded.get(found.name, (None, {}))
+        changed = find_changed(held, found)
+        rows.update(encode_rows({key: found.rows[key] for key in changed if key in found.rows}))
+        for key in changed:
+            if key not in found.rows:
+                rows.pop(key, None)
+        self._encoded[found.name] = found, rows
+        return rows
+
     def drop(self, name: str) -> None:
+        self._encoded.pop(name, None)
         self.path(name).unlink(missing_ok=True)
 
     def mark_complete(self) -> None:

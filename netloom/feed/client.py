@@ -20,11 +20,13 @@ from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
 from netloom.feed.hub import SILENCE_S, run_together
 from netloom.feed.pki import SERVER_NAME, JoinError, Token, check_server, make_join_context
 from netloom.model.delta import SliceDelta, apply_delta
-from netloom.model.digest import digest_rows
-from netloom.model.slices import Slice, Slices
+from netloom.model.digest import change_digest, digest_rows
+from netloom.model.slices import Row, Slice, Slices
 
 LOG = logging.getLogger("netloom.feed")
 FIRST_RETRY_S, LAST_RETRY_S = 0.2, 15.0
+LONG = 128
+"""Rows from which on a slice's digest is changed by a delta's rows, and no more counted over all."""
 RENEW_LOOK_S = 3600.0
 """How often a connected host looks whether it is time for its next certificate."""
 
@@ -72,6 +74,7 @@ class Feed:
         self._program = program
         self._coming: dict[str, Slice] = dict(self.slices)
         self._dirty: set[str] = set()
+        self._digests: dict[str, tuple[Mapping[str, Row], int]] = {}  # of just these rows
         self._asked: set[str] = set()
         self._changed = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
@@ -88,8 +91,14 @@ class Feed:
         await self._changed.wait()
         self._changed.clear()
 
-    async def send_ack(self, revision: int, wired: Collection[str], pending: Mapping[str, str]) -> None:
-        self._ack = m.Ack(revision, sorted(wired), dict(pending))
+    async def send_ack(
+        self,
+        revision: int,
+        wired: Collection[str],
+        pending: Mapping[str, str],
+        copies: Mapping[str, str] | None = None,
+    ) -> None:
+        self._ack = m.Ack(revision, sorted(wired), dict(pending), dict(copies or {}))
         self._send_ack()
 
     def _send_ack(self) -> None:
@@ -177,6 +186,7 @@ class Feed:
             case m.Gone():
                 self._asked.discard(message.name)
                 self._coming.pop(message.name, None)
+                self._digests.pop(message.name, None)
                 self._dirty.add(message.name)
             case m.At():
                 self._publish(message.revision)
@@ -198,13 +208,18 @@ class Feed:
         put = m.parse_rows(message.put)
         after = apply_delta(held, SliceDelta(message.name, message.start, message.revision, put, tuple(message.drop)))
         assert after is not None
-        self._put(after, message.digest)
+        known = self._digests.get(message.name)
+        is_long = known is not None and known[0] is held.rows and len(held.rows) > LONG
+        sums = change_digest(known[1], held.rows, put, message.drop) if known and is_long else None
+        self._put(after, message.digest, sums)
 
-    def _put(self, found: Slice, digest: str) -> None:
+    def _put(self, found: Slice, digest: str, sums: int | None = None) -> None:
         """Take a slice if it is what the server says it is; a row of a kind we do not know makes it differ for good."""
-        if f"{digest_rows(found.rows):032x}" != digest and found.name not in self._asked:
+        sums = digest_rows(found.rows) if sums is None else sums
+        if f"{sums:032x}" != digest and found.name not in self._asked:
             self._ask(found.name)
             return
+        self._digests[found.name] = found.rows, sums
         self._asked.discard(found.name)
         self._coming[found.name] = found
         self._dirty.add(found.name)

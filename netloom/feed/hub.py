@@ -22,7 +22,7 @@ from netloom.feed.pki import JoinError, Life, find_host_name, find_life, read_li
 from netloom.feed.report import parse_report
 from netloom.model.delta import SliceDelta, changes_leads
 from netloom.model.digest import change_digest, digest_rows
-from netloom.model.slices import PortRow, Slice, find_reached
+from netloom.model.slices import FloatingRow, PortRow, Slice, find_reached
 
 LOG = logging.getLogger("netloom.feed")
 PING_S = 15.0
@@ -58,6 +58,10 @@ class Fleet(Protocol):
         ...
 
     async def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None: ...
+
+    async def take_copies(self, host: str, copies: Mapping[str, str]) -> None:
+        """What the copies of routers on the host are now."""
+        ...
 
     async def present(self, host: str, here: bool) -> None: ...
 
@@ -338,9 +342,19 @@ class Hub:
             raise m.MessageError(f"revision {ack.revision} was never sent")
         own = self._source.slice(f"host/{connection.host}")
         bound = {row.id for row in own.rows.values() if isinstance(row, PortRow)} if own else set()
+        if not bound.issuperset((*ack.wired, *ack.pending)):
+            bound |= self._find_floating(connection)
         wired = [id for id in ack.wired if id in bound]
         pending = {id: reason for id, reason in ack.pending.items() if id in bound}
         await self._fleet.acknowledge(connection.host, ack.revision, wired, pending)
+        copies = {id: state for id, state in ack.copies.items() if own and f"follow/router/{id}" in own.rows}
+        if copies:
+            await self._fleet.take_copies(connection.host, copies)
+
+    def _find_floating(self, connection: Connection) -> set[str]:
+        """The floating IPs of the routers that the host follows; which of them it translates, intent knows."""
+        parts = (self._source.slice(name) for name in connection.sent if name.startswith("router/"))
+        return {row.id for part in parts if part for row in part.rows.values() if isinstance(row, FloatingRow)}
 
     # -- life ----------------------------------------------------------------------------------------------------------
 

@@ -78,11 +78,15 @@ class At(Message, frozen=True):
 
 
 class Ack(Message, frozen=True):
-    """The host holds `revision` in its devices; `wired` ports carry traffic, `pending` ones wait for what is said."""
+    """The host holds `revision` in its devices; `wired` ports carry traffic, `pending` ones wait for what is said.
+
+    Floating IPs are named like ports. `copies`: router → what the copy of it that is here is now.
+    """
 
     revision: int
     wired: list[str] = []
     pending: dict[str, str] = {}
+    copies: dict[str, str] = {}
 
 
 class Report(Message, frozen=True):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from netloom.intent import binding, dhcp_schedule, kinds, router_schedule
-from netloom.intent.binding import HOST, OVS_AGENT, VIF_TYPE
+from netloom.intent.binding import BRIDGE_AGENT, HOST, OVS_AGENT, VIF_TYPE
 from netloom.intent.dhcp_schedule import DHCP_AGENT
 from netloom.intent.draft import Draft
 from netloom.intent.errors import bad_resource
@@ -60,7 +60,7 @@ def describe_agents(
 ) -> tuple[dict[str, Any], ...]:
     """One process serves a host, and shows itself as the agents that the API's clients look for."""
     dhcp = {
-        "dhcp_driver": "netloom",
+        "dhcp_driver": context.settings.dhcp_driver,
         "dhcp_lease_duration": context.settings.dhcp_lease_duration,
         "log_agent_heartbeats": False,
     }
@@ -73,11 +73,16 @@ def describe_agents(
     metadata = {"metadata_proxy_socket": "", "log_agent_heartbeats": False}
     zone = availability_zone or None
     return (
-        describe_agent(OVS_AGENT, host, "N/A", None, configurations),
+        describe_agent(find_type(configurations), host, "N/A", None, configurations),
         describe_agent(DHCP_AGENT, host, "dhcp_agent", zone, dhcp),
         describe_agent(L3_AGENT, host, "l3_agent", zone, l3),
         describe_agent(METADATA_AGENT, host, "N/A", None, metadata),
     )
+
+
+def find_type(configurations: Mapping[str, Any]) -> str:
+    """What the agent of the host's switch is called."""
+    return BRIDGE_AGENT if configurations.get("switch") == "linuxbridge" else OVS_AGENT
 
 
 def describe_agent(
@@ -153,9 +158,12 @@ def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
 
 _ZONE = kinds.text_kind(255, nullable=True)
 _WORDS = kinds.text_kind(255, nullable=True)
-_NAMES = {name.lower(): name for name in (OVS_AGENT, DHCP_AGENT, L3_AGENT, METADATA_AGENT)}
+_NAMES = {name.lower(): name for name in (OVS_AGENT, BRIDGE_AGENT, DHCP_AGENT, L3_AGENT, METADATA_AGENT)}
 # Filters on the type know no upper and lower case, as databases of OpenStack sites do not.
 _TYPE = replace(kinds.TEXT, parse_filter=lambda text: _NAMES.get(text.lower(), text))
+
+_TIME = kinds.text_kind(32)
+"""Agents have their times as "2026-11-21 01:02:03": no RFC 3339, and what clients of Neutron parse."""
 
 AGENT = Resource(
     "agent",
@@ -166,7 +174,7 @@ AGENT = Resource(
         Field(
             "agent_type",
             _TYPE,
-            "Open vSwitch agent, DHCP agent, L3 agent, Metadata agent.",
+            "Open vSwitch agent, Linux bridge agent, DHCP agent, L3 agent, Metadata agent.",
             GENERATED,
             post=False,
             sort=True,
@@ -177,11 +185,11 @@ AGENT = Resource(
         Field(
             "admin_state_up", kinds.BOOL, "Whether new work is given to it.", GENERATED, post=False, put=True, sort=True
         ),
-        Field("created_at", kinds.TIMESTAMP, "When it first reported.", GENERATED, post=False, filter=False, sort=True),
-        Field("started_at", kinds.TIMESTAMP, "When it last came.", GENERATED, post=False, filter=False, sort=True),
+        Field("created_at", _TIME, "When it first reported.", GENERATED, post=False, filter=False, sort=True),
+        Field("started_at", _TIME, "When it last came.", GENERATED, post=False, filter=False, sort=True),
         Field(
             "heartbeat_timestamp",
-            kinds.TIMESTAMP,
+            _TIME,
             "When it last said something new.",
             GENERATED,
             post=False,

@@ -227,8 +227,8 @@ AUTO_ALLOCATED_TOPOLOGY = Resource(
     "A network, subnets and a router that a project gets for the asking. Reading a project's makes it; with "
     "fields=dry-run it is only checked whether it could be made.",
     (
-        Field("id", kinds.UUID, "The network; dry-run=pass where that was asked.", GENERATED, post=False),
-        Field("project_id", kinds.PROJECT, "The project that has it.", GENERATED, post=False),
+        Field("id", kinds.UUID, "The network; dry-run=pass where that was asked.", GENERATED, post=False, filter=False),
+        Field("project_id", kinds.PROJECT, "The project that has it.", GENERATED, post=False, filter=False),
         Field("router_id", kinds.UUID_OR_NONE, "The router.", GENERATED, post=False, visible=False, filter=False),
     ),
     Rules(None, ADMIN_OR_READER, None, ADMIN_OR_MEMBER),

@@ -18,6 +18,9 @@ HOST, VNIC_TYPE, PROFILE = "binding:host_id", "binding:vnic_type", "binding:prof
 VIF_TYPE, VIF_DETAILS = "binding:vif_type", "binding:vif_details"
 UNBOUND, FAILED = "unbound", "binding_failed"
 OVS_AGENT = "Open vSwitch agent"
+BRIDGE_AGENT = "Linux bridge agent"
+SWITCH_AGENTS = (OVS_AGENT, BRIDGE_AGENT)
+"""What a host's switch is called as an agent; a host has one of them."""
 VNIC_TYPES = (
     "normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic", "vdpa",
     "accelerator-direct", "accelerator-direct-physical", "remote-managed",
@@ -69,6 +72,29 @@ def bind_openvswitch(port: Doc, segments: Sequence[Doc], agent: Doc | None) -> B
     return Refused("; ".join(reasons) or "its network has no segment")
 
 
+def bind_linuxbridge(port: Doc, segments: Sequence[Doc], agent: Doc | None) -> Bound | Refused:
+    """Plug into the network's own bridge on the host. Not for hosts, and devices, of other kinds."""
+    host, vnic_type = port[HOST], port[VNIC_TYPE]
+    if vnic_type != "normal":
+        return Refused(f"Linux bridges do not plug ports of vnic_type {vnic_type}")
+    if agent is None:
+        return Refused(f"there is no {BRIDGE_AGENT} on host {host}")
+    if not agent["alive"]:
+        return Refused(f"the {BRIDGE_AGENT} on host {host} is not alive")
+    reasons = [refuse_segment(segment, agent) for segment in segments]
+    for segment, reason in zip(segments, reasons, strict=True):
+        if not reason:
+            details = {"port_filter": True, "connectivity": "l2", "bound_drivers": {"0": "linuxbridge"}}
+            return Bound("bridge", details, segment["id"])
+    return Refused("; ".join(reasons) or "its network has no segment")
+
+
+def find_switch(lookup: Callable[[str, str, Any], Doc | None], host: str) -> Doc | None:
+    """The agent of the host's switch, whichever that is. `lookup`: a snapshot's, or a draft's."""
+    found = (lookup("agent", "host_type", (host, kind)) for kind in SWITCH_AGENTS)
+    return next((agent for agent in found if agent is not None), None)
+
+
 def refuse_segment(segment: Doc, agent: Doc) -> str:
     """Why the agent's host cannot carry a segment; empty: it can."""
     configurations, name = agent["configurations"], segment["network_type"]
@@ -86,7 +112,7 @@ def ovs_details(agent: Doc) -> dict[str, Any]:
     return {
         "port_filter": True,
         "connectivity": "l2",
-        "ovs_hybrid_plug": False,
+        "ovs_hybrid_plug": bool(configurations.get("ovs_hybrid_plug")),
         "datapath_type": configurations.get("datapath_type") or "system",
         "bridge_name": configurations.get("integration_bridge") or "br-int",
         "bound_drivers": {"0": "openvswitch"},
@@ -102,8 +128,18 @@ class MechanismDriver:
     bind: Mechanism = field(compare=False)
 
 
-MECHANISMS = (MechanismDriver("openvswitch", OVS_AGENT, bind_openvswitch),)
+MECHANISMS = (
+    MechanismDriver("openvswitch", OVS_AGENT, bind_openvswitch),
+    MechanismDriver("linuxbridge", BRIDGE_AGENT, bind_linuxbridge),
+)
 """In the order in which they are asked."""
+
+
+def find_mechanisms(draft: Draft, host: str) -> list[tuple[MechanismDriver, Doc | None]]:
+    """Those that are switched on and have an agent on the host; where none has, the first alone, to say so."""
+    on = [driver for driver in MECHANISMS if driver.name in draft.context.settings.mechanism_drivers]
+    found = [(driver, draft.lookup("agent", "host_type", (host, driver.agent_type))) for driver in on]
+    return [one for one in found if one[1] is not None] or found[:1]
 
 
 def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
@@ -115,8 +151,7 @@ def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
     if len(segments) > 1:
         segments = prefer_addressed(draft, port, segments)
     refused = []
-    for driver in MECHANISMS:
-        agent = draft.lookup("agent", "host_type", (host, driver.agent_type))
+    for driver, agent in find_mechanisms(draft, host):
         found = driver.bind(port, segments, agent)
         if isinstance(found, Bound):
             return {
@@ -124,7 +159,12 @@ def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
                 **wait_for_host(port, draft.base.revision + 1),
             }  # fmt: skip
         refused.append(found.reason)
-    return {VIF_TYPE: FAILED, VIF_DETAILS: {}, "bound_segment": "", **wait_for("; ".join(refused))}
+    return {
+        VIF_TYPE: FAILED,
+        VIF_DETAILS: {},
+        "bound_segment": "",
+        **wait_for("; ".join(refused) or "a mechanism driver"),
+    }
 
 
 def prefer_addressed(draft: Draft, port: Doc, segments: list[Doc]) -> list[Doc]:

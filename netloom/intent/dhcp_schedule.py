@@ -1,6 +1,7 @@
 """Which DHCP agents a network is shown to be served by, and who may change that.
 
-Every host answers DHCP for the ports that it carries; what is kept here is what operators and clients ask agents for.
+With dhcp_driver = distributed every host answers DHCP for the ports that it carries, and what is kept here is what
+operators and clients ask agents for; with dnsmasq it is where servers run (`dhcp_ports`).
 Law: a network whose subnets have DHCP is on as many agents as settings say and there are, those with the fewest
 networks first; it stays where it is.
 """
@@ -51,9 +52,12 @@ def can_serve(agent: Doc, hints: Sequence[str]) -> bool:
 
 
 def put_agents(draft: Draft, network: Doc, agent_ids: Sequence[str]) -> None:
-    """No revision of the network's: nothing that it shows changed."""
+    """No revision of the network's: nothing that it shows changed. Its servers' ports follow."""
+    from netloom.intent.dhcp_ports import sync_ports  # here, for ports need this module
+
     if list(agent_ids) != network["dhcp_agents"]:
         draft.put("network", {**network, "dhcp_agents": list(agent_ids)})
+        sync_ports(draft, network["id"])
 
 
 def fill_agent(draft: Draft, agent: Doc) -> None:
@@ -74,6 +78,31 @@ def leave_agent(draft: Draft, agent_id: str) -> None:
         if network is not None:
             put_agents(draft, network, [one for one in network["dhcp_agents"] if one != agent_id])
             serve_network(draft, id)
+
+
+def move_networks(snapshot: Snapshot, context: Context, host: str) -> Outcome:
+    """Give the networks of a host that is gone to others; those that no other can serve stay.
+
+    A host that is here by now keeps what it has.
+    """
+    draft = Draft(snapshot, context)
+    agent = draft.lookup("agent", "host_type", (host, DHCP_AGENT))
+    if agent is None or agent["alive"]:
+        return draft.finish()
+    for id in sorted(draft.find_ids("network", "dhcp_agents", agent["id"])):
+        network = draft.get("network", id)
+        if network is not None:
+            move_network(draft, network, agent["id"])
+    return draft.finish()
+
+
+def move_network(draft: Draft, network: Doc, agent_id: str) -> None:
+    hints = find_hints(network["availability_zone_hints"], draft.context.settings)
+    agents = [agent for agent in draft.find("agent", "agent_type", DHCP_AGENT) if can_serve(agent, hints)]
+    free = [agent for agent in agents if agent["id"] not in network["dhcp_agents"]]
+    if free:
+        best = min(free, key=lambda agent: (draft.count_in("network", "dhcp_agents", agent["id"]), agent["host"]))
+        put_agents(draft, network, [best["id"] if one == agent_id else one for one in network["dhcp_agents"]])
 
 
 # -- what operators do -------------------------------------------------------------------------------------------------

@@ -55,6 +55,20 @@ def parse_domain(value: Any) -> str:
     return domain
 
 
+def parse_relative(value: Any) -> str:
+    """A name that a domain is yet to be put behind, lower case; empty is none."""
+    name: str = parse_short_text(value.lower() if isinstance(value, str) else value)
+    if name.endswith("."):
+        raise ValueError(f"'{show(name)}' is a FQDN. It should be a relative domain name")
+    parsed: str = _parse_name(name)
+    if len(parsed) > MAX_NAME - 3:
+        raise ValueError(
+            f"'{show(parsed)}' contains {len(parsed)} characters. Adding a domain name will cause it to exceed the "
+            f"maximum length of a FQDN of '{MAX_NAME}'"
+        )
+    return parsed
+
+
 def find_dns_fault(name: str, limit: int) -> str:
     """What is wrong with a name; empty: nothing. A period at the end says that it is fully qualified."""
     if not name:
@@ -107,6 +121,7 @@ def find_domain(network: Doc) -> str:
 _parse_name = dns_parser(MAX_NAME)
 _DOMAIN_SCHEMA = {"type": "string", "maxLength": MAX_NAME - 2}
 DNS_NAME = Kind("dns_name", _parse_name, {"type": "string", "maxLength": MAX_NAME})
+RELATIVE_NAME = Kind("dns_name", parse_relative, {"type": "string", "maxLength": MAX_NAME - 3})
 DNS_DOMAIN = Kind("dns_domain", parse_domain, _DOMAIN_SCHEMA)
 DNS_ASSIGNMENT = Kind(
     "dns_assignment",

@@ -138,9 +138,9 @@ CORE = (
     ),
     Extension(
         "subnet-external-network",
-        "Subnet belongs to external network",
-        "Subnets by router:external.",
-        "2023-01-05T00:00:00-00:00",
+        "Subnet belongs to an external network",
+        "Subnets say router:external of their network.",
+        "2024-02-05T18:00:00-00:00",
     ),
     Extension(
         "subnet-service-types",
@@ -152,7 +152,7 @@ CORE = (
         "tag-creation",
         "Tag creation extension",
         "Tags in the request that creates, and several at once.",
-        "2024-07-23T10:00:00-00:00",
+        "2024-23-07T10:00:00-00:00",
     ),
     Extension(
         "tag-ports-during-bulk-creation",

@@ -183,10 +183,11 @@ FIELDS = stamp.standard_fields(
         "port_forwardings", _FORWARDINGS, "Its port forwardings.", GENERATED, post=False, filter=False,
         alias="expose-port-forwarding-in-fip",
     ),
-    Field("dns_name", dns.DNS_NAME, "Its host name.", "", filter=False, alias="dns-integration"),
+    Field("dns_name", dns.RELATIVE_NAME, "Its host name.", "", filter=False, alias="dns-integration"),
     Field("dns_domain", dns.DNS_DOMAIN, "The domain of its name.", "", filter=False, alias="dns-integration"),
     *find_fields(PARTS),
     Field("floating_port_id", kinds.UUID, "The port that holds its address.", GENERATED, post=False, visible=False),
+    Field("described_at", kinds.COUNT, "The revision that its host has to acknowledge.", 0, post=False, visible=False),
     name=False,
     tag_rules=(ADMIN_OR_MEMBER, ADMIN_OR_READER, None),
 )  # fmt: skip

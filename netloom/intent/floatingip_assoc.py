@@ -49,7 +49,7 @@ def associate(draft: Draft, fip: Doc, given: Doc) -> dict[str, Any]:
     check_free(draft, fip, port, fixed["ip_address"])
     return {
         "port_id": port["id"], "fixed_ip_address": fixed["ip_address"], "router_id": router_id,
-        "port_details": show_details(port),
+        "port_details": show_details(port), "described_at": draft.base.revision + 1,
     }  # fmt: skip
 
 

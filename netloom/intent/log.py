@@ -125,7 +125,7 @@ LOGGABLE_RESOURCE = Resource(
     "loggable_resource",
     "loggable_resources",
     "What hosts can log.",
-    (Field("type", kinds.TEXT, "Its name.", REQUIRED, post=False),),
+    (Field("type", kinds.TEXT, "Its name.", REQUIRED, post=False, filter=False),),
     Rules(None, ADMIN_OR_MANAGER, None, None),
     tags=False,
     alias="logging",

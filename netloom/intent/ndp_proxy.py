@@ -128,7 +128,7 @@ NDP_PROXY = Resource(
             None, sort=True,
         ),
         tags=False,
-        description=Field("description", kinds.LONG_TEXT, "Words for people.", "", put=True),
+        description=Field("description", kinds.LONG_TEXT, "Words for people.", "", put=True, filter=False),
     ),
     Rules(ADMIN_OR_MEMBER, ADMIN_OR_READER, ADMIN_OR_MEMBER, ADMIN_OR_MEMBER),
     indexes=(

@@ -364,6 +364,7 @@ FIELDS = stamp.standard_fields(
         "Zones to serve it in.",
         [],
         filter=False,
+        sort=True,
         alias="network_availability_zone",
     ),
     Field(

@@ -39,6 +39,7 @@ class Settings:
     path_mtu: int = 0
     physical_network_mtus: Mapping[str, int] = field(default_factory=dict)
     tenant_network_types: tuple[str, ...] = ("vxlan",)
+    mechanism_drivers: tuple[str, ...] = ("openvswitch", "linuxbridge")
     type_drivers: tuple[str, ...] = ("local", "flat", "vlan", "gre", "vxlan", "geneve")
     flat_networks: tuple[str, ...] = ("*",)
     network_vlan_ranges: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
@@ -66,8 +67,11 @@ class Settings:
     l3_ha_network_physical_name: str = ""
     enable_snat_by_default: bool = True
     router_auto_schedule: bool = True
+    allow_automatic_l3agent_failover: bool = True
     network_auto_schedule: bool = True
     dhcp_agents_per_network: int = 1
+    dhcp_driver: str = "distributed"  # or "dnsmasq"
+    allow_automatic_dhcp_failover: bool = True
 
 
 @dataclass(frozen=True, slots=True)

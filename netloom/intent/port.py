@@ -394,7 +394,7 @@ FIELDS = stamp.standard_fields(
         "immediate; deferred until its host is known; none for a port without addresses.",
         GENERATED,
         post=False,
-        filter=False,
+        sort=True,
         alias="ip_allocation",
     ),
     Field("dns_name", dns.DNS_NAME, "Its host name.", "", put=True, filter=False, alias="dns-integration"),

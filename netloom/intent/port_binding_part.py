@@ -9,7 +9,7 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any
 
-from netloom.intent.binding import HOST, PROFILE, UNBOUND, VIF_DETAILS, VIF_TYPE, VNIC_TYPE
+from netloom.intent.binding import FAILED, HOST, PROFILE, UNBOUND, VIF_DETAILS, VIF_TYPE, VNIC_TYPE
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, bad_resource
 from netloom.intent.part import Part
@@ -50,6 +50,11 @@ def make_binding(port: Doc, status: str) -> dict[str, Any]:
 def unbind(binding: Doc) -> dict[str, Any]:
     """The binding as it is left when another host has taken over."""
     return {**binding, "status": INACTIVE, "vif_type": UNBOUND, "vif_details": {}}
+
+
+def expects(binding: Doc) -> bool:
+    """Whether the binding's host is to be ready for the port: it could be plugged there, and is not yet."""
+    return binding["status"] == INACTIVE and binding["vif_type"] not in (UNBOUND, FAILED)
 
 
 def find_active(source: Draft | Snapshot, port_id: str) -> Doc | None:

@@ -12,6 +12,7 @@ from netloom.intent import binding
 from netloom.intent.binding import HOST
 from netloom.intent.draft import Draft
 from netloom.intent.floatingip_parts import mirror_port
+from netloom.intent.floatingip_parts import put_status as put_floating
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
@@ -36,10 +37,12 @@ def acknowledge(
     """
     draft = Draft(snapshot, context)
     for id in wired:
+        acknowledge_floating(draft, host, id, True, revision)
         port = find_port(snapshot, host, id)
         if port is not None and (revision is None or port["described_at"] <= revision):
             put_status(draft, port, "ACTIVE", "")
     for id, reason in pending.items():
+        acknowledge_floating(draft, host, id, False, revision)
         port = find_port(snapshot, host, id)
         if port is not None:
             put_status(draft, port, "DOWN", reason[:MAX_REASON])
@@ -52,6 +55,29 @@ def find_port(snapshot: Snapshot, host: str, id: str) -> Doc | None:
     if port is None or port[HOST] != host or not binding.is_bound(port) or not port["admin_state_up"]:
         return None
     return port
+
+
+def acknowledge_floating(draft: Draft, host: str, id: str, carried: bool, revision: int | None) -> None:
+    """A floating IP is ACTIVE when a host that may translate it has acknowledged the revision that describes it."""
+    fip = draft.get("floatingip", id)
+    if fip is None or not fip["router_id"] or not may_translate(draft, fip, host):
+        return
+    described = fip.get("described_at") or 0
+    if (carried and (revision is None or described <= revision)) or not carried:
+        if (fip["status"] == "ACTIVE") != carried:
+            put_floating(draft, fip, carried)
+
+
+def may_translate(draft: Draft, fip: Doc, host: str) -> bool:
+    """Whether the floating IP's router is on the host, or distributed and its port is."""
+    router = draft.get("router", fip["router_id"])
+    if router is None:
+        return False
+    agents = (draft.get("agent", one["agent_id"]) for one in router["l3_agents"])
+    if any(agent is not None and agent["host"] == host for agent in agents):
+        return True
+    port = draft.get("port", fip["port_id"]) if router["distributed"] and fip["port_id"] else None
+    return port is not None and port[HOST] == host
 
 
 def put_status(draft: Draft, port: Doc, status: str, waits_for: str) -> None:

@@ -208,7 +208,7 @@ RULE_TYPE = Resource(
     "rule_types",
     "A type of QoS rule, and what hosts make of it.",
     (
-        Field("type", kinds.TEXT, "Its name.", GENERATED, post=False, sort=True),
+        Field("type", kinds.TEXT, "Its name.", GENERATED, post=False, filter=False),
         Field(
             "drivers", kinds.ANY, "The drivers that enforce it, and what each of its attributes may be.", GENERATED,
             post=False, filter=False, alias="qos-rule-type-details",

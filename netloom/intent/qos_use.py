@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from netloom.intent import kinds, rbac
-from netloom.intent.binding import FAILED, UNBOUND, VIF_TYPE, VNIC_TYPE
+from netloom.intent.binding import FAILED, HOST, UNBOUND, VIF_TYPE, VNIC_TYPE, is_bound
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict, not_found
 from netloom.intent.part import Part, Values
@@ -66,6 +66,14 @@ def check_unused(draft: Draft, policy: Doc) -> None:
 def in_force(port: Doc) -> str | None:
     found: str | None = port.get(OWN) or port.get(INHERITED)
     return found
+
+
+def in_force_on_host(port: Doc) -> str | None:
+    """The policy that the port's host enforces: a network's own ports are not under the network's policy."""
+    if str(port["device_owner"]).startswith("network:"):
+        own: str | None = port.get(OWN)
+        return own
+    return in_force(port)
 
 
 def supports_rules(port: Doc) -> bool:
@@ -240,6 +248,7 @@ PORT_PART = Part(
         Index("qos_in_force", lambda doc: port_keys(True, doc)),
         Index("qos_unsupported", lambda doc: port_keys(not supports_rules(doc), doc)),
         Index("qos_network", lambda doc: (doc["network_id"],) if in_force(doc) else ()),
+        Index("qos_host", lambda doc: ((id, doc[HOST]),) if (id := in_force_on_host(doc)) and is_bound(doc) else ()),
         Index("qos_compute", lambda doc: port_keys(is_compute(doc), doc)),
     ),
     create=create_port,

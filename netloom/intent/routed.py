@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from netloom.intent.binding import HOST, OVS_AGENT, refuse_segment
+from netloom.intent.binding import HOST, find_switch, refuse_segment
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict
 from netloom.intent.pools import net_range
@@ -29,7 +29,7 @@ def is_routed(subnets: Sequence[Doc]) -> bool:
 
 def find_host_segments(draft: Draft, network_id: str, host: str) -> set[str]:
     """The ids of the network's segments on physical networks that the host has a bridge for."""
-    agent = draft.lookup("agent", "host_type", (host, OVS_AGENT))
+    agent = find_switch(draft.lookup, host)
     if agent is None:
         return set()
     segments = find_segments(draft, network_id)

@@ -36,6 +36,7 @@ def find_host(draft: Draft, router: Doc) -> str:
     first."""
     hostings: list[dict[str, Any]] = router["l3_agents"]
     active = [one for one in hostings if one["ha_state"] == ACTIVE]
+    active.sort(key=lambda one: -int(one.get("active_at") or 0))
     return next((host for one in (*active, *hostings) if (host := find_agent_host(draft, one["agent_id"]))), "")
 
 

@@ -52,7 +52,7 @@ def plain_hosting(agent_id: str) -> dict[str, Any]:
 def make_copy(draft: Draft, router: Doc, ha_network: Doc, agent_id: str, old: Hosting | None) -> Hosting:
     if old is not None and old["port_id"]:
         return old
-    name = f"HA port project {router['project_id']}"
+    name = f"HA port project {router['project_id']}".rstrip()
     port = make_port(draft, router["id"], HA_PORT, ha_network["id"], None, name=name)
     return {"agent_id": agent_id, "port_id": port["id"], "ha_state": STANDBY}
 
@@ -89,13 +89,13 @@ def find_ha_network(draft: Draft, project_id: str) -> Doc | None:
 def make_ha_network(draft: Draft, project_id: str) -> Doc:
     """The project's HA network with its subnet; both are nobody's."""
     settings = draft.context.settings
-    body: dict[str, Any] = {"name": f"HA network project {project_id}", "project_id": ""}
+    body: dict[str, Any] = {"name": f"HA network project {project_id}".rstrip(), "project_id": ""}
     if settings.l3_ha_network_type:
         body[NETWORK_TYPE] = settings.l3_ha_network_type
     if settings.l3_ha_network_physical_name:
         body[PHYSICAL_NETWORK] = settings.l3_ha_network_physical_name
     subnet = {
-        "name": f"HA subnet project {project_id}", "ip_version": 4, "cidr": settings.l3_ha_net_cidr,
+        "name": f"HA subnet project {project_id}".rstrip(), "ip_version": 4, "cidr": settings.l3_ha_net_cidr,
         "enable_dhcp": False, "gateway_ip": None, "project_id": "",
     }  # fmt: skip
     made = networks.create_network(draft, parse_create(networks.NETWORK, body))

@@ -133,9 +133,14 @@ def find_agents(snapshot: Snapshot, router: Doc) -> Iterable[str]:
 
 
 def show_state(snapshot: Snapshot, router: Doc, agent_id: str) -> Doc:
-    """What the list of a router's agents says besides: ha_state, null where the router is not HA."""
+    """What the list of a router's agents says besides: ha_state, null where the router is not HA.
+
+    A copy whose host is not heard of is not active, where another says that it is.
+    """
     states = {one["agent_id"]: one["ha_state"] for one in router["l3_agents"]}
-    return {"ha_state": states.get(agent_id)}
+    agent = snapshot.get("agent", agent_id)
+    lost = agent is not None and not agent["alive"] and list(states.values()).count("active") > 1
+    return {"ha_state": "standby" if lost else states.get(agent_id)}
 
 
 def add_router(snapshot: Snapshot, agent: Doc, router_id: str, context: Context) -> Outcome:

@@ -83,6 +83,12 @@ class Snapshot:
         found: Mapping[str, Record] = self._tables.get(kind, _EMPTY)
         return found
 
+    @property
+    def kinds(self) -> Iterable[str]:
+        """Every kind that ever had a document."""
+        kinds: Iterable[str] = self._tables.keys()
+        return kinds
+
     def docs(self, kind: str) -> Iterator[Doc]:
         return (record.doc for record in self.records(kind).values())
 

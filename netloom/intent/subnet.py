@@ -7,6 +7,7 @@ from typing import Any
 
 from netloom.intent import addresses, kinds, stamp
 from netloom.intent.address_scope import find_scopes
+from netloom.intent.dhcp_ports import sync_ports
 from netloom.intent.dhcp_schedule import serve_network
 from netloom.intent.dns import SUBNET_PART as DNS_PART
 from netloom.intent.draft import Draft
@@ -75,6 +76,7 @@ def create_subnet(draft: Draft, body: Doc) -> Doc:
         add_auto_addresses(draft, subnet)
     follow_new_subnet(draft, subnet)
     serve_network(draft, network["id"])
+    sync_ports(draft, network["id"])
     return subnet
 
 
@@ -115,6 +117,9 @@ def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outc
         check_gateway_outside(new["gateway_ip"], new["allocation_pools"])
     changes = resolve_update(PARTS, draft, old, changes)
     draft.put("subnet", stamp.make_updated(old, changes, context))
+    if new["enable_dhcp"] != old["enable_dhcp"]:
+        serve_network(draft, old["network_id"])
+        sync_ports(draft, old["network_id"])
     return draft.finish([("subnet", old["id"])])
 
 
@@ -154,6 +159,7 @@ def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
         draft.put("network", stamp.make_updated(network, {"subnets": rest, **find_scopes(draft, rest)}, context))
     draft.remove("subnet", old["id"])
     follow_ports(draft, ports)
+    sync_ports(draft, old["network_id"])
     return draft.finish()
 
 
@@ -255,7 +261,14 @@ FIELDS = stamp.standard_fields(
     ),
     *find_fields(PARTS),
     Field("shared", kinds.BOOL, "Whether its network is shared.", GENERATED, post=False, visible=False),
-    Field("router:external", kinds.BOOL, "Whether its network is external.", GENERATED, post=False, visible=False),
+    Field(
+        "router:external",
+        kinds.BOOL,
+        "Whether its network is external.",
+        GENERATED,
+        post=False,
+        alias="subnet-external-network",
+    ),
     Field("external_to_all", kinds.BOOL, "Whether that is so for all.", GENERATED, post=False, visible=False),
     tag_rules=(_MEMBER, any_of(PROJECT_READER, "rule:shared", "rule:external_network", ADMIN, NETWORK_READER), None),
 )
@@ -283,7 +296,6 @@ SUBNET = Resource(
     ),
     filters=(
         mirror_filter("shared"),
-        mirror_filter("router:external"),
         *stamp.STANDARD_FILTERS,
         *find_filters(PARTS),
     ),

@@ -10,17 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netloom.lab import addressing, instances
+from netloom.lab import addressing, instances, vm
 from netloom.lab.client import Client, Doc, open_client
 from netloom.lab.shell import LabError, Say, wait_for
 from netloom.lab.state import Instance, Lab, Place, check_name, choose_host, with_instance, without_instance
 
 ACTIVE_S = 30.0
+KINDS = ("namespace", "vm")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request for an instance. Without `host`: on the one with the fewest. `keep`: also what failed."""
+    """A request for an instance. Without `host`: on the one with the fewest. `keep`: also what failed.
+
+    kind: "namespace", or "vm" for a machine with a kernel of its own.
+    """
 
     name: str
     network: str
@@ -28,11 +32,14 @@ class Asked:
     subnet: str = ""
     use_dhcp: bool = True
     keep: bool = False
+    kind: str = "namespace"
 
 
 def boot(place: Place, asked: Asked, say: Say) -> Instance:
     """The instance, with every address that the API has given its port. Raises LabError."""
     check_name(asked.name)
+    if asked.kind not in KINDS:
+        raise LabError(f"--kind {asked.kind}: there are {' and '.join(KINDS)}")
     instance = reserve(place, asked)
     lab = place.require()
     try:
@@ -61,7 +68,9 @@ def reserve(place: Place, asked: Asked) -> Instance:
         if asked.name in lab.instances:
             raise LabError(f"there is an instance '{asked.name}' already")
         host = choose_host(lab, asked.host)
-        return with_instance(lab, Instance(asked.name, host, asked.network, device_id=str(uuid.uuid4())))
+        return with_instance(
+            lab, Instance(asked.name, host, asked.network, device_id=str(uuid.uuid4()), kind=asked.kind)
+        )
 
     return place.change(add).instances[asked.name]
 
@@ -78,6 +87,8 @@ def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instan
         raise LabError(f"the server could not bind the port to {instance.host}")
     say(f"port {port['id']} on {instance.host}: {', '.join(instance.addresses) or 'no address'}")
     place.instance(instance.name).mkdir(parents=True, exist_ok=True)
+    if instance.kind == "vm":
+        return start_machine(lab, place, client, asked, instance, say)
     say("its NIC, plugged into br-int")
     instances.make_instance(lab, place, instance, network["mtu"])
     say("the port turns ACTIVE")
@@ -86,6 +97,23 @@ def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instan
     wanted = addressing.find_wanted(port, subnets, asked.use_dhcp)
     say(f"addresses by {', '.join(sorted({address.how for address in wanted})) or 'nobody'}")
     addressing.configure(lab.instance_netns(instance.name), place.instance(instance.name), place.directory, wanted)
+    return instance
+
+
+def start_machine(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instance, say: Say) -> Instance:
+    """It boots on its own; what it got is on its console."""
+    say("a kernel of its own under QEMU, its NIC plugged into br-int")
+    vm.make_machine(lab, place, instance, asked.use_dhcp)
+    instances.attach(place, instance)
+    say("the port turns ACTIVE")
+    wait_active(client, instance.port_id)
+    port = client.get(f"ports/{instance.port_id}")["port"]
+    subnets = client.list("subnets", network_id=port["network_id"])
+    ways = {address.ip: address.how for address in addressing.find_wanted(port, subnets, asked.use_dhcp)}
+    expected = [ip for ip, how in ways.items() if how in ("dhcp", "slaac")]
+    say(f"it boots, and gets {' '.join(expected) or 'no address'} and its metadata")
+    told = vm.wait_booted(place, instance, expected, "dhcp" in ways.values())
+    say(f"it was told: {told or 'nothing'}")
     return instance
 
 

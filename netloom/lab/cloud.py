@@ -7,6 +7,7 @@ written down; so it cleans up after a kill at any instant, and so does `up`, whi
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import sys
@@ -20,7 +21,7 @@ import httpx
 from netloom.lab import hosts, processes
 from netloom.lab.client import open_client
 from netloom.lab.namespaces import find_namespaces, list_namespaces, remove_namespace
-from netloom.lab.shell import LabError, Say, run, wait_for
+from netloom.lab.shell import LabError, Say, run, succeeds, wait_for
 from netloom.lab.state import Host, Lab, Place
 
 NETLOOM = (sys.executable, "-m", "netloom.main.cli")
@@ -52,6 +53,7 @@ def up(place: Place, count: int, physnet: bool, prefix: str, say: Say) -> Lab:
         for host in made:
             say(f"host {host.name}: a namespace with an Open vSwitch of its own, tunnel address {host.tunnel_ip}")
             hosts.make_host(lab, place, host)
+        start_metadata(lab, place, say)
         start_server(lab, place, say)
         start_agents(lab, place, say)
         return place.save(replace(lab, ready=True))
@@ -105,6 +107,7 @@ def sweep(place: Place, prefix: str, say: Say) -> bool:
     for name in namespaces:
         remove_namespace(name, place.directory)
     processes.stop(processes.find_owned(place.directory), place.directory)
+    remove_spaces(place)
     for path in place.contents():
         remove(path)
     return found
@@ -115,6 +118,13 @@ def load_or_forget(place: Place) -> Lab | None:
     with suppress(LabError):
         return place.load()
     return None
+
+
+def remove_spaces(place: Place) -> None:
+    """The namespaces that agents made; each is held by a file that something is mounted on."""
+    for path in place.directory.glob("hosts/*/netns/*"):
+        succeeds("umount", "--lazy", str(path))
+        path.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:
@@ -175,6 +185,8 @@ def render_agent_config(place: Place, host: Host) -> str:
 [DEFAULT]
 host = {host.name}
 state_path = {place.host(host.name)}
+nova_metadata_host = {hosts.METADATA_IP}
+metadata_proxy_shared_secret = {place.load_secret()}
 
 [ovs]
 local_ip = {host.tunnel_ip}
@@ -184,7 +196,18 @@ bridge_mappings = {mappings}
 [netloom]
 feed_server = unix:{place.feed}
 ovs_rundir = {place.host(host.name)}
+netns_path = {place.spaces(host.name)}
 """
+
+
+def start_metadata(lab: Lab, place: Place, say: Say) -> None:
+    """What answers instances in Nova's place, where every host reaches it."""
+    say(f"a metadata service in Nova's place, at {hosts.METADATA_IP}")
+    place.secret.write_text(secrets.token_urlsafe(24))
+    processes.start(
+        (sys.executable, "-m", "netloom.lab.metadata", "--listen", hosts.METADATA_IP, "--names", str(place.state)),
+        place.directory, place.directory / "metadata.log", lab.underlay, {"METADATA_SECRET": place.load_secret()},
+    )  # fmt: skip
 
 
 def start_agents(lab: Lab, place: Place, say: Say) -> None:
@@ -214,9 +237,11 @@ def fetch_tokens(place: Place, names: Iterable[str]) -> Mapping[str, str]:
 def start_agent(lab: Lab, place: Place, host: Host, token: str = "") -> None:
     config = place.host(host.name) / "netloom.conf"
     config.write_text(render_agent_config(place, host))
+    # Not `ip netns exec`: that gives it mounts of its own, and the namespaces that it makes would go with it.
+    inside = ("nsenter", f"--net=/run/netns/{lab.host_netns(host.name)}")
     processes.start(
-        (*NETLOOM, "agent", "run", "--config-file", str(config)), place.directory, place.agent_log(host.name),
-        lab.host_netns(host.name), {"NETLOOM_JOIN_TOKEN": token} if token else {},
+        (*inside, *NETLOOM, "agent", "run", "--config-file", str(config)), place.directory,
+        place.agent_log(host.name), env={"NETLOOM_JOIN_TOKEN": token} if token else {},
     )  # fmt: skip
 
 

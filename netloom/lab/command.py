@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from netloom.lab import boot as booting
-from netloom.lab import cloud, demo, instances, show
+from netloom.lab import cloud, demo, instances, show, vm
 from netloom.lab import hosts as switches
 from netloom.lab.client import open_client
 from netloom.lab.shell import LabError
@@ -106,13 +106,18 @@ def boot(
     subnet: Annotated[str, typer.Option(help="Take an address of this subnet only.")] = "",
     dhcp: Annotated[bool, typer.Option(help="Run DHCP clients; else set what the API says.")] = True,
     keep: Annotated[bool, typer.Option(help="Keep what was made when it fails, to look at it.")] = False,
+    kind: Annotated[str, typer.Option(help="namespace, or vm: a real kernel under QEMU, up in some ten seconds.")] = (
+        "namespace"
+    ),
 ) -> None:
     """Boot an instance: a port through the API, a NIC plugged into its host, addresses by DHCP and RA.
 
-    Example: `netloom lab boot web --network blue --host h2`
+    A virtual machine needs qemu-system-x86 and busybox-static, and a kernel: this machine's, or one that is fetched.
+
+    Examples: `netloom lab boot web --network blue --host h2`, `netloom lab boot real --network blue --kind vm`
     """
     with show.show_progress(console) as say:
-        made = booting.boot(here(), booting.Asked(name, network, host, subnet, dhcp, keep), say)
+        made = booting.boot(here(), booting.Asked(name, network, host, subnet, dhcp, keep, kind), say)
     console.print(f"{made.name} is up on {made.host}: {' '.join(made.addresses) or 'no address'}")
 
 
@@ -152,7 +157,21 @@ def find_inside(lab: Lab, place: Place, name: str) -> tuple[str, dict[str, str]]
     if name in lab.hosts:
         directory = place.host(name)
         return lab.host_netns(name), switches.switch_env(directory)
-    return lab.instance_netns(instances.find_instance(lab, name).name), {}
+    return instances.find_inside(lab, name), {}
+
+
+@app.command("console")
+@explain_errors
+def show_console(name: Name) -> None:
+    """Show what a virtual machine has said.
+
+    Example: `netloom lab console real`
+    """
+    place = here()
+    if instances.find_instance(place.require(), name).kind != "vm":
+        raise LabError(f"{name} is a namespace and has no console: `netloom lab exec {name}`")
+    for line in vm.read_console(place, name):
+        print(line)
 
 
 @app.command()

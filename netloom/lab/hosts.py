@@ -23,6 +23,8 @@ UNDERLAY_MTU = 1600
 """Room for the longest tunnel header (GENEVE over v6: 40 + 8 + 8 + 14 and options) around a frame of 1,500."""
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+METADATA_IP = "10.99.0.254"
+"""Where the metadata service of the lab is, on the underlay."""
 PHYSNET, PHYSNET_BRIDGE = "physnet1", "br-ex"
 
 
@@ -35,6 +37,8 @@ def make_underlay(lab: Lab, place: Place) -> None:
             "type", "bridge", "mcast_snooping", "0",
         )  # fmt: skip
         run("ip", "-n", lab.underlay, "link", "set", bridge, "up")
+    run("ip", "netns", "exec", lab.underlay, "ethtool", "-K", "underlay", "tx", "off")
+    run("ip", "-n", lab.underlay, "addr", "add", f"{METADATA_IP}/24", "dev", "underlay")
 
 
 def make_host(lab: Lab, place: Place, host: Host) -> None:

@@ -16,6 +16,7 @@ from netloom.lab.hosts import vsctl
 from netloom.lab.namespaces import make_namespace, remove_namespace, set_sysctl
 from netloom.lab.shell import CommandFailed, LabError, run
 from netloom.lab.state import Instance, Lab, Place
+from netloom.lab.vm import remove_machine
 
 NIC_MTU = 1500
 """What the NIC starts with, as a virtual machine's does; DHCP and router advertisements lower it."""
@@ -28,13 +29,18 @@ def make_instance(lab: Lab, place: Place, instance: Instance, mtu: int) -> None:
     plug(lab, instance, mtu)
     run("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off")
     set_sysctl(netns, "net.ipv6.conf.eth0.accept_ra", 2)
+    attach(place, instance)
+    run("ip", "-n", netns, "link", "set", "eth0", "up")
+
+
+def attach(place: Place, instance: Instance) -> None:
+    """The host's end on br-int, with the words by which Nova says whose it is."""
     vsctl(
         place, instance.host, "--may-exist", "add-port", "br-int", instance.device,
         "--", "set", "Interface", instance.device,
         f"external_ids:iface-id={instance.port_id}", f'external_ids:attached-mac="{instance.mac}"',
         f"external_ids:vm-uuid={instance.device_id}", "external_ids:iface-status=active",
     )  # fmt: skip
-    run("ip", "-n", netns, "link", "set", "eth0", "up")
 
 
 def plug(lab: Lab, instance: Instance, mtu: int) -> None:
@@ -55,7 +61,10 @@ def remove_instance(lab: Lab, place: Place, instance: Instance) -> None:
             vsctl(place, instance.host, "--if-exists", "del-port", "br-int", instance.device)
         except CommandFailed:
             pass  # the host's switch is dead: its port goes with it
-    remove_namespace(lab.instance_netns(instance.name), place.directory)
+    if instance.kind == "vm":
+        remove_machine(lab, place, instance)
+    else:
+        remove_namespace(lab.instance_netns(instance.name), place.directory)
     shutil.rmtree(place.instance(instance.name), ignore_errors=True)
 
 
@@ -66,9 +75,16 @@ def find_instance(lab: Lab, name: str) -> Instance:
     return lab.instances[name]
 
 
+def find_inside(lab: Lab, name: str) -> str:
+    """The namespace of an instance. Raises LabError for a virtual machine: nothing is run in one from outside."""
+    if find_instance(lab, name).kind == "vm":
+        raise LabError(f"{name} is a virtual machine: `netloom lab console {name}` shows what it says")
+    return lab.instance_netns(name)
+
+
 def ping(lab: Lab, source: str, address: str, count: int = 3, wait_s: int = 2) -> tuple[int, float | None]:
     """How many of `count` pings came back, and the median-like average round trip in ms (None: no answer)."""
-    netns = lab.instance_netns(find_instance(lab, source).name)
+    netns = find_inside(lab, source)
     command = ("ip", "netns", "exec", netns, "ping", "-q", "-n", "-c", str(count), "-i", "0.2", "-W", str(wait_s))
     try:
         shown = run(*command, address, timeout_s=wait_s + count + 10)

@@ -41,7 +41,10 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An instance: a namespace with one NIC. `device_id` is chosen before there is a port, which is found by it."""
+    """An instance: a namespace, or a virtual machine, with one NIC.
+
+    `device_id` is chosen before there is a port, which is found by it.
+    """
 
     name: str
     host: str
@@ -50,6 +53,7 @@ class Instance:
     port_id: str = ""
     mac: str = ""
     addresses: tuple[str, ...] = ()
+    kind: str = "namespace"  # or "vm"
 
     @property
     def device(self) -> str:
@@ -79,7 +83,7 @@ class Lab:
 
     def namespaces(self) -> tuple[str, ...]:
         """Every namespace that this state accounts for, those of instances first."""
-        instances = [self.instance_netns(name) for name in self.instances]
+        instances = [self.instance_netns(name) for name, one in self.instances.items() if one.kind == "namespace"]
         hosts = [self.host_netns(name) for name in self.hosts]
         return (*instances, *hosts, self.underlay)
 
@@ -152,8 +156,20 @@ class Place:
     def host(self, name: str) -> Path:
         return self.directory / "hosts" / name
 
+    def spaces(self, host: str) -> Path:
+        """Where the host's agent keeps the namespaces that it makes: those of several hosts have the same names."""
+        return self.host(host) / "netns"
+
     def instance(self, name: str) -> Path:
         return self.directory / "instances" / name
+
+    @property
+    def secret(self) -> Path:
+        """What the metadata service and the agents share."""
+        return self.directory / "metadata.secret"
+
+    def load_secret(self) -> str:
+        return self.secret.read_text() if self.secret.exists() else ""
 
     @property
     def config(self) -> Path:
@@ -169,7 +185,10 @@ class Place:
 
     def contents(self) -> tuple[Path, ...]:
         """All that the lab may have put into its directory, the state file last."""
-        names = ("hosts", "instances", "server", "server.log", "feed.sock", "netloom.conf", "lab.new", "lab.json")
+        names = (
+            "hosts", "instances", "server", "server.log", "feed.sock", "netloom.conf", "metadata.secret",
+            "metadata.log", "lab.new", "lab.json",
+        )  # fmt: skip
         return tuple(self.directory / name for name in names)
 
     def load(self) -> Lab | None:

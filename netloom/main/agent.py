@@ -20,12 +20,21 @@ from pathlib import Path
 from typing import Any
 
 from netloom import __version__
+from netloom.agent.daemon_facts import DaemonFacts
+from netloom.agent.joined_facts import JoinedFacts
 from netloom.agent.loop import Agent
+from netloom.agent.metadata import MetadataProxy
+from netloom.agent.neighbour_file import NeighbourFile
 from netloom.agent.ovs_host import OvsHost
+from netloom.agent.packet_log import PacketLog
 from netloom.agent.parts import Parts, SliceFeed, Tuning
+from netloom.drivers.dnsmasq import DnsmasqDriver
+from netloom.drivers.filter.iptables import IptablesDriver
 from netloom.drivers.links import LinksDriver
+from netloom.drivers.netns.driver import NetnsDriver
 from netloom.drivers.nft import NftDriver
 from netloom.drivers.ovs.driver import OvsDriver
+from netloom.drivers.tc import TcDriver
 from netloom.feed.cache import Cache
 from netloom.feed.client import RENEW_LOOK_S, Feed, request_join
 from netloom.feed.messages import Joined
@@ -40,11 +49,12 @@ from netloom.feed.pki import (
     read_life,
     wants_renewal,
 )
+from netloom.main.bridge_agent import close_bridges, describe_bridge_host, make_bridge_parts, open_bridges
 from netloom.main.host_options import HostOptions
 from netloom.model.facts import HostFacts
 from netloom.render.answers import Settings
 from netloom.render.host import Renderer
-from netloom.render.status import find_pending
+from netloom.render.status import find_floating, find_pending
 
 LOG = logging.getLogger("netloom.agent")
 
@@ -123,7 +133,8 @@ def run_agent(options: HostOptions) -> None:
     logging.basicConfig(
         level=logging.DEBUG if options.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in ("asyncio", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for note in options.notes:
         LOG.info("%s", note)
     if options.feed_server and not Papers(options.state_path).whole:
@@ -132,15 +143,35 @@ def run_agent(options: HostOptions) -> None:
 
 
 async def serve_agent(options: HostOptions) -> None:
+    if options.switch == "linuxbridge":
+        await serve_bridges(options)
+        return
     driver = OvsDriver(options.ovs_rundir, frozenset((options.integration_bridge, options.tunnel_bridge)))
     feed = make_feed(options)
-    agent = make_agent(options, feed, driver)
-    works = [agent.run(), *([feed.run()] if options.feed_server else [])]
+    proxy = MetadataProxy(options.netns_path, options.metadata) if options.metadata else None
+    agent = make_agent(options, feed, driver, proxy)
+    works = [agent.run(), *([feed.run()] if options.feed_server else []), *([proxy.run()] if proxy else [])]
     LOG.info("netloom %s keeps host %s, %d slices on disk", __version__, options.host, len(feed.slices))
     try:
         await run_until_stopped(works)
     finally:
         await driver.close()
+        LOG.info("stopped; the data plane stays as it is")
+
+
+async def serve_bridges(options: HostOptions) -> None:
+    """The same with Linux bridges in the place of Open vSwitch."""
+    feed = make_feed(options)
+    host, drivers = open_bridges(make_facts(options), feed)
+    parts = make_bridge_parts(feed, host, drivers)
+    agent = Agent(parts, Tuning(), make_settings(options), describe_host(options))
+    LOG.info("netloom %s keeps host %s with Linux bridges, %d slices on disk", __version__, options.host,
+             len(feed.slices))  # fmt: skip
+    try:
+        await run_until_stopped([agent.run(), *([feed.run()] if options.feed_server else [])])
+    finally:
+        host.close()
+        await close_bridges(drivers)
         LOG.info("stopped; the data plane stays as it is")
 
 
@@ -177,6 +208,8 @@ def make_feed(options: HostOptions, renew_look_s: float = RENEW_LOOK_S) -> Feed:
 
 def describe_host(options: HostOptions) -> dict[str, Any]:
     """The `configurations` of this host's agent in the API, under Neutron's names."""
+    if options.switch == "linuxbridge":
+        return describe_bridge_host(options)
     return {
         "tunneling_ip": options.local_ip,
         "tunnel_types": list(options.tunnel_types),
@@ -186,7 +219,7 @@ def describe_host(options: HostOptions) -> dict[str, Any]:
         "tunnel_bridge": options.tunnel_bridge,
         "l2_population": True,
         "arp_responder_enabled": True,
-        "ovs_hybrid_plug": False,
+        "ovs_hybrid_plug": options.hybrid,
         "log_agent_heartbeats": False,
     }
 
@@ -201,21 +234,47 @@ def make_facts(options: HostOptions) -> HostFacts:
         datapath_type=options.datapath_type,
         integration_bridge=options.integration_bridge,
         tunnel_bridge=options.tunnel_bridge,
+        hybrid=options.hybrid,
+        metadata=options.metadata is not None,
     )
 
 
-def make_agent(options: HostOptions, feed: SliceFeed, driver: OvsDriver) -> Agent:
+def make_agent(options: HostOptions, feed: SliceFeed, driver: OvsDriver, proxy: MetadataProxy | None = None) -> Agent:
     host = OvsHost(driver, make_facts(options))
+    spaces = NetnsDriver(options.netns_path, options.state_path / "keepers")
+    servers = DnsmasqDriver(options.state_path / "dhcp", options.netns_path)
+    neighbours = NeighbourFile(options.state_path / "neighbours")
     parts = Parts(
         feed=feed,
-        facts=host,
+        facts=DaemonFacts(JoinedFacts(host, spaces), servers),
         packets=host,
-        drivers={"ovs": driver, "nft": NftDriver(), "links": LinksDriver()},
-        render=Renderer().render,
+        drivers={
+            "ovs": driver,
+            "nft": NftDriver(),
+            "links": LinksDriver(),
+            "tc": TcDriver(options.netns_path),
+            "netns": spaces,
+            "dnsmasq": servers,
+            **({"iptables": IptablesDriver()} if options.hybrid else {}),
+        },
+        render=Renderer(make_settings(options)).render,
         find_pending=find_pending,
         clock=time.monotonic,
         chance=random.random,
+        find_floating=find_floating,
         find_foreign=driver.find_foreign,
+        neighbours=neighbours.load(),
+        save_neighbours=neighbours.save,
+        **({"watch": proxy.update} if proxy else {}),
     )
-    settings = Settings(lease_s=options.dhcp_lease_duration, domain=options.dns_domain)
-    return Agent(parts, Tuning(), settings, describe_host(options))
+    settings = make_settings(options)
+    agent = Agent(parts, Tuning(), settings, describe_host(options))
+    host.follow_logged(PacketLog(agent.desk.find_port, parts.clock).take)
+    return agent
+
+
+def make_settings(options: HostOptions) -> Settings:
+    """What DHCP and router advertisements say that the server does not know."""
+    return Settings(
+        lease_s=options.dhcp_lease_duration, domain=options.dns_domain, metadata_route=options.metadata_route
+    )

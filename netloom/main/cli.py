@@ -10,8 +10,9 @@ import typer
 from netloom import __version__
 from netloom.lab.command import app as lab_app
 from netloom.main.agent_command import app as agent_app
-from netloom.main.command_parts import Files, Sets, explain_errors, parse_sets
+from netloom.main.command_parts import explain_errors
 from netloom.main.db_command import app as db_app
+from netloom.main.server_command import app as server_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,25 +34,7 @@ app = typer.Typer(
 app.add_typer(agent_app, name="agent")
 app.add_typer(db_app, name="db")
 app.add_typer(lab_app, name="lab")
-
-
-@app.command()
-@explain_errors
-def server(config_file: Files = None, set_: Sets = None) -> None:
-    """Serve the Networking API and wait for agents.
-
-    At the first start it makes users of its own and writes a clouds.yaml into state_path, for the openstack command.
-
-    Examples: `netloom server`, `netloom server --config-file /etc/neutron/neutron.conf --config-file
-    /etc/neutron/plugins/ml2/ml2_conf.ini`
-    """
-    from netloom.main.options import check_listen, load_server_options
-
-    options = load_server_options(config_file or (), parse_sets(set_))
-    check_listen(options)
-    from netloom.main.server import run_server
-
-    run_server(options)
+app.add_typer(server_app, name="server")
 
 
 @app.command()

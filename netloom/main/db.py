@@ -11,10 +11,10 @@ from pathlib import Path
 from netloom.intent.catalog import CATALOG
 from netloom.intent.schema import Catalog
 from netloom.store.check import check_store
-from netloom.store.engine import open_store, parse_url, upgrade_store
+from netloom.store.engine import find_database, open_store, upgrade_store
 from netloom.store.history import History, compact
+from netloom.store.move import Progress, move_store
 from netloom.store.schema import SCHEMA_VERSION
-from netloom.store.sqlite import read_size
 from netloom.store.status import StoreStatus, backup_store, read_status
 
 Said = tuple[list[str], bool]
@@ -23,10 +23,10 @@ Said = tuple[list[str], bool]
 
 def upgrade(url: str) -> list[str]:
     """Make the store, or bring an older one up to date in one transaction."""
-    made = not parse_url(url).exists()
+    made = not find_database(url).exists()
     store = upgrade_store(url)
     store.close()
-    return [f"{store.path} {'was made' if made else 'is up to date'} (schema {SCHEMA_VERSION})"]
+    return [f"{store.name} {'was made' if made else 'is up to date'} (schema {SCHEMA_VERSION})"]
 
 
 def check(url: str, catalog: Catalog = CATALOG) -> Said:
@@ -50,16 +50,27 @@ def backup(url: str, target: Path, catalog: Catalog = CATALOG) -> Said:
     return [f"{target} holds revision {status.last_revision} ({render_counts(status)}; {size})"], True
 
 
+def move(url: str, target: str, progress: Progress) -> list[str]:
+    """Copy the store into another engine, or another place, and verify the copy on both sides."""
+    moved = move_store(url, target, progress)
+    return [
+        f"{moved.target} has {moved.objects} objects and {moved.revisions} revisions, the last {moved.last_revision}, "
+        f"the same as {moved.source}",
+        f"now set [database] connection to it and start the server; {moved.source} was not changed",
+    ]
+
+
 def shorten(url: str, history: History) -> list[str]:
     """Drop what of the log need not be kept, and give the room back to the disk."""
     store = open_store(url)
     try:
-        before = read_size(store.path)
+        before = store.database.read_size(store.engine)
         gone = compact(store, history, datetime.now(UTC))
+        after = store.database.read_size(store.engine)
     finally:
         store.close()
-    first = f"{gone} revisions were dropped from the log of {store.path}"
-    return [first, f"the file has {render_size(read_size(store.path))} (before: {render_size(before)})"]
+    first = f"{gone} revisions were dropped from the log of {store.name}"
+    return [first, f"it takes {render_size(after)} (before: {render_size(before)})"]
 
 
 def status(url: str) -> list[str]:
@@ -68,7 +79,7 @@ def status(url: str) -> list[str]:
 
 def render_status(status: StoreStatus) -> list[str]:
     return [
-        f"store      {status.path} ({render_size(status.size_bytes)})",
+        f"store      {status.name} ({render_size(status.size_bytes)})",
         f"id         {status.store_id}, made {status.created}",
         f"schema     {status.schema} (this program: {SCHEMA_VERSION})",
         f"revision   {status.last_revision} (log from {status.first_revision})",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="""The store: what the server remembers, in one file.
+    help="""The store: what the server remembers, in one file or in a database of PostgreSQL or MariaDB.
 
     | beside a running server | only without one |
     |---|---|
-    | status, check, backup | upgrade, compact |
+    | status, check, backup | upgrade, compact, move |
 
     Commands of the second kind say which process has the store, and change nothing. All find the store by the
     server's options: give them the same `--config-file` or `--set state_path=…`.
@@ -72,6 +73,7 @@ def backup(
 ) -> None:
     """Copy the store, as at one instant, to a new file, and check the copy. The server may be running.
 
+    For a store in a file; a database has means of its own, and `netloom db move --to sqlite:///FILE` copies one too.
     FILE appears when it is whole. To restore: stop the server, put FILE in the store's place (`netloom db status`
     names it), remove the old file's `-wal` and `-shm`, start the server. Users, keys and certificates are beside the
     store in state_path (identity.json, token.key, feed/): copy them too.
@@ -82,6 +84,27 @@ def backup(
     from netloom.main import db
 
     end(*db.backup(options.database_url, target))
+
+
+@app.command("move")
+@explain_errors
+def move(
+    to: Annotated[str, typer.Option("--to", metavar="URL", help="An empty database, or a file that is not there yet.")],
+    config_file: Files = None,
+    set_: Sets = None,
+) -> None:
+    """Copy the whole store, objects and log, into another database, and verify the copy: SQLite to PostgreSQL or
+    MariaDB, and back.
+
+    Not beside a running server. The target has all of it or nothing; the store itself is not changed. Afterwards set
+    `[database] connection` to URL and start the server.
+
+    Example: `netloom db move --to postgresql://netloom:secret@db1/netloom`
+    """
+    options = load(config_file, set_)
+    from netloom.main import db
+
+    show(db.move(options.database_url, to, make_progress()))
 
 
 @app.command("upgrade")
@@ -128,6 +151,18 @@ def load(config_file: list[Path] | None, set_: list[str] | None) -> ServerOption
     from netloom.main.options import load_server_options
 
     return load_server_options(config_file or (), parse_sets(set_))
+
+
+def make_progress() -> Callable[[int, int], None]:
+    """A line on stderr for each tenth that is done."""
+    tenths = [0]
+
+    def progress(done: int, total: int) -> None:
+        if done * 10 // total > tenths[0]:
+            tenths[0] = done * 10 // total
+            print(f"{done} of {total} rows are copied", file=sys.stderr)
+
+    return progress
 
 
 def show(lines: Iterable[str]) -> None:

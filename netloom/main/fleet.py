@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,15 @@ from netloom.feed import pki
 from netloom.feed.hub import Hub
 from netloom.feed.pki import HostBook, JoinError
 from netloom.intent.agent import mark_alive, report_host
+from netloom.intent.dhcp_ports import settle_networks
+from netloom.intent.dhcp_schedule import move_networks
 from netloom.intent.errors import ApiError
-from netloom.intent.operation import Operation, Requester
+from netloom.intent.operation import Operation, Outcome, Requester
 from netloom.intent.port_status import acknowledge
+from netloom.intent.router_copies import move_routers, report_copies
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
+from netloom.main.absence import Absence
 from netloom.main.authority import Authority, open_authority
 from netloom.main.options import ServerOptions
 from netloom.resolve.slices import SliceBook
@@ -34,6 +38,8 @@ from netloom.store.writer import Writer
 LOG = logging.getLogger("netloom.server")
 HOSTS = Requester(user_id="netloom", roles=("admin", "service"), is_admin=True, user_name="hosts")
 """In whose name what hosts say is written."""
+Say = Callable[..., Awaitable[None]]
+"""Writes what a host said: the name of the word, then its values. Raises ApiError."""
 WATCH_S = 1.0
 """How often revocations are looked for."""
 
@@ -41,15 +47,18 @@ WATCH_S = 1.0
 class Fleet:
     """All hosts, as this server sees them."""
 
-    def __init__(self, options: ServerOptions, writer: Writer, authority: Authority) -> None:
+    def __init__(self, options: ServerOptions, writer: Writer, authority: Authority, say: Say | None = None) -> None:
         self._options = options
         self._writer = writer
+        self._say = say
         self._authority = authority
         self._certificates = Certificates(authority)
         self._book = SliceBook(writer.snapshot)
         self._seen: dict[str, str] = {}
         self._said: dict[str, tuple[int, list[str], dict[str, str]]] = {}
         self._saying: set[str] = set()
+        self._copies: dict[str, dict[str, str]] = {}
+        self._absence = Absence(options.settings.agent_down_time)
         self._tasks: set[asyncio.Task[None]] = set()
         self.hub = Hub(self._book, self, lambda: self._book.snapshot.revision, "netloom")
 
@@ -68,7 +77,7 @@ class Fleet:
         if taken in self.hub.hosts:
             raise m.MessageError(f"tunneling_ip {configurations['tunneling_ip']} is that of {taken}")
         if configurations:
-            await self._write(lambda s, c: report_host(s, c, host, configurations, zone))
+            await self._write("report", host, configurations, zone)
 
     async def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None:
         """The newest word of a host stands for all before it: each names every port of the host."""
@@ -83,23 +92,32 @@ class Fleet:
         try:
             while host in self._said:
                 revision, wired, pending = self._said.pop(host)
-                await self._write(make_acknowledge(host, revision, wired, pending))
+                await self._write("acknowledge", host, wired, pending, revision)
         finally:
             self._saying.discard(host)
+
+    async def take_copies(self, host: str, copies: Mapping[str, str]) -> None:
+        if self._copies.get(host) != copies:
+            self._copies[host] = dict(copies)
+            await self._write("copies", host, dict(copies))
 
     async def present(self, host: str, here: bool) -> None:
         self._seen[host] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         LOG.info("%s is %s", host, "here" if here else "gone")
-        await self._write(lambda s, c: mark_alive(s, c, host, here))
+        self._copies.pop(host, None)
+        await self._write("alive", host, here)
 
     async def finish(self) -> None:
         """Let what hosts said last be written."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
 
-    async def _write(self, operation: Operation) -> None:
+    async def _write(self, name: str, *values: Any) -> None:
         try:
-            await self._writer.submit(operation, HOSTS)
+            if self._say is not None:
+                await self._say(name, *values)
+            else:
+                await self._writer.submit(make_operation(name, values), HOSTS)
         except ApiError as error:
             LOG.warning("what a host said was not written: %s", error.message)
 
@@ -128,6 +146,25 @@ class Fleet:
             now = datetime.now(UTC)
             self.hub.expel(self._certificates.find_void, now.timestamp())
             self._certificates.renew_server(context, now)
+            await self.move_routers()
+
+    async def settle(self) -> None:
+        """What options decide and may have decided otherwise before."""
+        await self._write("settle_networks")
+
+    async def move_routers(self) -> None:
+        """Give the routers and networks of hosts that are gone for good to others."""
+        settings = self._options.settings
+        snapshot, now_s = self._writer.snapshot, asyncio.get_running_loop().time()
+        for agent in self._absence.find_due(snapshot, self.hub.hosts, self._say is not None, now_s):
+            host = agent["host"]
+            LOG.warning("%s is gone for too long: its routers and networks move", host)
+            if agent["alive"]:
+                await self._write("alive", host, False)
+            if settings.allow_automatic_l3agent_failover:
+                await self._write("move", host)
+            if settings.allow_automatic_dhcp_failover:
+                await self._write("move_networks", host)
 
     # -- for the API ---------------------------------------------------------------------------------------------------
 
@@ -140,7 +177,8 @@ class Fleet:
             return doc
         host = doc["host"]
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
-        alive = host in self.hub.hosts
+        # A host that another server has is as alive as that server wrote.
+        alive = host in self.hub.hosts or (self._say is not None and doc["alive"])
         return {**doc, "alive": alive, "heartbeat_timestamp": now if alive else doc["heartbeat_timestamp"]}
 
     def describe(self) -> str:
@@ -196,23 +234,37 @@ def find_tunnel_owner(snapshot: Snapshot, address: str, host: str) -> str:
     return next((owner for owner in owners if owner != host), "")
 
 
-def make_acknowledge(host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> Operation:
-    return lambda snapshot, context: acknowledge(snapshot, context, host, wired, pending, revision)
+WORDS: Mapping[str, Callable[..., Outcome]] = {
+    "report": report_host, "acknowledge": acknowledge, "alive": mark_alive, "copies": report_copies,
+    "move": move_routers, "move_networks": move_networks, "settle_networks": settle_networks,
+}  # fmt: skip
+"""What hosts say, by the name under which servers hand it on to each other; values follow snapshot and context."""
+
+
+def make_operation(name: str, values: Sequence[Any]) -> Operation:
+    """Raises KeyError for a word that this version does not know."""
+    run = WORDS[name]
+    return lambda snapshot, context: run(snapshot, context, *values)
 
 
 @asynccontextmanager
-async def serve_fleet(options: ServerOptions, writer: Writer) -> AsyncIterator[Fleet]:
-    """Listen for hosts for as long as the context lasts."""
+async def serve_fleet(
+    options: ServerOptions, writer: Writer, say: Say | None = None, worker: int = 0
+) -> AsyncIterator[Fleet]:
+    """Listen for hosts for as long as the context lasts. `say`: how what hosts say is written where this server may
+    not be the writer. `worker`: which process of this machine; a socket file is the first one's."""
     authority = open_authority(options.state_path / "feed", datetime.now(UTC))
     authority.load_hosts()  # a file that cannot be read stops the start, rather than the first host
-    fleet = Fleet(options, writer, authority)
+    fleet = Fleet(options, writer, authority, say)
     quiet = writer.listen(fleet.advance)
     # Who was alive when the last server stopped is not, until it says so; a reconnecting host is alive in a moment.
     context = pki.make_server_context(
         authority.server_certificate_file, authority.server_key_file, authority.authority_file
     )
-    servers = [await listen(address, fleet, context) for address in options.feed_listen]
+    ours = [address for address in options.feed_listen if not (worker and address.startswith("unix:"))]
+    servers = [await listen(address, fleet, context, options.api_workers > 1) for address in ours]
     fleet.hub.start()
+    await fleet.settle()
     watching = asyncio.get_running_loop().create_task(fleet.watch(context))
     try:
         yield fleet
@@ -227,14 +279,16 @@ async def serve_fleet(options: ServerOptions, writer: Writer) -> AsyncIterator[F
         await fleet.finish()
 
 
-async def listen(address: str, fleet: Fleet, context: ssl.SSLContext) -> asyncio.Server:
+async def listen(address: str, fleet: Fleet, context: ssl.SSLContext, several: bool = False) -> asyncio.Server:
     """`address`: "host:port" or "unix:/path". A socket file that a killed server left is taken over."""
     if address.startswith("unix:"):
         path = Path(address[5:])
         await asyncio.to_thread(path.unlink, missing_ok=True)
         return await asyncio.start_unix_server(fleet.hub.serve, path, ssl=context, limit=1 << 20)
     host, _, port = address.rpartition(":")
-    return await asyncio.start_server(fleet.hub.serve, host.strip("[]"), int(port), ssl=context, limit=1 << 20)
+    return await asyncio.start_server(
+        fleet.hub.serve, host.strip("[]"), int(port), ssl=context, limit=1 << 20, reuse_port=several or None
+    )
 
 
 def make_join_token(options: ServerOptions, host: str) -> str:

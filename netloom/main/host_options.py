@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from netloom.agent.metadata import MetadataSettings
 from netloom.main import option_checks as checks
 from netloom.main.option_reading import Read, find_state_path, read_options
 from netloom.main.option_table import TUNNEL_TYPES
@@ -20,15 +21,20 @@ class HostOptions:
     state_path: Path
     feed_server: str
     ovs_rundir: Path
+    netns_path: Path = Path("/run/netns")
     integration_bridge: str = "br-int"
     tunnel_bridge: str = "br-tun"
     local_ip: str = ""
     bridge_mappings: Mapping[str, str] = field(default_factory=dict)
     datapath_type: str = "system"
+    switch: str = "openvswitch"
+    hybrid: bool = False  # security groups are kept by iptables, on a bridge of each instance's own
     tunnel_types: tuple[str, ...] = ()
     availability_zone: str = "nova"
     dns_domain: str = "openstacklocal"
     dhcp_lease_duration: int = 86400
+    metadata: MetadataSettings | None = field(default_factory=MetadataSettings)
+    metadata_route: str = "isolated"
     debug: bool = False
     notes: tuple[str, ...] = ()
 
@@ -45,12 +51,14 @@ def load_host_options(files: Sequence[Path] = (), overrides: Mapping[str, str] |
     if bridges["integration_bridge"] == bridges["tunnel_bridge"]:
         raise given("ovs", "tunnel_bridge").refuse(bridges["tunnel_bridge"], "it must not be the integration_bridge")
     mappings = read.given("ovs", "bridge_mappings")
+    hybrid = find_hybrid(read)
     types = checks.parse_names(given("agent", "tunnel_types"), read.value("agent", "tunnel_types"), TUNNEL_TYPES)
-    return HostOptions(
+    options = HostOptions(
         host=read.value("DEFAULT", "host") or socket.gethostname(),
         state_path=find_state_path(read),
         feed_server=find_feed_server(read),
         ovs_rundir=Path(read.value("netloom", "ovs_rundir")),
+        netns_path=Path(read.value("netloom", "netns_path")),
         **bridges,
         local_ip=local_ip,
         bridge_mappings=checks.parse_bridge_mappings(mappings, read.value("ovs", "bridge_mappings")),
@@ -59,9 +67,65 @@ def load_host_options(files: Sequence[Path] = (), overrides: Mapping[str, str] |
         availability_zone=read.value("agent", "availability_zone"),
         dns_domain=read.value("DEFAULT", "dns_domain"),
         dhcp_lease_duration=read.value("DEFAULT", "dhcp_lease_duration"),
+        metadata=find_metadata(read),
+        metadata_route=find_metadata_route(read),
+        hybrid=hybrid,
         debug=read.value("DEFAULT", "debug"),
         notes=read.notes,
     )
+    return put_bridges(read, options) if read.value("netloom", "switch") == "linuxbridge" else options
+
+
+FIREWALLS = ("openvswitch", "noop", "iptables", "nftables", "iptables_hybrid")
+"""What operators name; of these, iptables_hybrid alone changes anything: each switch has a firewall of its own."""
+
+
+def find_hybrid(read: Read) -> bool:
+    name = str(read.value("securitygroup", "firewall_driver"))
+    if name and "." not in name and name not in FIREWALLS:
+        raise read.given("securitygroup", "firewall_driver").refuse(name, f"allowed: {', '.join(FIREWALLS)}")
+    return name == "iptables_hybrid" or name.endswith("OVSHybridIptablesFirewallDriver")
+
+
+def put_bridges(read: Read, options: HostOptions) -> HostOptions:
+    """The same for a host with Linux bridges: its NICs, and VXLAN as its only kind of tunnel."""
+    mappings = read.given("linux_bridge", "physical_interface_mappings")
+    found = checks.parse_bridge_mappings(mappings, read.value("linux_bridge", "physical_interface_mappings"))
+    local_ip = checks.parse_address(read.given("vxlan", "local_ip"), read.value("vxlan", "local_ip"))
+    local_ip = (local_ip or options.local_ip) if read.value("vxlan", "enable_vxlan") else ""
+    types = tuple(name for name in ("vxlan",) if local_ip)
+    return replace(
+        options, switch="linuxbridge", hybrid=False, bridge_mappings=found, local_ip=local_ip, tunnel_types=types
+    )
+
+
+def find_metadata(read: Read) -> MetadataSettings | None:
+    """None: this host does not answer for the metadata service."""
+    if read.value("netloom", "metadata_path") == "off":
+        return None
+    paths = {}
+    for name in ("auth_ca_cert", "nova_client_cert", "nova_client_priv_key"):
+        value = read.value("DEFAULT", name)
+        paths[name] = str(checks.parse_file(read.given("DEFAULT", name), value)) if value else ""
+    return MetadataSettings(
+        host=str(read.value("DEFAULT", "nova_metadata_host")),
+        port=read.value("DEFAULT", "nova_metadata_port"),
+        protocol=read.value("DEFAULT", "nova_metadata_protocol"),
+        secret=read.value("DEFAULT", "metadata_proxy_shared_secret"),
+        insecure=read.value("DEFAULT", "nova_metadata_insecure"),
+        authorities=paths["auth_ca_cert"],
+        certificate=paths["nova_client_cert"],
+        key=paths["nova_client_priv_key"],
+    )
+
+
+def find_metadata_route(read: Read) -> str:
+    """To whom DHCP tells the way to the metadata service: "all", "isolated" subnets, or nobody."""
+    if read.value("netloom", "metadata_path") == "off":
+        return ""
+    if read.value("DEFAULT", "force_metadata"):
+        return "all"
+    return "isolated" if read.value("DEFAULT", "enable_isolated_metadata") else ""
 
 
 def find_feed_server(read: Read) -> str:

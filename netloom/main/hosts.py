@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from netloom.feed.pki import HostEntry, TokenBook
-from netloom.intent.binding import OVS_AGENT
+from netloom.intent.binding import SWITCH_AGENTS
 from netloom.main.authority import HOSTS, TOKENS, load_book, load_hosts, open_authority
 from netloom.main.options import ServerOptions
-from netloom.store.engine import parse_url
+from netloom.store.engine import find_database
 from netloom.store.status import read_kind
 
 HEAD = ("HOST", "CERTIFICATE", "CONNECTION", "TUNNEL ADDRESS")
@@ -45,10 +45,10 @@ def revoke_hosts(options: ServerOptions, hosts: Sequence[str], now: datetime | N
 
 
 def read_agents(options: ServerOptions) -> dict[str, Mapping[str, Any]]:
-    """The Open vSwitch agent of each host; none where there is no store yet."""
-    if not parse_url(options.database_url).exists():
+    """The agent of each host's switch; none where there is no store yet."""
+    if not find_database(options.database_url).exists():
         return {}
-    return {doc["host"]: doc for doc in read_kind(options.database_url, "agent") if doc["agent_type"] == OVS_AGENT}
+    return {doc["host"]: doc for doc in read_kind(options.database_url, "agent") if doc["agent_type"] in SWITCH_AGENTS}
 
 
 def find_invited(book: TokenBook, now: datetime) -> set[str]:

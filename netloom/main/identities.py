@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from netloom.api.identity.builtin import BuiltinIdentity
 from netloom.api.identity.keystone import KeystoneIdentity, make_client
@@ -28,6 +29,8 @@ from netloom.main.options import ServerOptions
 from netloom.main.state import load_or_make, save_file
 from netloom.store.context import make_id
 
+FOLLOW_S = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Identities:
@@ -36,6 +39,8 @@ class Identities:
     identity: Identity
     mounts: Mapping[str, Mounted]
     close: Callable[[], Awaitable[None]]
+    follow: Callable[[], Coroutine[Any, Any, None]] = lambda: do_nothing()
+    """Takes over what other processes change, until cancelled."""
 
 
 def find_public_url(options: ServerOptions) -> str:
@@ -81,7 +86,22 @@ def make_builtin(options: ServerOptions) -> Identities:
     key = load_or_make(options.state_path / "token.key", lambda: os.urandom(32))
     scheme = "https" if options.tls_cert else "http"
     identity = BuiltinIdentity(load_users(options), key, persist, public_url=options.public_url, scheme=scheme)
-    return Identities(identity, {"/identity": identity}, do_nothing)
+    return Identities(identity, {"/identity": identity}, do_nothing, lambda: follow_users(identity, path))
+
+
+async def follow_users(identity: BuiltinIdentity, path: Path, period_s: float = FOLLOW_S) -> None:
+    """A token that another process of this machine has revoked is void here in a second."""
+    seen = await asyncio.to_thread(read_time, path)
+    while True:
+        await asyncio.sleep(period_s)
+        found = await asyncio.to_thread(read_time, path)
+        if found != seen:
+            identity.adopt(load_identity(await asyncio.to_thread(path.read_bytes)))
+            seen = found
+
+
+def read_time(path: Path) -> int:
+    return path.stat().st_mtime_ns
 
 
 def make_keystone(options: ServerOptions) -> Identities:

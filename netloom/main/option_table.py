@@ -15,13 +15,16 @@ from netloom.intent.operation import CONNTRACK_HELPERS
 from netloom.intent.quota import DEFAULTS as QUOTAS
 from netloom.intent.quota import UNLIMITED
 from netloom.intent.segments import TYPES
-from netloom.main import nova_table
+from netloom.main import nova_table, rabbit_table
 
 AUTH_STRATEGIES = ("builtin", "keystone", "noauth")
 TUNNEL_TYPES = tuple(name for name, kind in TYPES.items() if kind.tunnel)
-MECHANISMS = ("openvswitch",)
+MECHANISMS = ("openvswitch", "linuxbridge")
 IGNORED_MECHANISMS = ("l2population", "baremetal", "logger")
 """Drivers that operators name and that need no counterpart: what they do is always done, or there is nothing to do."""
+
+DHCP_DRIVERS = ("distributed", "dnsmasq", "neutron.agent.linux.dhcp.Dnsmasq")
+"""The last one is what operators have in dhcp_agent.ini; it means the same as dnsmasq."""
 
 MAX_MTU = 65535
 MIN_MTU = 68  # RFC 791: every link carries this much
@@ -96,7 +99,20 @@ ROUTERS: Sequence[cfg.Opt] = (
     cfg.BoolOpt("enable_snat_by_default", default=True, help="Whether a gateway hides addresses without being told."),
     cfg.BoolOpt("enable_ndp_proxy_by_default", default=False, help="Whether routers answer for IPv6 addresses inside."),
     cfg.BoolOpt("router_auto_schedule", default=True, help="Whether an L3 agent that comes takes routers that wait."),
+    cfg.BoolOpt(
+        "allow_automatic_l3agent_failover", default=True,
+        help="Whether routers of a host that is gone for agent_down_time are given to others.",
+    ),
     cfg.BoolOpt("network_auto_schedule", default=True, help="Whether a DHCP agent that comes takes networks."),
+    cfg.BoolOpt(
+        "allow_automatic_dhcp_failover", default=True,
+        help="Whether networks of a host that is gone for agent_down_time are given to other DHCP agents.",
+    ),
+    cfg.StrOpt(
+        "dhcp_driver", default="distributed", choices=DHCP_DRIVERS,
+        help="distributed: each host answers its own instances; dnsmasq: servers in namespaces, on the network's "
+        "DHCP agents.",
+    ),
     cfg.IntOpt("dhcp_agents_per_network", default=1, min=1, help="How many DHCP agents a network is shown to have."),
 )  # fmt: skip
 """What routers are, and which agents have routers and networks."""
@@ -122,8 +138,10 @@ METADATA: Sequence[cfg.Opt] = (
 """What instances are told of themselves; named as in metadata_agent.ini and dhcp_agent.ini."""
 
 GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
-    "DEFAULT": (*DEFAULT, *ROUTERS, *METADATA, *nova_table.DEFAULT),
+    "DEFAULT": (*DEFAULT, *ROUTERS, *METADATA, *nova_table.DEFAULT, *rabbit_table.DEFAULT),
     "nova": nova_table.NOVA,
+    "oslo_messaging_notifications": rabbit_table.NOTIFICATIONS,
+    "oslo_messaging_rabbit": rabbit_table.RABBIT,
     "database": (
         cfg.StrOpt(
             "connection", secret=True,
@@ -202,6 +220,22 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
             help="system: in the kernel; netdev: in userspace.",
         ),
     ),
+    "linux_bridge": (
+        cfg.ListOpt(
+            "physical_interface_mappings", default=[],
+            help="physical_network:NIC, … for Linux bridges; the NIC has no addresses of the host's.",
+        ),
+    ),
+    "vxlan": (
+        cfg.StrOpt("local_ip", default="", help="As [ovs] local_ip, for a host with Linux bridges."),
+        cfg.BoolOpt("enable_vxlan", default=True, help="Whether a host with Linux bridges has tunnels."),
+    ),
+    "securitygroup": (
+        cfg.StrOpt(
+            "firewall_driver", default="",
+            help="iptables_hybrid: rules on each instance's own bridge, as Nova plugs it; else the switch's own.",
+        ),
+    ),
     "agent": (
         cfg.ListOpt("tunnel_types", default=list(TUNNEL_TYPES), help=f"Of: {', '.join(TUNNEL_TYPES)}."),
         cfg.StrOpt("availability_zone", default="nova", help="The zone of this host."),
@@ -215,6 +249,10 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
             "peer_listen", default="",
             help="Where other servers of the same database reach this one: address:port, for each of api_workers the "
             "next port; else a socket file in state_path, for servers of this machine.",
+        ),
+        cfg.StrOpt(
+            "switch", default="openvswitch", choices=("openvswitch", "linuxbridge"),
+            help="What this host switches with.",
         ),
         cfg.StrOpt("feed_server", help="Where the agent finds the server: host:port, [v6]:port or unix:/path."),
         cfg.IntOpt(

@@ -25,7 +25,12 @@ from netloom.main.nova_options import NovaOptions, make_nova
 from netloom.main.option_checks import Given, OptionError
 from netloom.main.option_reading import Read, find_state_path, read_options
 from netloom.main.option_table import IGNORED_MECHANISMS, MECHANISMS, ROUTERS
+from netloom.main.rabbit_options import make_rabbit
+from netloom.notify.rabbit_settings import RabbitSettings
 from netloom.store.history import LEAST, History
+
+PARSED = frozenset({"l3_ha_net_cidr", "dhcp_driver"})
+"""Options of routers and networks that are not taken as they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class ServerOptions:
     certificate_life: timedelta = HOST_LIFE
     keystone: KeystoneSettings | None = None
     nova: NovaOptions | None = None
+    rabbit: RabbitSettings | None = None
     policy_file: Path | None = None
     policy_remote: Mapping[str, Any] = field(default_factory=dict)
     tls_cert: Path | None = None
@@ -79,6 +85,7 @@ def load_server_options(files: Sequence[Path] = (), overrides: Mapping[str, str]
         certificate_life=timedelta(days=read.value("netloom", "agent_certificate_days")),
         keystone=make_keystone(read),
         nova=make_nova(read),
+        rabbit=make_rabbit(read),
         policy_file=find_policy_file(read),
         policy_remote=make_remote(read),
         **make_tls(read),
@@ -109,6 +116,7 @@ def make_settings(read: Read) -> Settings:
         ),
         tenant_network_types=tenant,
         type_drivers=types,
+        mechanism_drivers=make_mechanisms(read),
         flat_networks=tuple(value("ml2_type_flat", "flat_networks")),
         network_vlan_ranges=vlans,
         vni_ranges=make_vni_ranges(read),
@@ -119,7 +127,8 @@ def make_settings(read: Read) -> Settings:
             given("DEFAULT", "allowed_conntrack_helpers"), value("DEFAULT", "allowed_conntrack_helpers")
         ),
         l3_ha_net_cidr=checks.parse_ha_cidr(given("DEFAULT", "l3_ha_net_cidr"), value("DEFAULT", "l3_ha_net_cidr")),
-        **{option.name: value("DEFAULT", option.name) for option in ROUTERS if option.name != "l3_ha_net_cidr"},
+        dhcp_driver="distributed" if value("DEFAULT", "dhcp_driver") == "distributed" else "dnsmasq",
+        **{option.name: value("DEFAULT", option.name) for option in ROUTERS if option.name not in PARSED},
         **{
             name: value("DEFAULT", name)
             for name in (

@@ -28,6 +28,7 @@ from netloom.main.cluster import in_background, keep_store
 from netloom.main.fleet import Fleet, serve_fleet
 from netloom.main.handing import Handing
 from netloom.main.identities import make_identities
+from netloom.main.notifications import tell_others
 from netloom.main.options import ServerOptions
 from netloom.main.workers import run_workers
 from netloom.store.engine import open_shared
@@ -40,7 +41,7 @@ def run_server(options: ServerOptions) -> None:
     logging.basicConfig(
         level=logging.DEBUG if options.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    for noisy in ("httpx", "httpcore", "asyncio"):
+    for noisy in ("httpx", "httpcore", "asyncio", "alembic", "aiormq", "aio_pika"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for note in options.notes:
         LOG.info("%s", note)
@@ -69,6 +70,7 @@ async def serve(options: ServerOptions, worker: int = 0) -> None:
     async with AsyncExitStack() as stack:
         kept = await stack.enter_async_context(keep_store(options, worker))
         writer, handing = kept.writer, kept.handing
+        await stack.enter_async_context(tell_others(options, kept.store, writer))
         identities = make_identities(options)
         stack.push_async_callback(identities.close)
         if handing:

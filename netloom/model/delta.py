@@ -35,8 +35,14 @@ def apply_delta(old: Slice | None, delta: SliceDelta) -> Slice | None:
     """The slice after `delta`, sharing what did not change; None where it is gone."""
     if delta.gone:
         return None
-    rows: Mapping[str, Row] = Map() if old is None or delta.whole else old.rows
-    return Slice(delta.name, delta.revision, change_rows(rows, delta.put, delta.drop))
+    if old is None or delta.whole:
+        return Slice(delta.name, delta.revision, change_rows(Map(), delta.put, delta.drop))
+    recent = (*old.recent[1 - RECENT :], (old.rows, (*delta.put, *delta.drop)))
+    return Slice(delta.name, delta.revision, change_rows(old.rows, delta.put, delta.drop), recent)
+
+
+RECENT = 32
+"""How many changes a slice remembers, for those who hold an earlier state."""
 
 
 def change_rows(rows: Mapping[str, Row], put: Mapping[str, Row], drop: Iterable[str]) -> Mapping[str, Row]:

@@ -48,6 +48,58 @@ class FlowBody:
 
 
 @dataclass(frozen=True, slots=True)
+class MeterBody:
+    """What drops the packets of the flows that name it above a rate. Key: ("meter", bridge, id), id 1 … 262,144."""
+
+    unit: str  # "kbps" (rate kbit/s, burst kbit) or "pktps" (packets/s, packets)
+    rate: int
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeClass:
+    """A part of what leaves a device: what matches all that is given, or without any test all that no other takes.
+
+    `rate` is guaranteed, `ceil` the most; kbit/s. `burst`: kbit that may go at once.
+    """
+
+    rate: int
+    ceil: int
+    burst: int
+    source: str = ""  # IPv4 address
+    destination: str = ""
+    mac: str = ""  # the sender's
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What leaves a device, in classes with rates of their own. Key: ("shape", network namespace or "", device).
+
+    `total`: what the device carries at most, kbit/s, shared by the classes; 0: each has its own. What no class takes is
+    not limited.
+    """
+
+    classes: tuple[ShapeClass, ...]
+    total: int = 0
+
+
+def fit_rate(rate: int) -> int:
+    """The least rate, kbit/s, not below `rate` that tc tells back as it was given: above 1 Gbit/s it says whole Mbit/s,
+    above 1 Tbit/s whole Gbit/s."""
+    step = 1 if rate <= 10**6 else 1000 if rate <= 10**9 else 10**6
+    return -(-rate // step) * step
+
+
+def fit_burst(burst: int, ceil: int) -> int:
+    """The least burst, kbit, not below `burst` that a kernel tells back as it was given: it keeps them as times of
+    64 ns at the rate `ceil` (kbit/s), so at high rates they have steps."""
+    step = 1
+    while step * 8_000_000 < ceil:
+        step *= 2
+    return -(-burst // step) * step
+
+
+@dataclass(frozen=True, slots=True)
 class Guard:
     """The host's kernel must not see the frames of this device, the switch does; nor send any (nft, and IPv6 is off).
 

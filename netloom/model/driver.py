@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from netloom.model.plan import Failure, Op, State
 
@@ -28,3 +28,14 @@ class Driver(Protocol):
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
         """Make each op so. Idempotent; a missing thing to remove is fine; one failure stops no other op."""
         ...
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """A driver whose kinds, or those of others, come in an order though nothing stands on the other: the door last.
+
+    `after`: for a kind, the kinds that come before it and go after it. No reading follows from it, as it does of needs.
+    """
+
+    @property
+    def after(self) -> Mapping[str, frozenset[str]]: ...

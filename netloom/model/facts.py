@@ -33,6 +33,12 @@ class HostFacts:
     ofports: Mapping[tuple[str, str], int] = field(default_factory=dict)
     # (type, remote address) → number: tunnel ports of others on br-tun; what that host sends comes by them.
     strays: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    # (network, address) → MAC address, of neighbours of routers that are no port: the agent asked for them.
+    neighbours: Mapping[tuple[str, str], str] = field(default_factory=dict)
     underlay_devices: tuple[str, ...] = ()  # NICs that a switch opened: to be guarded
+    copies: Mapping[str, str] = field(default_factory=dict)  # router → "active", "standby" or "fault", of its copy here
+    bandwidths: Mapping[str, int] = field(default_factory=dict)  # physical network → kbit/s that its NIC sends at most
     integration_bridge: str = "br-int"
     tunnel_bridge: str = "br-tun"
+    hybrid: bool = False  # ports plugged by way of a bridge of their own have their rules there, by iptables
+    metadata: bool = False  # instances reach the metadata service on this host itself

@@ -12,7 +12,7 @@ from netloom.model.address import ip_int, ip_text, mac_int, mac_text, parse_net
 from netloom.model.why import HOST, Why
 
 WIDTH: dict[str, int] = {
-    "in_port": 32, "pkt_mark": 32, "metadata": 64, "tun_id": 64, "tun_src": 32, "tun_dst": 32,
+    "in_port": 32, "nx_in_port": 16, "pkt_mark": 32, "metadata": 64, "tun_id": 64, "tun_src": 32, "tun_dst": 32,
     "tun_ipv6_src": 128, "tun_ipv6_dst": 128,
     "eth_src": 48, "eth_dst": 48, "eth_type": 16, "vlan_tci": 16, "vlan_vid": 13, "vlan_pcp": 3,
     "ip_proto": 8, "ip_frag": 2, "nw_ttl": 8, "ip_dscp": 6, "ip_src": 32, "ip_dst": 32,
@@ -26,8 +26,8 @@ WIDTH: dict[str, int] = {
     "ct_tp_src": 16, "ct_tp_dst": 16,
     **{f"reg{n}": 32 for n in range(16)},
 }  # fmt: skip
-"""Bits of each field that Netloom uses. ip_frag has the two bits that mean something (Open vSwitch dumps a test of both
-as exact); vlan_vid has 13: bit 12 says that a tag is present, as in OpenFlow."""
+"""Bits of each field that Netloom uses. nx_in_port is in_port as it may be written: to 0, which says that it came by
+no port. ip_frag has the two bits that mean something (Open vSwitch dumps a test of both as exact); vlan_vid has 13: bit 12 says that a tag is present, as in OpenFlow."""
 
 Test = tuple[str, int, int | None]
 Match = tuple[Test, ...]
@@ -35,6 +35,7 @@ Match = tuple[Test, ...]
 CONTROLLER = 0xFFFFFFFD
 LOCAL = 0xFFFFFFFE
 IN_PORT = 0xFFFFFFF8
+TABLES = 0xFFFFFFF9  # of a packet out: through the tables from the first
 VLAN_PRESENT = 0x1000
 
 IPV4, IPV6, ARP = 0x0800, 0x86DD, 0x0806

@@ -3,7 +3,7 @@
 A slice is named "kind/id": `host/<name>` (what is bound there, and which other slices that leads to),
 `network/<id>` (the network, its subnets, where each port is and which hosts it spans), `group/<id>` (a security group's
 rules), `members/<group>` and `addresses/<address group>` (sets, one row a member), `router/<id>` (its ports, what it
-translates, where it is). A row's key is "kind/id" too.
+translates, where it is), `policy/<id>` (a QoS policy's rules). A row's key is "kind/id" too.
 A host follows `host/<its name>` and all that its follow rows lead to, directly or by way of other slices.
 Rows are the one contract between server and host: a new attribute needs a default, so that N and N-1 talk.
 A row's revision is where its content came from; it is no part of equality or of digests.
@@ -57,6 +57,14 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class LogMark:
+    """A log that a port is under, and what it is of: "ACCEPT", "DROP" or "ALL"."""
+
+    id: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
 class PortRow:
     """A port bound to this host, whole. In `host/<name>` as "port/<id>"."""
 
@@ -75,6 +83,11 @@ class PortRow:
     hostname: str = ""
     vnic_type: str = "normal"
     groups: tuple[str, ...] = ()  # security groups, by id
+    logs: tuple[LogMark, ...] = ()  # of what those let pass or drop
+    parent_id: str = ""  # of a trunk's subport: the port whose device carries it
+    vlan: int = 0  # and the tag that its frames have there
+    policy: str = ""  # QoS policy, by id
+    expected: bool = False  # bound elsewhere: its instance is on the way here
     revision: int = field(default=0, compare=False)
 
 
@@ -133,16 +146,20 @@ class PlaceRow:
     pairs: tuple[AddressPair, ...] = ()
     device_owner: str = ""
     open: bool = False  # port security is off: any MAC may be behind it
+    hostname: str = ""  # where it has one of its own
+    dhcp_options: tuple[DhcpOption, ...] = ()
+    also: tuple[str, ...] = ()  # hosts that expect it: what is for it goes there too
     revision: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class HostRow:
-    """A host with at least one bound port of the network. In `network/<id>` as "host/<name>"."""
+    """A host with a bound port of the network, or one that only routes into it. In `network/<id>` as "host/<name>"."""
 
     name: str
     tunnel_ip: str = ""
     tunnel_types: tuple[str, ...] = ()
+    routed: bool = False  # it has no port: what is for all ports is not for it
     revision: int = field(default=0, compare=False)
 
 
@@ -192,6 +209,23 @@ class PrefixRow:
 
 
 @dataclass(frozen=True, slots=True)
+class QosRow:
+    """A rule of a QoS policy. In `policy/<id>` as "qos/<rule id>".
+
+    `kind`: bandwidth_limit, minimum_bandwidth (kbit/s, kbit), packet_rate_limit, minimum_packet_rate (packets/s,
+    packets), dscp_marking. `burst` 0: as the host thinks fit.
+    """
+
+    id: str
+    kind: str
+    direction: str = ""  # as the port sees it: egress (what it sends), ingress, any; empty where there is none
+    rate: int = 0
+    burst: int = 0
+    mark: int = 0  # DSCP
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RouterHost:
     """A host that a router is on. `state`: "active" or "standby" of an HA router's copies, else empty."""
 
@@ -216,6 +250,7 @@ class RouterRow:
     enable_snat: bool = True
     enable_ndp_proxy: bool = False
     gateway_port_id: str = ""  # the first gateway's
+    gateway_policy: str = ""  # QoS policy of all that goes through it and has no floating IP
     hosts: tuple[RouterHost, ...] = ()
     routes: tuple[Route, ...] = ()
     revision: int = field(default=0, compare=False)
@@ -248,6 +283,8 @@ class FloatingRow:
     mac: str
     fixed_ip: str = ""  # empty: only for port forwardings
     port_id: str = ""
+    host: str = ""  # of a distributed router's: the one that translates it
+    policy: str = ""  # QoS policy, by id
     revision: int = field(default=0, compare=False)
 
 
@@ -291,7 +328,7 @@ class HelperRow:
 
 Row = (
     PortRow | FollowRow | NetworkRow | SubnetRow | PlaceRow | HostRow | GroupRow | RuleRow | MemberRow | PrefixRow
-    | RouterRow | InterfaceRow | FloatingRow | ForwardingRow | NeighbourRow | HelperRow
+    | RouterRow | InterfaceRow | FloatingRow | ForwardingRow | NeighbourRow | HelperRow | QosRow
 )  # fmt: skip
 
 ROW_TYPES: dict[str, type] = {
@@ -311,17 +348,23 @@ ROW_TYPES: dict[str, type] = {
     "forwarding": ForwardingRow,
     "neighbour": NeighbourRow,
     "helper": HelperRow,
+    "qos": QosRow,
 }
 """The type of a row by the kind in its key: how the wire decodes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Rows under one name. `revision` is the last one that changed a row."""
+    """Rows under one name. `revision` is the last one that changed a row.
+
+    `recent`: what led here, latest last: rows as they were before a change, and the keys that it touched. It says
+    nothing that the rows do not say; it spares whoever holds an earlier state a look at each row.
+    """
 
     name: str
     revision: int
     rows: Mapping[str, Row]
+    recent: tuple[tuple[Mapping[str, Row], tuple[str, ...]], ...] = field(default=(), compare=False, repr=False)
 
     @property
     def kind(self) -> str:
@@ -346,6 +389,20 @@ def find_reached(own: str, leads: Callable[[str], Iterable[str]]) -> Iterator[st
             if lead not in reached:
                 reached.add(lead)
                 waiting.append(lead)
+
+
+def find_changed(old: Slice | None, new: Slice | None) -> Iterable[str]:
+    """The keys whose rows may differ: at a cost in proportion to them where `new` came of `old` not long ago."""
+    if old is None or new is None:
+        found = old or new
+        return found.rows if found else ()
+    for at, (rows, _) in enumerate(new.recent):
+        if rows is old.rows:
+            return {key for _, keys in new.recent[at:] for key in keys}
+    if old.rows is new.rows:
+        return ()
+    put = [key for key, row in new.rows.items() if old.rows.get(key) is not row]
+    return put + [key for key in old.rows if key not in new.rows]
 
 
 def row_kind(key: str) -> str:

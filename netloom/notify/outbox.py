@@ -83,8 +83,9 @@ class Outbox(Generic[T]):
             try:
                 await self._send_all()
                 retry_s = FIRST_RETRY_S
-            except NotTold as error:
-                LOG.warning("%s: %d wait to be told: %s", self._name, len(self._waiting), error)
+            except Exception as error:
+                known = isinstance(error, NotTold)
+                LOG.warning("%s: %d wait to be told: %s", self._name, len(self._waiting), error, exc_info=not known)
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 2, LAST_RETRY_S)
 

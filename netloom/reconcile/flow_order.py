@@ -1,7 +1,8 @@
 """The order in which flows change, so that every prefix of a plan fails closed (law 3).
 
     close   flows that let packets on go away, from the table where packets enter; flows that drop come
-    turn    flows that stay with another body change, from the last table back
+    turn    flows that stay with another body change, from the last table back; halves of conjunctions do not turn:
+            they lose what they must lose when flows close, and get what is new when flows open
     open    new flows come, from the last table back; flows that drop go away
 
 A new path becomes whole behind the door before the door opens, and an old one loses its door first. A turned flow
@@ -16,8 +17,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from netloom.model.device import FlowBody
-from netloom.model.flow import CtClear, Match, SetField
-from netloom.model.plan import Op, Put, Remove
+from netloom.model.flow import Conjunction, CtClear, Match, SetField
+from netloom.model.plan import Op, Put, Remove, Thing
 
 Phase = tuple[int, Op]
 
@@ -37,13 +38,34 @@ def split_flows(puts: Sequence[Put], removes: Sequence[Remove]) -> tuple[list[Op
         else:
             opening.append((1, op))
     for put in puts:
-        if put.before is not None and lets_on(put.before.value) and lets_on(put.thing.value):
+        if put.before is not None and is_half(put.before.value) and is_half(put.thing.value):
+            _split_half(put, put.before, closing, opening)
+        elif put.before is not None and lets_on(put.before.value) and lets_on(put.thing.value):
             opening.append((0, put))
         elif lets_on(put.thing.value):
             opening.append((1, put))
         else:
             _add_drop(put, closing, opening)
     return closing, opening
+
+
+def is_half(value: FlowBody) -> bool:
+    """Whether the flow is a part of conjunctions. What it lets pass depends on the other part."""
+    return bool(value.actions) and all(isinstance(action, Conjunction) for action in value.actions)
+
+
+def _split_half(put: Put, before: Thing, closing: list[Op], opening: list[Phase]) -> None:
+    """Were it to turn while the other part has not, the two might agree on what neither end lets pass."""
+    old, new = before.value.actions, put.thing.value.actions
+    kept = tuple(action for action in new if action in old)
+    if kept == new:
+        closing.append(put)
+    elif len(kept) == len(old):
+        opening.append((1, put))
+    else:
+        between = Thing(put.thing.key, FlowBody(put.thing.value.cookie, kept), put.thing.why)
+        closing.append(Put(between, before))
+        opening.append((1, Put(put.thing, between)))
 
 
 def _add_drop(put: Put, closing: list[Op], opening: list[Phase]) -> None:

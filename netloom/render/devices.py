@@ -14,8 +14,9 @@ from netloom.model.plan import Thing
 from netloom.model.slices import Slices
 from netloom.model.why import HOST, Why
 from netloom.render import registers as reg
+from netloom.render.flows.groups import render_gates
 from netloom.render.make import make_cookie, make_flow, make_thing
-from netloom.render.pipeline import ADVERTISE, DELIVER, INGRESS, SERVICES, SWITCH, TUN_CLASSIFY, TUN_OUT
+from netloom.render.pipeline import ADVERTISE, ANSWER, SERVICES, SWITCH, TUN_CLASSIFY, TUN_OUT
 from netloom.render.scene import TUNNELS, find_ports, patch_name, patch_peer, tunnel_port
 
 PROTOCOLS = ("OpenFlow10", "OpenFlow13", "OpenFlow14", "OpenFlow15")
@@ -68,8 +69,9 @@ def render_joints(facts: HostFacts) -> Iterator[Flow]:
     inner, outer = facts.integration_bridge, facts.tunnel_bridge
     yield make_flow(inner, SERVICES, 0, (), (Goto(SWITCH),), cookie, why)
     advert = make_match(eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=136, icmpv6_code=0)
-    yield make_flow(inner, ADVERTISE, 100, advert, (Move("eth_src", "nd_tll", 48), Output(IN_PORT)), cookie, why)
-    yield make_flow(inner, INGRESS, 0, (), (Goto(DELIVER),), cookie, why)
+    yield make_flow(inner, ADVERTISE, 100, advert, (Move("eth_src", "nd_tll", 48), Goto(ANSWER)), cookie, why)
+    yield make_flow(inner, ANSWER, 0, (), (Output(IN_PORT),), cookie, why)
+    yield from render_gates(inner)
     patch = facts.ofports.get((outer, "patch-int"), 0)
     if patch > 0:
         carry = (Move("pkt_mark", reg.NETWORK, 32), reg.UNMARK, Goto(TUN_OUT))

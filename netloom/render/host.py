@@ -8,18 +8,29 @@ would come out as before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netloom.model.facts import HostFacts
 from netloom.model.plan import Thing
 from netloom.model.slices import NetworkRow, PortRow, Slice, Slices
+from netloom.render.answers.scope import Settings
 from netloom.render.devices import render_base
+from netloom.render.dhcp_server import DhcpBook
+from netloom.render.filters.hybrid import HybridBook, is_hybrid, skip_rules
+from netloom.render.flows.groups import GroupIds, find_ids
+from netloom.render.flows.limits import render_limits
 from netloom.render.flows.networks import render_network
-from netloom.render.flows.ports import render_port
+from netloom.render.flows.ports import is_trusted, render_port
 from netloom.render.flows.tunnels import render_tunnel
+from netloom.render.group_book import GroupBook
 from netloom.render.make import make_thing
+from netloom.render.metadata import find_door, render_service, render_way
+from netloom.render.qos import find_limits
+from netloom.render.router_book import RouterBook
 from netloom.render.scene import Plugged, choose_segment, find_network, find_plugged, find_ports, make_scene
+from netloom.render.space import SpaceBook
+from netloom.render.uplinks import find_queue, render_uplinks
 
 Groups = dict[str, tuple[Thing, ...]]
 
@@ -32,25 +43,38 @@ def render_host(slices: Slices, facts: HostFacts) -> Groups:
 class Renderer:
     """Remembers what came of which input; an input that is the same object needs no second look."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._servers = DhcpBook(settings or Settings())
         self._networks: dict[str, tuple[Any, tuple[Thing, ...]]] = {}
         self._ports: dict[str, tuple[Any, tuple[Thing, ...]]] = {}
         self._groups: Groups = {}
+        self._security = GroupBook()
+        self._hybrid = HybridBook()
+        self._spaces = SpaceBook()
+        self._routers = RouterBook()
 
     def render(self, slices: Slices, facts: HostFacts) -> Groups:
         ports = find_ports(slices, facts.host)
-        networks = find_networks(slices, ports, facts)
-        by_network: dict[str, list[Plugged]] = {}
+        networks = find_networks(slices, ports, facts, self._routers.find_networks(slices, facts))
+        by_network: dict[str, list[Plugged]] = {id: [] for id in networks}
         for plugged in find_plugged(ports, facts):
             if plugged.port.network_id in networks:
                 by_network.setdefault(plugged.port.network_id, []).append(plugged)
-        groups: Groups = {"base": render_base(slices, facts)}
+        everybody = [plugged for members in by_network.values() for plugged in members]
+        wanted = find_combinations(plugged for plugged in everybody if not is_hybrid(plugged, facts))
+        groups: Groups = {"base": (*render_base(slices, facts), *render_service(facts))}
+        groups |= self._security.render(wanted, slices, facts.integration_bridge)
+        groups |= self._hybrid.render(everybody, slices, facts)
+        groups["uplinks"] = tuple(render_uplinks(by_network, networks, slices, facts))
+        groups |= self._spaces.render(slices, facts)
+        groups |= self._servers.render(slices, facts)
+        groups |= self._routers.render(slices, networks, facts)
         host = describe_host(facts)
         for id, members in by_network.items():
             network, found = networks[id]
             groups[f"network/{id}"] = self._render_network(network, found, tuple(members), facts, host)
             for plugged in members:
-                groups[f"host/{facts.host}/{plugged.port.id}"] = self._render_port(plugged, network, facts)
+                groups[f"host/{facts.host}/{plugged.port.id}"] = self._render_port(plugged, network, slices, facts)
         self._forget(by_network)
         # A group that came out as before is the same object: whoever compares groups need not look inside.
         self._groups = {name: keep_same(self._groups.get(name), things) for name, things in groups.items()}
@@ -67,12 +91,21 @@ class Renderer:
             held = self._networks[network.id] = (key, things)
         return held[1]
 
-    def _render_port(self, plugged: Plugged, network: NetworkRow, facts: HostFacts) -> tuple[Thing, ...]:
-        key = (plugged, network.number, facts.integration_bridge, facts.host)
+    def _render_port(
+        self, plugged: Plugged, network: NetworkRow, slices: Slices, facts: HostFacts
+    ) -> tuple[Thing, ...]:
+        combination = self._security.numbers.get(find_ids(plugged.port), 0)
+        door, hybrid = find_door(facts), is_hybrid(plugged, facts)
+        limits, device = find_limits(slices, plugged.port.policy), find_queue(plugged, facts)
+        bridge, host = facts.integration_bridge, facts.host
+        key = (plugged, network.number, bridge, host, combination, door, hybrid, limits, device)
         held = self._ports.get(plugged.port.id)
         if held is None or held[0] != key or held[0][0].port.revision != plugged.port.revision:
-            flows = render_port(plugged, network.number, facts.integration_bridge, facts.host)
-            held = self._ports[plugged.port.id] = (key, tuple(make_thing(flow) for flow in flows))
+            flows = render_port(plugged, network.number, bridge, host, combination, limits=limits)
+            flows = skip_rules(flows) if hybrid else flows
+            flows = (*flows, *render_way(plugged, door, bridge, host))
+            things = (*map(make_thing, flows), *render_limits(plugged, limits, device, bridge, host))
+            held = self._ports[plugged.port.id] = (key, things)
         return held[1]
 
     def _forget(self, by_network: Mapping[str, list[Plugged]]) -> None:
@@ -81,14 +114,21 @@ class Renderer:
         self._ports = {id: held for id, held in self._ports.items() if id in live}
 
 
+def find_combinations(plugged: Iterable[Plugged]) -> set[GroupIds]:
+    """What groups the ports with port security are in together."""
+    return {find_ids(one.port) for one in plugged if not is_trusted(one.port)}
+
+
 def keep_same(before: tuple[Thing, ...] | None, now: tuple[Thing, ...]) -> tuple[Thing, ...]:
     return before if before is not None and (before is now or before == now) else now
 
 
-def find_networks(slices: Slices, ports: tuple[PortRow, ...], facts: HostFacts) -> dict[str, tuple[NetworkRow, Slice]]:
+def find_networks(
+    slices: Slices, ports: tuple[PortRow, ...], facts: HostFacts, routed: Iterable[str] = ()
+) -> dict[str, tuple[NetworkRow, Slice]]:
     """The networks that this host carries: known, switched on, and with a segment for it (law 4)."""
     networks = {}
-    for id in dict.fromkeys(port.network_id for port in ports):
+    for id in dict.fromkeys((*(port.network_id for port in ports), *routed)):
         found = slices.get(f"network/{id}")
         network = find_network(found)
         if found is not None and network is not None and network.admin_state_up and choose_segment(network, facts):

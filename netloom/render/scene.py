@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from netloom.model.facts import HostFacts
 from netloom.model.slices import HostRow, NetworkRow, PlaceRow, PortRow, Segment, Slice, Slices, SubnetRow
+from netloom.render.subports import number_subports
 
 TUNNELS = ("vxlan", "gre", "geneve")
 
 
 @dataclass(frozen=True, slots=True)
 class Plugged:
-    """A port of this host whose device the switch has opened."""
+    """A port of this host whose device, or whose parent's device, the switch has opened.
+
+    ofport: its number in registers and zones: the device's, or of a subport one of its own (see `render.subports`).
+    trunk: of a subport, the ofport of the device that carries it; else 0.
+    """
 
     port: PortRow
     ofport: int
+    trunk: int = 0
+
+    @property
+    def device(self) -> int:
+        """The ofport of the device that its frames come and go by."""
+        return self.trunk or self.ofport
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +101,27 @@ def find_network(found: Slice | None) -> NetworkRow | None:
 
 
 def find_plugged(ports: tuple[PortRow, ...], facts: HostFacts) -> tuple[Plugged, ...]:
-    """Ports that are on and whose device the switch opened."""
+    """Ports that are on and whose device the switch opened; and the subports that such a port carries."""
     held = facts.interfaces
-    return tuple(
+    here = [
         Plugged(port, held[port.id].ofport)
         for port in ports
-        if port.admin_state_up and port.id in held and held[port.id].ofport > 0
-    )
+        if not port.parent_id and port.admin_state_up and port.id in held and held[port.id].ofport > 0
+    ]
+    return (*here, *find_subports(ports, here, facts))
+
+
+def find_subports(ports: tuple[PortRow, ...], here: Iterable[Plugged], facts: HostFacts) -> Iterator[Plugged]:
+    carried = [port for port in ports if port.parent_id and port.admin_state_up]
+    if not carried:
+        return
+    devices = {plugged.port.id: plugged.ofport for plugged in here}
+    taken = {number for (bridge, _), number in facts.ofports.items() if bridge == facts.integration_bridge}
+    taken.update(held.ofport for held in facts.interfaces.values())
+    numbers = number_subports((port.id for port in carried), taken)
+    for port in carried:
+        if port.parent_id in devices and port.id in numbers:
+            yield Plugged(port, numbers[port.id], devices[port.parent_id])
 
 
 def choose_segment(network: NetworkRow, facts: HostFacts) -> Segment | None:

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from netloom.model.facts import HostFacts
-from netloom.model.slices import PortRow, Slices
+from netloom.model.slices import FloatingRow, PortRow, RouterRow, Slices
 from netloom.render.scene import choose_segment, find_network, find_ports
+from netloom.render.space_scene import find_router
+
+GATEWAY_OWNER, SNAT_OWNER = "network:router_gateway", "network:router_centralized_snat"
+ROUTER_OWNERS = frozenset(
+    {
+        "network:router_interface", "network:ha_router_replicated_interface", "network:router_gateway",
+        "network:router_ha_interface",
+    }
+)  # fmt: skip
+"""Of ports that a router has on its host."""
 
 
 def find_pending(slices: Slices, facts: HostFacts) -> dict[str, str]:
@@ -24,9 +34,66 @@ def find_reason(port: PortRow, slices: Slices, facts: HostFacts) -> str:
         return f"network {network.id} is administratively down"
     if choose_segment(network, facts) is None:
         return f"network {network.id} has no segment that host {facts.host} can carry"
-    held = facts.interfaces.get(port.id)
+    if port.device_owner in ROUTER_OWNERS and (reason := find_router_reason(port, slices, facts)):
+        return reason
+    if is_in_flows(port, slices):
+        return ""
+    if port.parent_id:
+        return find_parent_reason(port, slices, facts)
+    return find_device_reason(port.id, facts)
+
+
+def is_in_flows(port: PortRow, slices: Slices) -> bool:
+    """A distributed router's ports have no device: they are flows of every host, and its central ones of this."""
+    if port.device_owner == SNAT_OWNER:
+        return True
+    router = find_router(slices.get(f"router/{port.device_id}")) if port.device_owner == GATEWAY_OWNER else None
+    return router is not None and router.distributed
+
+
+def find_parent_reason(port: PortRow, slices: Slices, facts: HostFacts) -> str:
+    """A subport is carried by its parent's device, and is off with it."""
+    own = slices.get(f"host/{facts.host}")
+    parent = own.rows.get(f"port/{port.parent_id}") if own else None
+    if not isinstance(parent, PortRow):
+        return f"the host does not know its trunk's parent port {port.parent_id} yet"
+    if not parent.admin_state_up:
+        return f"its trunk's parent port {parent.id} is administratively down"
+    return find_device_reason(parent.id, facts)
+
+
+def find_router_reason(port: PortRow, slices: Slices, facts: HostFacts) -> str:
+    """A router's port is there while its router is switched on."""
+    router = find_router(slices.get(f"router/{port.device_id}"))
+    if router is None:
+        return f"the host does not know router {port.device_id} yet"
+    return "" if router.admin_state_up else f"router {router.id} is administratively down"
+
+
+def find_floating(slices: Slices, facts: HostFacts) -> dict[str, str]:
+    """Floating IP → what it waits for, empty where it is carried; of those that this host is to translate."""
+    found = {}
+    for name, part in slices.items():
+        router = find_router(part) if name.startswith("router/") else None
+        for row in part.rows.values() if router is not None else ():
+            if isinstance(row, FloatingRow) and router is not None and find_translator(router, row) == facts.host:
+                off = f"router {router.id} is administratively down"
+                found[row.id] = "" if router.admin_state_up else off
+    return found
+
+
+def find_translator(router: RouterRow, row: FloatingRow) -> str:
+    """The host that translates a floating IP: that of the active copy where there are several."""
+    if router.distributed:
+        return row.host
+    active = [one.name for one in router.hosts if one.state == "active"]
+    return next(iter((*active, *(one.name for one in router.hosts))), "")
+
+
+def find_device_reason(id: str, facts: HostFacts) -> str:
+    held = facts.interfaces.get(id)
     if held is None:
-        return f"waiting for a device with iface-id {port.id} on {facts.integration_bridge}"
+        return f"waiting for a device with iface-id {id} on {facts.integration_bridge}"
     if held.ofport <= 0:
         return f"the switch could not open {held.name}: {held.error or 'no reason given'}"
     return ""

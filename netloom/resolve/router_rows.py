@@ -1,14 +1,16 @@
 """Rows of routers: the router, its ports, what it translates, and who follows it.
 
-Law: a network leads to the routers on it and a router to its networks, so a host with a port behind a router knows
-all that the router reaches; a host that carries the router follows it by its own slice.
+Law: a network leads to the routers behind which it is and a router to all its networks, so a host with a port behind a
+router knows all that the router reaches; an external network leads to no router, or it would lead to all there are. A
+host that carries the router follows it by its own slice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from netloom.intent.binding import HOST, is_bound
+from netloom.intent.qos_use import OWN, find_gateway_policy
 from netloom.intent.router_find import (
     FLOATING_IP,
     GATEWAY,
@@ -31,12 +33,16 @@ from netloom.model.slices import (
     RouterRow,
     Row,
 )
+from netloom.resolve import copy_rows as copies
+from netloom.resolve import distributed_rows as distributed
 
 RowKey = tuple[str, str]
 KINDS = {
     **dict.fromkeys(INTERFACE_OWNERS, "internal"), GATEWAY: "gateway", SNAT_INTERFACE: "snat", HA_PORT: "ha",
 }  # fmt: skip
 """What a port is to its router, by the port's device_owner."""
+LEADING = tuple(owner for owner, kind in KINDS.items() if kind != "gateway")
+"""The ports by which a network leads to their router."""
 L3_AGENT = "L3 agent"
 
 
@@ -51,6 +57,8 @@ def touch_router(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     for port in snapshot.find("port", "device_id", doc["id"]):
         if port["device_owner"] in KINDS:
             yield name, f"interface/{port['id']}"
+    yield from distributed.touch_router(snapshot, doc)
+    yield from copies.touch_router(snapshot, doc)
 
 
 def touch_port(snapshot: Snapshot, port: Doc) -> Iterator[RowKey]:
@@ -71,6 +79,7 @@ def touch_floating(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
         yield f"router/{doc['router_id']}", f"floating/{doc['id']}"
         for forwarding in snapshot.find("port_forwarding", "floatingip_id", doc["id"]):
             yield f"router/{doc['router_id']}", f"forwarding/{forwarding['id']}"
+    yield from distributed.touch_fip(snapshot, doc)
 
 
 def touch_forwarding(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
@@ -108,7 +117,7 @@ def find_router_keys(snapshot: Snapshot, router: str) -> Iterator[str]:
 
 def find_led_routers(snapshot: Snapshot, network: str) -> Iterator[str]:
     """The keys by which a network leads to the routers on it."""
-    for owner in KINDS:
+    for owner in LEADING:
         for port in snapshot.find("port", "network_owner", (network, owner)):
             yield f"follow/router/{port['device_id']}"
 
@@ -140,6 +149,7 @@ def resolve_router(snapshot: Snapshot, router: str, id: str) -> Row | None:
         enable_snat=doc["enable_snat"],
         enable_ndp_proxy=bool(doc.get("enable_ndp_proxy")),
         gateway_port_id=doc["gw_port_id"] or "",
+        gateway_policy=find_gateway_policy(doc) or "",
         hosts=tuple(find_hosts(snapshot, doc)),
         routes=tuple(Route(route["destination"], route["nexthop"]) for route in doc["routes"]),
         revision=found.revision,
@@ -180,13 +190,21 @@ def resolve_router_lead(snapshot: Snapshot, network: str, router: str) -> Row | 
     """The network leads to a router while that has a port there."""
     if snapshot.get("router", router) is None:
         return None
-    return lead_to(snapshot, f"router/{router}", find_shared_ports(snapshot, router, network))
+    return lead_to(snapshot, f"router/{router}", find_shared_ports(snapshot, router, network, LEADING))
 
 
-def find_shared_ports(snapshot: Snapshot, router: str, network: str) -> Iterator[str]:
+def find_shared_ports(
+    snapshot: Snapshot, router: str, network: str, owners: Collection[str] = tuple(KINDS)
+) -> Iterator[str]:
     for port in snapshot.find("port", "device_id", router):
-        if port["network_id"] == network and port["device_owner"] in KINDS:
+        if port["network_id"] == network and port["device_owner"] in owners:
             yield port["id"]
+
+
+def find_place(snapshot: Snapshot, port: Doc) -> str:
+    """The host of a port that is bound to none: of a floating IP, the one that translates it."""
+    fip = snapshot.get("floatingip", port["device_id"]) if port["device_owner"] == FLOATING_IP else None
+    return distributed.find_fip_host(snapshot, fip) if fip is not None else ""
 
 
 def lead_to(snapshot: Snapshot, name: str, ids: Iterator[str]) -> FollowRow | None:
@@ -216,6 +234,8 @@ def resolve_floating(snapshot: Snapshot, router: str, id: str) -> Row | None:
         mac=port["mac_address"] if port else "",
         fixed_ip=doc["fixed_ip_address"] or "",
         port_id=doc["port_id"] or "",
+        host=distributed.find_fip_host(snapshot, doc),
+        policy=doc.get(OWN) or "",
         revision=found.revision,
     )
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from netloom.intent.binding import HOST, OVS_AGENT, is_bound
+from netloom.intent.binding import HOST, SWITCH_AGENTS, find_switch, is_bound
 from netloom.intent.dns import find_domain
+from netloom.intent.qos_use import in_force_on_host
 from netloom.intent.schema import Doc
 from netloom.intent.segments import find_segments
 from netloom.intent.snapshot import Record, Snapshot
@@ -28,8 +29,13 @@ from netloom.model.slices import (
     Segment,
     SubnetRow,
 )
+from netloom.resolve import binding_rows as bindings
+from netloom.resolve import distributed_rows as distributed
 from netloom.resolve import group_rows as groups
+from netloom.resolve import qos_rows as qos
 from netloom.resolve import router_rows as routers
+from netloom.resolve.log_rows import find_logs, touch_log
+from netloom.resolve.trunk_rows import find_seat
 
 RowKey = tuple[str, str]
 """(slice name, row key)."""
@@ -40,10 +46,12 @@ RowKey = tuple[str, str]
 
 def touch_network(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     yield f"network/{doc['id']}", f"network/{doc['id']}"
+    yield from distributed.touch_external(snapshot, doc["id"])
 
 
 def touch_segment(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     yield f"network/{doc['network_id']}", f"network/{doc['network_id']}"
+    yield from distributed.touch_external(snapshot, doc["network_id"])
 
 
 def touch_subnet(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
@@ -56,17 +64,34 @@ def touch_port(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     if is_bound(doc):
         host = doc[HOST]
         yield network, f"host/{host}"
-        yield f"host/{host}", f"port/{doc['id']}"
-        yield f"host/{host}", f"follow/{network}"
+        yield from ((f"host/{host}", key) for key in bindings.find_keys(doc))
+    yield from bindings.touch_targets(snapshot, doc)
     yield from groups.touch_member(snapshot, doc)
     yield from routers.touch_port(snapshot, doc)
+    yield from distributed.touch_port(snapshot, doc)
+
+
+def touch_log_ports(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
+    for port in touch_log(snapshot, doc):
+        yield from (row for row in touch_port(snapshot, port) if row[1] == f"port/{port['id']}")
 
 
 def touch_agent(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     """A host's tunnel address stands in every network that it has a port of."""
-    if doc["agent_type"] == OVS_AGENT:
+    if doc["agent_type"] in SWITCH_AGENTS:
         for network in find_networks(snapshot, doc["host"]):
             yield f"network/{network}", f"host/{doc['host']}"
+    yield from distributed.touch_agent(snapshot, doc)
+
+
+def touch_router(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
+    yield from routers.touch_router(snapshot, doc)
+    yield from qos.touch_router(doc)
+
+
+def touch_floating(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
+    yield from routers.touch_floating(snapshot, doc)
+    yield from qos.touch_floating(doc)
 
 
 TOUCHES: dict[str, Callable[[Snapshot, Doc], Iterable[RowKey]]] = {
@@ -74,12 +99,15 @@ TOUCHES: dict[str, Callable[[Snapshot, Doc], Iterable[RowKey]]] = {
     "segment": touch_segment,
     "subnet": touch_subnet,
     "port": touch_port,
+    "binding": bindings.touch_binding,
+    "policy": qos.touch_policy,
     "agent": touch_agent,
     "security_group": groups.touch_group,
     "security_group_rule": groups.touch_rule,
     "address_group": groups.touch_addresses,
-    "router": routers.touch_router,
-    "floatingip": routers.touch_floating,
+    "log": touch_log_ports,
+    "router": touch_router,
+    "floatingip": touch_floating,
     "port_forwarding": routers.touch_forwarding,
     "ndp_proxy": routers.touch_neighbour,
     "conntrack_helper": routers.touch_helper,
@@ -88,8 +116,9 @@ TOUCHES: dict[str, Callable[[Snapshot, Doc], Iterable[RowKey]]] = {
 
 
 def find_networks(snapshot: Snapshot, host: str) -> set[str]:
-    """The networks with a port that is bound to the host."""
-    return {port["network_id"] for port in snapshot.find("port", HOST, host) if is_bound(port)}
+    """The networks with a port that the host carries or expects."""
+    bound = {port["network_id"] for port in snapshot.find("port", HOST, host) if is_bound(port)}
+    return bound | {record.doc["network_id"] for record in bindings.find_expected(snapshot, host)}
 
 
 # -- what a slice is made of -------------------------------------------------------------------------------------------
@@ -97,10 +126,9 @@ def find_networks(snapshot: Snapshot, host: str) -> set[str]:
 
 def find_host_keys(snapshot: Snapshot, host: str) -> Iterator[str]:
     for port in snapshot.find("port", HOST, host):
-        yield f"port/{port['id']}"
-        yield f"follow/network/{port['network_id']}"
-        for group in groups.find_groups(port):
-            yield f"follow/group/{group}"
+        yield from bindings.find_keys(port)
+    for record in bindings.find_expected(snapshot, host):
+        yield from bindings.find_keys(record.doc)
     yield from routers.find_hosted_routers(snapshot, host)
 
 
@@ -110,9 +138,17 @@ def find_network_keys(snapshot: Snapshot, network: str) -> Iterator[str]:
         yield f"subnet/{id}"
     for port in snapshot.find("port", "network_id", network):
         yield f"place/{port['id']}"
-        if port[HOST]:
-            yield f"host/{port[HOST]}"
+        for host in (port[HOST], *bindings.find_targets(snapshot, port)):
+            if host:
+                yield f"host/{host}"
+    for host in distributed.find_routed_hosts(snapshot, network):
+        yield f"host/{host}"
     yield from routers.find_led_routers(snapshot, network)
+
+
+def find_router_keys(snapshot: Snapshot, router: str) -> Iterator[str]:
+    yield from routers.find_router_keys(snapshot, router)
+    yield from (f"follow/policy/{id}" for id in qos.find_router_policies(snapshot, router))
 
 
 KEYS: dict[str, Callable[[Snapshot, str], Iterable[str]]] = {
@@ -121,13 +157,14 @@ KEYS: dict[str, Callable[[Snapshot, str], Iterable[str]]] = {
     "group": groups.find_group_keys,
     "members": groups.find_member_keys,
     "addresses": groups.find_address_keys,
-    "router": routers.find_router_keys,
+    "router": find_router_keys,
+    "policy": qos.find_policy_keys,
 }
 """By kind of slice: the keys its rows may have. A key may come twice, and its row may turn out not to be there."""
 
 SOURCES = {
     "network": "network", "group": "security_group", "members": "security_group", "addresses": "address_group",
-    "router": "router",
+    "router": "router", "policy": "policy",
 }  # fmt: skip
 """By kind of slice: the kind of object that it is about; with the object the slice is gone. Hosts have none."""
 
@@ -137,9 +174,11 @@ SOURCES = {
 
 def resolve_port(snapshot: Snapshot, host: str, id: str) -> Row | None:
     found = snapshot.record("port", id)
-    if found is None or not is_bound(found.doc) or found.doc[HOST] != host:
+    carried, expected = bindings.is_carried(snapshot, host, found.doc) if found else (False, False)
+    if found is None or not carried:
         return None
     doc = found.doc
+    parent_id, vlan = find_seat(snapshot, doc)
     return PortRow(
         id=id,
         network_id=doc["network_id"],
@@ -152,12 +191,15 @@ def resolve_port(snapshot: Snapshot, host: str, id: str) -> Row | None:
         port_security=doc["port_security_enabled"],
         addresses=read_addresses(doc),
         pairs=read_pairs(doc),
-        dhcp_options=tuple(
-            DhcpOption(o["opt_name"], o["opt_value"], o.get("ip_version", 4)) for o in doc["extra_dhcp_opts"]
-        ),
+        dhcp_options=read_options(doc),
         hostname=find_hostname(doc),
         vnic_type=doc["binding:vnic_type"],
         groups=tuple(sorted(groups.find_groups(doc))),
+        logs=find_logs(snapshot, doc),
+        parent_id=parent_id,
+        vlan=vlan,
+        policy=in_force_on_host(doc) or "",
+        expected=expected,
         revision=found.revision,
     )
 
@@ -174,6 +216,10 @@ def read_addresses(doc: Doc) -> tuple[Address, ...]:
     return tuple(Address(f["ip_address"], f["subnet_id"]) for f in doc["fixed_ips"])
 
 
+def read_options(doc: Doc) -> tuple[DhcpOption, ...]:
+    return tuple(DhcpOption(o["opt_name"], o["opt_value"], o.get("ip_version", 4)) for o in doc["extra_dhcp_opts"])
+
+
 def read_pairs(doc: Doc) -> tuple[AddressPair, ...]:
     mac = doc["mac_address"]
     return tuple(AddressPair(p["ip_address"], p.get("mac_address") or mac) for p in doc["allowed_address_pairs"])
@@ -181,12 +227,16 @@ def read_pairs(doc: Doc) -> tuple[AddressPair, ...]:
 
 def resolve_follow(snapshot: Snapshot, host: str, name: str) -> Row | None:
     kind, _, network = name.partition("/")
-    if kind == "group":
-        return groups.resolve_followed_group(snapshot, host, network)
     if kind == "router":
         return routers.resolve_hosted(snapshot, host, network)
-    ports = [r for r in find_records(snapshot, network, host) if is_bound(r.doc)]
-    return FollowRow(name, max(r.revision for r in ports)) if ports else None
+    table, (index, key) = snapshot.records("port"), (FOLLOWED[kind], (network, host))
+    ports = [record for id in snapshot.find_ids("port", index, key) if is_bound((record := table[id]).doc)]
+    ports += [r for r in bindings.find_expected(snapshot, host) if f"follow/{name}" in bindings.find_keys(r.doc)]
+    return FollowRow(name, max(record.revision for record in ports)) if ports else None
+
+
+FOLLOWED = {"network": "network_host", "group": "group_host", "policy": "qos_host"}
+"""By kind of slice that a host follows for its ports: the index of those ports."""
 
 
 def find_records(snapshot: Snapshot, network: str, host: str) -> Iterator[Record]:
@@ -247,27 +297,34 @@ def resolve_place(snapshot: Snapshot, network: str, id: str) -> Row | None:
     return PlaceRow(
         id=id,
         mac=doc["mac_address"],
-        host=doc[HOST] if is_bound(doc) else "",
+        host=doc[HOST] if is_bound(doc) else routers.find_place(snapshot, doc),
         addresses=read_addresses(doc),
         pairs=read_pairs(doc),
         device_owner=doc["device_owner"],
         open=not doc["port_security_enabled"],
+        hostname=doc.get("dns_name") or "",
+        dhcp_options=read_options(doc),
+        also=bindings.find_targets(snapshot, doc),
         revision=found.revision,
     )
 
 
 def resolve_host(snapshot: Snapshot, network: str, host: str) -> Row | None:
-    if not any(True for _ in find_records(snapshot, network, host)):
+    routed = not any(True for _ in find_records(snapshot, network, host)) and all(
+        record.doc["network_id"] != network for record in bindings.find_expected(snapshot, host)
+    )
+    if routed and not (host and distributed.is_routed(snapshot, network, host)):
         return None
-    agent = snapshot.lookup("agent", "host_type", (host, OVS_AGENT))
+    agent = find_switch(snapshot.lookup, host)
     if agent is None:
-        return HostRow(host)
+        return HostRow(host, routed=routed)
     told = agent["configurations"]
     found = snapshot.record("agent", agent["id"])
     return HostRow(
         name=host,
         tunnel_ip=told.get("tunneling_ip") or "",
         tunnel_types=tuple(told.get("tunnel_types") or ()),
+        routed=routed,
         revision=found.revision if found else 0,
     )
 
@@ -275,6 +332,12 @@ def resolve_host(snapshot: Snapshot, network: str, host: str) -> Row | None:
 def cut(name: str) -> str:
     """The id in the name of a slice."""
     return name.partition("/")[2]
+
+
+def resolve_router_follow(snapshot: Snapshot, router: str, name: str) -> Row | None:
+    if name.startswith("policy/"):
+        return qos.resolve_router_policy(snapshot, router, cut(name))
+    return routers.resolve_network_lead(snapshot, router, cut(name))
 
 
 ROWS: dict[tuple[str, str], Callable[[Snapshot, str, str], Row | None]] = {
@@ -291,7 +354,8 @@ ROWS: dict[tuple[str, str], Callable[[Snapshot, str, str], Row | None]] = {
     ("members", "member"): groups.resolve_member,
     ("addresses", "prefix"): groups.resolve_prefix,
     ("router", "router"): routers.resolve_router,
-    ("router", "follow"): lambda snapshot, id, name: routers.resolve_network_lead(snapshot, id, cut(name)),
+    ("router", "follow"): resolve_router_follow,
+    ("policy", "qos"): qos.resolve_rule,
     ("router", "interface"): routers.resolve_interface,
     ("router", "floating"): routers.resolve_floating,
     ("router", "forwarding"): routers.resolve_forwarding,

@@ -8,7 +8,6 @@ from sqlalchemy import Connection, select
 
 from netloom.intent.catalog import CATALOG
 from netloom.intent.schema import Catalog
-from netloom.store import sqlite
 from netloom.store.engine import Store, open_reader
 from netloom.store.errors import StoreError
 from netloom.store.load import CHUNK_ROWS, load_snapshot
@@ -27,7 +26,7 @@ def check_store(url: str, catalog: Catalog = CATALOG) -> list[str]:
         return [str(error)]
     try:
         with store.read() as connection:
-            found = [*check_file(connection), *check_revisions(connection), *check_objects(connection)]
+            found = [*check_file(store, connection), *check_revisions(connection), *check_objects(connection)]
         return [*found, *check_snapshot(store, catalog)]
     except StoreError as error:
         return [str(error)]
@@ -35,9 +34,9 @@ def check_store(url: str, catalog: Catalog = CATALOG) -> list[str]:
         store.close()
 
 
-def check_file(connection: Connection) -> Iterator[str]:
+def check_file(store: Store, connection: Connection) -> Iterator[str]:
     """The engine's own look at its pages and indexes."""
-    return (f"the file is damaged: {line}" for line in sqlite.find_damage(connection))
+    return (f"the file is damaged: {line}" for line in store.database.find_damage(connection))
 
 
 def check_revisions(connection: Connection) -> Iterator[str]:
@@ -54,10 +53,11 @@ def fold_log(connection: Connection) -> tuple[int, Folded]:
     folded: Folded = {}
     first = 0
     query = select(LOG.c.revision, LOG.c.changes).order_by(LOG.c.revision)
-    for revision, changes in connection.execution_options(yield_per=CHUNK_ROWS).execute(query):
-        first = first or revision
-        for kind, id, doc in decode_changes(changes):
-            folded[kind, id] = (revision, doc)
+    with connection.execution_options(yield_per=CHUNK_ROWS).execute(query) as rows:
+        for revision, changes in rows:
+            first = first or revision
+            for kind, id, doc in decode_changes(changes):
+                folded[kind, id] = (revision, doc)
     return first, folded
 
 

@@ -50,3 +50,9 @@ class StoreConflict(StoreError):
     """Another server has committed the revision that was to be next."""
 
     reason = "another server has written first"
+
+
+class StoreLost(StoreUnavailable):
+    """The connection broke: a commit that was under way may still happen after this is raised."""
+
+    reason = "the connection to the store was lost"

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select
 
-from netloom.store import sqlite
 from netloom.store.engine import Store
 from netloom.store.errors import StoreError
 from netloom.store.schema import LOG as TABLE
@@ -101,7 +100,7 @@ def compact(store: Store, history: History, now: datetime) -> int:
     while found := shorten(store, history, now, 10 * PIECE):
         gone += found
     with store.clear_errors():
-        sqlite.give_back(store.engine)
+        store.database.give_back(store.engine)
     return gone
 
 
@@ -115,10 +114,14 @@ async def keep_short(
     between: Between,
     period_s: float = PERIOD_S,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ours: Callable[[], bool] = lambda: True,
 ) -> None:
-    """Shorten the log whenever it is too long, until cancelled. A store that cannot be written is tried again later."""
+    """Shorten the log whenever it is too long, until cancelled. A store that cannot be written is tried again later.
+    `ours()`: whether that is this server's work now."""
     while history.limited:
         await asyncio.sleep(period_s)
+        if not ours():
+            continue
         try:
             gone = await drop_outdated(store, history, between, now)
         except StoreError as error:

@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 from sqlalchemy import Executable, bindparam, delete, func, insert, select
 
-from netloom.store import sqlite
 from netloom.store.engine import Store
-from netloom.store.log import Draft, LogRow, Stored, select_rows
+from netloom.store.log import Draft, LogRow, Stored, clip, select_rows
 from netloom.store.schema import LOG, OBJECT
+
+FOLLOWED = 2000
+"""Rows that are taken over at once: who is far behind takes several steps."""
 
 
 class Journal(Protocol):
@@ -23,7 +25,8 @@ class Journal(Protocol):
         ...
 
     def read_since(self, revision: int) -> tuple[int, list[LogRow]]:
-        """The last revision there is, and the rows after `revision`. Raises StoreError."""
+        """The rows after `revision`, so many at a time, and the revision of the last; without any, the last that there
+        is. Raises StoreError."""
         ...
 
 
@@ -32,13 +35,16 @@ class SqlJournal:
     """The journal in the tables of a store."""
 
     store: Store
-    upsert: Executable = field(default_factory=lambda: sqlite.make_upsert(OBJECT))
+    upsert: Executable = field(init=False)
     remove: Executable = field(
         default_factory=lambda: delete(OBJECT).where(
             OBJECT.c.kind == bindparam("kind_"), OBJECT.c.id == bindparam("id_")
         )
     )
     add: Executable = field(default_factory=lambda: insert(LOG))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "upsert", self.store.database.make_upsert(OBJECT))
 
     def append(self, drafts: Sequence[Draft]) -> None:
         objects, gone = fold(drafts)
@@ -51,16 +57,26 @@ class SqlJournal:
                 connection.execute(self.remove, gone)
 
     def read_since(self, revision: int) -> tuple[int, list[LogRow]]:
+        # The row at `revision` itself is read too: that it is there proves that the log still is the one it was.
         with self.store.read() as connection:
+            rows = select_rows(connection, revision - 1, FOLLOWED)
+            if rows and rows[0].revision == revision:
+                return rows[-1].revision, rows[1:]
             last = connection.execute(select(func.max(LOG.c.revision))).scalar_one() or 0
-            return last, select_rows(connection, revision)
+            return (rows[-1].revision if rows else last), rows
 
 
 def fold(drafts: Sequence[Draft]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows to write and keys to remove: of several changes to an object in a batch the last counts."""
     final: dict[tuple[str, str], Stored] = {(s[0], s[1]): s for draft in drafts for s in draft.stored}
     objects = [
-        {"kind": k, "id": i, "project_id": r.doc.get("project_id"), "revision": r.revision, "doc": r.json.decode()}
+        {
+            "kind": k,
+            "id": i,
+            "project_id": clip(r.doc.get("project_id") or ""),
+            "revision": r.revision,
+            "doc": r.json.decode(),
+        }
         for k, i, r in final.values()
         if r
     ]

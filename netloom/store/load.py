@@ -7,8 +7,8 @@ does not know stay as they are.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 
 import msgspec
@@ -51,11 +51,14 @@ def load_snapshot(store: Store, catalog: Catalog) -> Snapshot:
     with collector_paused(), store.read() as connection:
         revision = connection.execute(select(func.max(LOG.c.revision))).scalar_one() or 0
         try:
-            return Snapshot(catalog, encode_doc).apply_records(load_records(connection, catalog), revision)
+            # Closed before anything else is read: a cursor that stays open would outlive its connection.
+            with closing(load_records(connection, catalog)) as records:
+                return Snapshot(catalog, encode_doc).apply_records(records, revision)
         except ApiError as error:
             raise StoreCorrupt(f"The stored objects contradict one another: {error.message} {ADVICE}") from error
         except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise find_misfit(load_records(connection, catalog), catalog) or error from None
+            with closing(load_records(connection, catalog)) as records:
+                raise find_misfit(records, catalog) or error from None
 
 
 def find_misfit(stored: Iterator[Stored], catalog: Catalog) -> StoreCorrupt | None:
@@ -82,12 +85,12 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def load_records(connection: Connection, catalog: Catalog) -> Iterator[Stored]:
+def load_records(connection: Connection, catalog: Catalog) -> Generator[Stored, None, None]:
     query = select(OBJECT.c.kind, OBJECT.c.id, OBJECT.c.revision, OBJECT.c.doc)
-    rows = connection.execution_options(yield_per=CHUNK_ROWS).execute(query)
     complete = {name: make_completer(resource) for name, resource in catalog.items()}
-    for kind, id, revision, text in rows:
-        yield kind, id, load_record(kind, id, revision, text, complete.get(kind))
+    with connection.execution_options(yield_per=CHUNK_ROWS).execute(query) as rows:
+        for kind, id, revision, text in rows:
+            yield kind, id, load_record(kind, id, revision, text, complete.get(kind))
 
 
 def load_record(kind: str, id: str, revision: int, text: str, complete: Callable[[Doc], Doc] | None) -> Record:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from netloom.intent.errors import bad_request
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.snapshot import Change, Record
 from netloom.store.engine import Store
@@ -57,8 +58,25 @@ class Draft:
     stored: tuple[Stored, ...]
 
 
+COLUMN = 255
+"""Characters of a column that is no document."""
+
+
+def clip(text: str) -> str:
+    """What every engine takes in a column: no more than that, and no NUL."""
+    return text[:COLUMN].replace("\0", "")
+
+
+def check_keys(stored: Iterable[Stored]) -> None:
+    """Raises ApiError 400 where an id would not fit: in a batch it would fail its neighbours too."""
+    for _, id, _ in stored:
+        if len(id) > COLUMN or "\0" in id:
+            raise bad_request(f"An id has at most {COLUMN} characters, and no NUL")
+
+
 def make_draft(revision: int, context: Context, outcome: Outcome, stored: Sequence[Stored]) -> Draft:
-    actor = context.requester.user_id
+    check_keys(stored)
+    actor = clip(context.requester.user_id)
     row = LogRow(revision, context.now, actor, context.request_id, encode_changes(stored))
     entry = LogEntry(revision, context.now, actor, context.request_id, outcome.changes)
     return Draft(entry, row, tuple(stored))

@@ -12,7 +12,8 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
@@ -29,7 +30,7 @@ from netloom.store.errors import (
     StoreLocked,
     StoreUnavailable,
 )
-from netloom.store.migrate import VERSION
+from netloom.store.migrate import VERSION, upgrade
 
 PRAGMAS = (
     "PRAGMA synchronous=FULL",
@@ -74,6 +75,68 @@ def is_foreign(dbapi: sqlite3.Connection) -> bool:
 def begin(connection: Connection) -> None:
     write = connection.get_execution_options().get("write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteFile:
+    """A store in a file. One process at a time may write, and several of one machine may use it."""
+
+    path: Path
+    inode: list[int] = field(default_factory=list, compare=False)  # of the file that was opened
+    shared: bool = False
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def exists(self) -> bool:
+        return check_file(self.path)
+
+    def create(self, busy_s: float) -> None:
+        with new_file(self.path) as draft:
+            engine = make_engine(draft, busy_s, create=True)
+            try:
+                with engine.execution_options(write=True).begin() as connection:
+                    upgrade(connection)
+            finally:
+                engine.dispose()
+
+    def make_engine(self, busy_s: float) -> Engine:
+        self.inode[:] = [self.path.stat().st_ino]
+        return make_engine(self.path, busy_s)
+
+    def clear_errors(self) -> AbstractContextManager[None]:
+        return clear_errors(self.path)
+
+    def check_engine(self, engine: Engine) -> None:
+        """`prepare_connection` sets what is needed."""
+
+    def check_in_place(self) -> None:
+        check_in_place(self.path, self.inode[0])
+
+    def take_right(self, engine: Engine | None) -> FileLock:
+        return take_lock(self.path)
+
+    def find_holder(self, engine: Engine) -> str | None:
+        return find_holder(self.path)
+
+    def make_upsert(self, table: Table) -> Insert:
+        return make_upsert(table)
+
+    def read_size(self, engine: Engine) -> int:
+        return read_size(self.path)
+
+    def be_patient(self, connection: Connection) -> None:
+        """Nothing here is in a hurry."""
+
+    def find_damage(self, connection: Connection) -> list[str]:
+        return find_damage(connection)
+
+    def give_back(self, engine: Engine) -> None:
+        give_back(engine)
+
+    def copy_to(self, engine: Engine, target: Path) -> None:
+        copy_into(engine, target)
 
 
 def make_upsert(table: Table) -> Insert:
@@ -158,30 +221,37 @@ class FileLock:
             os.close(descriptor)
 
 
-def take_lock(path: Path) -> FileLock:
-    """Raises StoreLocked naming the process that has it."""
+def take_lock(path: Path, address: str = "") -> FileLock:
+    """Raises StoreLocked naming the process that has it. `address`: where other processes find this one."""
     name = path.with_name(path.name + ".lock")
     descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.read(descriptor, 200).decode(errors="replace").strip()
+        holder = os.read(descriptor, 200).decode(errors="replace").strip().partition("\n")[0]
         os.close(descriptor)
         raise locked(path, f" ({holder})" if holder else "") from None
     with suppress(OSError):  # a full disk must not keep a server from starting; the name is only for people
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n{address}\n".encode())
     return FileLock(descriptor)
 
 
 def find_holder(path: Path) -> str | None:
     """Who has the right to write, such as "process 12 on c1"; None: nobody."""
+    found = read_holder(path)
+    return found and found[0]
+
+
+def read_holder(path: Path) -> tuple[str, str] | None:
+    """Who has the right to write, and the address that this process gave; None: nobody."""
     try:
         with path.with_name(path.name + ".lock").open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return file.read(200).decode(errors="replace").strip()
+                who, _, address = file.read(400).decode(errors="replace").partition("\n")
+                return who, address.strip()
     except FileNotFoundError:
         pass
     return None

@@ -21,7 +21,7 @@ from netloom.store.schema import LOG, OBJECT
 class StoreStatus:
     """A store at one instant. `writer` is who has the right to write, such as "process 12 on c1"; None: nobody."""
 
-    path: Path
+    name: str
     store_id: str
     created: str
     schema: str
@@ -41,15 +41,15 @@ def read_status(url: str) -> StoreStatus:
             first, last = connection.execute(select(func.min(LOG.c.revision), func.max(LOG.c.revision))).one()
             counts = connection.execute(select(OBJECT.c.kind, func.count()).group_by(OBJECT.c.kind))
             return StoreStatus(
-                store.path,
+                store.name,
                 meta["store_id"],
                 meta["created"],
                 read_version(connection) or "",
                 first or 0,
                 last or 0,
                 {row[0]: row[1] for row in counts},
-                sqlite.read_size(store.path),
-                sqlite.find_holder(store.path),
+                store.database.read_size(store.engine),
+                store.database.find_holder(store.engine),
             )
     finally:
         store.close()
@@ -61,7 +61,7 @@ def read_kind(url: str, kind: str) -> list[Doc]:
     try:
         with store.read() as connection:
             query = select(OBJECT.c.id, OBJECT.c.revision, OBJECT.c.doc).where(OBJECT.c.kind == kind)
-            return [load_record(kind, *row, None).doc for row in connection.execute(query)]
+            return [load_record(kind, id, revision, text, None).doc for id, revision, text in connection.execute(query)]
     finally:
         store.close()
 
@@ -76,6 +76,6 @@ def backup_store(url: str, target: Path) -> None:
     store = open_reader(url)
     try:
         with sqlite.clear_errors(target), sqlite.new_file(target) as draft:
-            sqlite.copy_into(store.engine, draft)
+            store.database.copy_to(store.engine, draft)
     finally:
         store.close()

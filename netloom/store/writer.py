@@ -4,6 +4,9 @@ Law 7, durable before visible: until the journal says that a batch is stored, `s
 no requester hears anything, not even a refusal (which could rest on a change of the same batch that is lost).
 
     submit ─▶ waiting ─▶ run each on the growing snapshot ─▶ journal (thread) ─▶ swap ─▶ answers ─▶ listeners
+
+Where several servers share a store, one that does not write keeps its snapshot with `follow`; its listeners hear the
+same as those of the one that does.
 """
 
 from __future__ import annotations
@@ -12,17 +15,18 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from netloom.intent.errors import ApiError
-from netloom.intent.operation import Committed, Operation, Requester
-from netloom.intent.snapshot import Record, Snapshot
+from netloom.intent.operation import Committed, Operation, Outcome, Requester
+from netloom.intent.snapshot import Change, Record, Snapshot
+from netloom.store.commit import continues, has_happened, is_shortened
 from netloom.store.context import MakeContext
-from netloom.store.errors import StoreCorrupt, StoreError, StoreUnavailable
-from netloom.store.journal import Journal
+from netloom.store.errors import StoreConflict, StoreCorrupt, StoreError, StoreLost, StoreUnavailable
+from netloom.store.journal import FOLLOWED, Journal
 from netloom.store.log import Draft, LogEntry, LogRow, Stored, decode_row, decode_stored, make_draft
 
 LOG = logging.getLogger(__name__)
@@ -32,10 +36,21 @@ MAX_BATCH = 512
 BATCH_S = 0.02
 """How long a batch may go on taking requests: what the last one waits for the first."""
 
+LEADER = "netloom"
+"""Who is said to have made the empty revision with which a server becomes the writer."""
+
 Listener = Callable[[Sequence[LogEntry], Snapshot], None]
 """Told of every batch after it is durable and visible: its entries in order, and the snapshot that has them all."""
 
 T = TypeVar("T")
+
+
+class NotWriting(Exception):
+    """Another server writes. The request was not carried out here, and never will be: hand it on."""
+
+
+class Shortened(StoreError):
+    """What comes next is no longer in the log."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,8 +83,16 @@ class Writer:
         *,
         max_batch: int = MAX_BATCH,
         batch_s: float = BATCH_S,
+        writing: bool = True,
+        reload: Callable[[], Snapshot] | None = None,
     ) -> None:
         self.snapshot = snapshot
+        self.writing = writing
+        """Whether this server is to write; the log decides whether it can."""
+        self.is_sure: Callable[[], bool] = lambda: True
+        """Asked before each batch: whether nobody else can have become the writer since this snapshot was made."""
+        self.outrun: Callable[[], None] | None = None
+        """Called when another server has written first; None: this one tries again."""
         self.failure: StoreError | None = None
         """Why the last batch was not stored; None: it was."""
         self._journal = journal
@@ -82,15 +105,19 @@ class Writer:
         self._closed = False
         self._certain = True  # whether `snapshot` is known to be the newest that is stored
         self._thread = ThreadPoolExecutor(1, "store")
+        self._reload = reload
+        self._turn = asyncio.Lock()  # of whoever changes `snapshot`
 
     async def submit(self, operation: Operation, requester: Requester, request_id: str = "") -> Committed:
         """Run the operation on the newest snapshot when its turn comes; returns once its changes are durable.
 
         Raises what the operation raises, ApiError 409 for a key that is taken, and ApiError 503 when the store fails:
-        the change is then not made.
+        the change is then not made. NotWriting: another server is the one to ask.
         """
         if self._closed:
             raise unavailable("the server is stopping")
+        if not self.writing:
+            raise NotWriting
         loop = asyncio.get_running_loop()
         waiting = Waiting(operation, requester, request_id, loop.create_future())
         self._waiting.append(waiting)
@@ -109,6 +136,42 @@ class Writer:
         """Run blocking work on the store, such as shortening the log, in the writer's thread, between two commits."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
+    async def follow(self) -> int:
+        """Take over what other servers have written; the revision that is then shown. Raises StoreError."""
+        while True:
+            async with self._turn:
+                before = self.snapshot.revision
+                if not await self._catch_up([]) and not self._certain:
+                    raise self.failure or StoreError()
+                self.failure = None
+            if self.snapshot.revision < before + FOLLOWED:
+                return self.snapshot.revision
+
+    async def lead(self) -> bool:
+        """Become the writer, with an empty revision of its own: what an earlier writer made on the log before this one
+        can then no longer be committed. False: somebody else has written meanwhile. Raises StoreError."""
+        await self.follow()
+        async with self._turn:
+            context = self._make_context(Requester(user_id=LEADER), "")
+            draft = make_draft(self.snapshot.revision + 1, context, Outcome(()), ())
+            try:
+                await self.between(lambda: self._journal.append([draft]))
+            except StoreConflict:
+                return False
+            finally:
+                self._certain = False
+            self.writing = await self._catch_up([draft.row])
+            if self.writing:
+                self.snapshot = self.snapshot.apply_records((), draft.row.revision)
+                self._tell([draft.entry])
+            return self.writing
+
+    async def stop_writing(self) -> None:
+        """What is being stored is answered; what waits gets NotWriting."""
+        self.writing = False
+        if self._task:
+            await self._task
+
     async def close(self) -> None:
         """Serve what waits, refuse what comes, and end the thread."""
         self._closed = True
@@ -121,12 +184,18 @@ class Writer:
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                if not self._certain:
-                    await self._catch_up([])
-                if self._certain:
-                    await self._store(self._take())
-                else:
-                    self._refuse_all()
+                if not self.writing:
+                    self._hand_back()
+                    break
+                async with self._turn:
+                    if not self._certain:
+                        await self._catch_up([])
+                    if not self.is_sure():
+                        self._hand_back()
+                    elif self._certain:
+                        await self._store(self._take())
+                    else:
+                        self._refuse_all()
         finally:
             self._task = None
 
@@ -195,42 +264,89 @@ class Writer:
 
     async def _survive(self, batch: Batch, error: StoreError) -> None:
         """A commit that failed may still have happened: the log says so, and then the answers stand."""
-        LOG.error("%d requests were not stored: %s", len(batch.answers), error)
+        if isinstance(error, StoreLost):
+            error = await self._insist(batch, error)
+        else:
+            LOG.log(logging.INFO if isinstance(error, StoreConflict) else logging.ERROR, "%s", error)
         if await self._catch_up([draft.row for draft in batch.drafts]):
             self._settle(batch)
             return
+        if isinstance(error, StoreConflict) and self._certain:
+            self._run_again(batch)
+            return
+        LOG.error("%d requests were not stored: %s", len(batch.answers), error)
         self.failure = error
-        refuse = unavailable if self._certain else unknown
+        refuse = unavailable if self._certain and not isinstance(error, StoreLost) else unknown
         for waiting, _ in batch.answers:
             resolve(waiting, refuse(error.reason))
 
+    async def _insist(self, batch: Batch, error: StoreError) -> StoreError:
+        """The same rows once more: a commit that the lost connection left behind may come to pass after any look at
+        the log, but not beside this one, which has its revision."""
+        LOG.warning("%s; once more", error)
+        try:
+            await self.between(lambda: self._journal.append(batch.drafts))
+        except Exception as again:
+            return as_store_error(again)
+        return error
+
+    def _run_again(self, batch: Batch) -> None:
+        """Another server was faster, and nothing of the batch is stored: its requests are the next again, here or
+        where `outrun` has them handed on."""
+        self.failure = None
+        self._waiting.extendleft(waiting for waiting, _ in reversed(batch.answers))
+        if self.outrun:
+            self.outrun()
+
+    def _hand_back(self) -> None:
+        while self._waiting:
+            resolve(self._waiting.popleft(), NotWriting())
+
     async def _catch_up(self, ours: Sequence[LogRow]) -> bool:
-        """Read what is stored beyond the snapshot. Whether that is just `ours`; what others wrote is taken over.
+        """Read what is stored beyond the snapshot. Whether it begins with `ours`; what others wrote is taken over.
 
         When it cannot be read the snapshot stays uncertain, and nothing is run on it.
         """
         try:
             rows = await self.between(self._read_beyond)
-            if rows and rows == list(ours):
-                self._certain = True
+            if has_happened(ours, rows):
+                self._certain = len(rows) == len(ours)  # what follows is read before the next batch
                 return True
             entries = [decode_row(row) for row in rows]
             for row in rows:
                 self.snapshot = self.snapshot.apply_records(decode_stored(row), row.revision)
+        except Shortened:
+            return await self._load_anew()
         except Exception as error:
             self.failure = as_store_error(error)
             LOG.error("What is stored cannot be read: %s", self.failure)
+            self._certain = False
             return False
         self._certain = True
         if entries:
             self._tell(entries)
         return False
 
+    async def _load_anew(self) -> bool:
+        """For who was away for longer than the log reaches: listeners hear of the difference as one entry."""
+        assert self._reload is not None
+        try:
+            found = await self.between(self._reload)
+        except StoreError as error:
+            self.failure, self._certain = error, False
+            return False
+        changes = tuple(find_changes(self.snapshot, found))
+        self.snapshot, self._certain = found, True
+        self._tell([LogEntry(found.revision, "", "", "", changes)])
+        return False
+
     def _read_beyond(self) -> list[LogRow]:
         """Rows after the snapshot's revision, without a gap. Raises StoreError."""
         revision = self.snapshot.revision
         last, rows = self._journal.read_since(revision)
-        if last < revision or [row.revision for row in rows] != list(range(revision + 1, last + 1)):
+        if self._reload and is_shortened(revision, rows):
+            raise Shortened
+        if not continues(revision, last, rows):
             raise StoreCorrupt(
                 f"The store ends at revision {last} and does not continue revision {revision}, which was answered: its "
                 "file was replaced. Nothing more is written. Put the right file back and restart the server."
@@ -241,6 +357,17 @@ class Writer:
         reason = self.failure.reason if self.failure else StoreError.reason
         while self._waiting:
             resolve(self._waiting.popleft(), unavailable(reason))
+
+
+def find_changes(old: Snapshot, new: Snapshot) -> Iterator[Change]:
+    """What leads from one to the other, object by object."""
+    for kind in {*old.kinds, *new.kinds}:
+        before, after = old.records(kind), new.records(kind)
+        yield from (Change(kind, id, None) for id in before if id not in after)
+        for id, record in after.items():
+            known = before.get(id)
+            if known is None or known.revision != record.revision:
+                yield Change(kind, id, record.doc)
 
 
 def resolve(waiting: Waiting, answer: Committed | Exception) -> None:

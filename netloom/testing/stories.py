@@ -25,11 +25,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from netloom.intent.errors import ApiError
+from netloom.model.flow import VLAN_PRESENT
 from netloom.model.slices import PortRow, Slices
-from netloom.testing.simulator import SimHost, Walk, send
+from netloom.testing.simulator import Packet, SimHost, Walk, send
 from netloom.testing.story_answers import EXCHANGES, Told, ask_agent
 from netloom.testing.story_cloud import Cloud
 from netloom.testing.story_packets import StoryError, make_packet
+from netloom.testing.story_routing import answer_back, check_seen, cut_words, send_by
+from netloom.testing.story_traffic import make_answer, make_error, make_more
 from netloom.testing.story_values import parse_pairs, split_words
 from netloom.testing.story_world import World, give
 
@@ -45,9 +48,15 @@ class Stage(Protocol):
         """The host where the port's device is plugged. Raises StoryError where it is nowhere."""
         ...
 
+    def find_seat(self, name: str) -> tuple[str, int]:
+        """The port whose device it is reached by, and the tag there, 0 for none."""
+        ...
+
     def slices_of(self, host: str) -> Slices: ...
 
     def simulate(self) -> Mapping[str, SimHost]: ...
+
+    def name_of(self, port: PortRow) -> str: ...
 
     def say(self, text: str) -> str:
         """Text about ids, in the names of the story."""
@@ -62,6 +71,7 @@ class Tale:
     cloud: Cloud | None = None
     walk: Walk = field(default_factory=Walk)
     told: Told | None = None
+    said: Packet | None = None  # the last thing that somebody sent of himself
     refused: ApiError | None = None
     claims: int = 0
 
@@ -159,12 +169,25 @@ def tell_request(verb: str) -> Callable[[Tale, str], None]:
                     cloud.update(name, pairs)
                 case "delete", [name]:
                     cloud.delete(name)
+                case "do", [action, name, *pairs]:
+                    cloud.do(name, action, pairs)
                 case _:
-                    raise StoryError("a request is: create RESOURCE NAME …, update NAME …, delete NAME")
+                    raise StoryError(
+                        "a request is: create RESOURCE NAME …, update NAME …, delete NAME, do ACTION NAME …"
+                    )
         except ApiError as error:
             tale.refused = error
 
     return tell
+
+
+def tell_find(tale: Tale, rest: str) -> None:
+    """`find RESOURCE NAME attribute=value …`: the one that is so, and was not created by name, is called so now."""
+    match split_words(rest):
+        case [kind, name, *pairs]:
+            tale.need_cloud().call(kind, name, pairs)
+        case _:
+            raise StoryError("what is there is found so: find RESOURCE NAME attribute=value …")
 
 
 def tell_plug(tale: Tale, rest: str) -> None:
@@ -189,17 +212,45 @@ def tell_acknowledge(tale: Tale, rest: str) -> None:
 
 
 def tell_when(tale: Tale, rest: str) -> None:
-    """`when NAME sends …`."""
+    """`when NAME sends …`, `when NAME answers`, `when NAME refuses`."""
     name, verb, *words = (*rest.split(), "", "")
     words = [word for word in words if word]
-    if verb != "sends" or not words:
-        raise StoryError("what happens is: NAME sends …")
     stage = tale.stage
     port, host = stage.port(name), stage.host_of(name)
+    packet = find_packet(tale, port, verb, words)
     tale.told = None
-    tale.walk = send(stage.simulate(), host, f"tap-{name}", make_packet(stage, port, words))
-    if tale.walk.to_agent and words[0] in EXCHANGES:
+    seat, tag = stage.find_seat(name)
+    if tag and "vlan_vid" not in packet:
+        packet["vlan_vid"] = tag | VLAN_PRESENT
+    tale.walk = send(stage.simulate(), host, f"tap-{seat}", packet)
+    if tale.walk.to_agent and words[:1] and words[0] in EXCHANGES:
         tale.told = ask_agent(words[0], port, host, stage.slices_of(host))
+
+
+def find_packet(tale: Tale, port: PortRow, verb: str, words: list[str]) -> Packet:
+    words, told = cut_words(words)
+    packet = find_plain_packet(tale, port, verb, words)
+    if told or words == ["back"]:
+        packet = send_by(packet, told, lambda name: tale.need_cloud().find_leg(name, port.network_id))
+        tale.said = packet if verb == "sends" else tale.said
+    return packet
+
+
+def find_plain_packet(tale: Tale, port: PortRow, verb: str, words: list[str]) -> Packet:
+    match verb, words:
+        case "answers" | "refuses", ["back"]:
+            make = make_answer if verb == "answers" else make_error
+            return answer_back(tale.walk.arrived, port, f"tap-{tale.stage.name_of(port)}", make)
+        case "sends", ["more"] if tale.said:
+            return make_more(tale.said)
+        case "sends", [_, *_]:
+            tale.said = make_packet(tale.stage, port, words)
+            return tale.said
+        case "answers", [] if tale.said:
+            return make_answer(tale.said)
+        case "refuses", [] if tale.said:
+            return make_error(tale.said)
+    raise StoryError("what happens is: NAME sends …, and then NAME answers, NAME refuses, NAME sends more")
 
 
 # -- then --------------------------------------------------------------------------------------------------------------
@@ -221,16 +272,24 @@ def check_claim(tale: Tale, claim: str) -> None:
             return
         case ["told", *words]:
             check_told(tale.told, split_words(" ".join(words)))
+        case [name, "sees", *words]:
+            check_seen(walk.arrived, f"tap-{name}", parse_pairs(words, str))
         case [name, "has", *_]:
             if tale.cloud is None:
                 raise StoryError("only what was created has attributes")
             tale.cloud.check(name, split_words(claim.partition(" has ")[2]))
         case ["arrives", "at", *names]:
-            hope(walk.devices == {f"tap-{name.strip(',')}" for name in names}, "it arrives elsewhere")
+            seats = {tale.stage.find_seat(name.strip(",")) for name in names}
+            hope(find_seats(walk) == {(f"tap-{name}", tag) for name, tag in seats}, "it arrives elsewhere")
         case ["answered"]:
             hope(len(walk.arrived) == 1 and bool(walk.arrived[0][1]), "there is no answer")
         case ["to", "agent"]:
             hope(len(walk.to_agent) == 1 and not walk.arrived, "it does not go to the agent alone")
+        case ["logged", "nothing"]:
+            hope(not walk.logged, f"logged is {walk.logged}")
+        case ["logged", *events]:
+            told = [f"{event} at {device.removeprefix('tap-')}" for event, device in walk.logged]
+            hope(told == " ".join(events).split(", "), f"logged is {told}")
         case ["nothing", "arrives"]:
             hope(not walk.arrived and not walk.to_agent, "something arrives")
         case ["dropped", "in", table]:
@@ -238,6 +297,11 @@ def check_claim(tale: Tale, claim: str) -> None:
         case _:
             raise StoryError(f"{claim} is nothing to claim")
     hope(not walk.lost, "a packet was lost on the way")
+
+
+def find_seats(walk: Walk) -> set[tuple[str, int]]:
+    """Where it arrived: device and tag."""
+    return {(device, packet.get("vlan_vid", 0) & ~VLAN_PRESENT) for _, device, packet in walk.arrived}
 
 
 def check_refused(tale: Tale, type: str) -> None:
@@ -272,7 +336,8 @@ def hope(true: bool, otherwise: str) -> None:
 
 LINES: dict[str, Callable[[Tale, str], None]] = {
     "given": tell_given, "host": tell_host, "setting": tell_setting, "create": tell_request("create"),
-    "update": tell_request("update"), "delete": tell_request("delete"), "plug": tell_plug, "unplug": tell_unplug,
+    "update": tell_request("update"), "delete": tell_request("delete"), "do": tell_request("do"), "find": tell_find,
+    "plug": tell_plug, "unplug": tell_unplug,
     "hosts": tell_acknowledge, "when": tell_when, "then": tell_then,
 }  # fmt: skip
 """The first word of a line, and what it does."""

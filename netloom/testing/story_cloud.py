@@ -15,8 +15,10 @@ from typing import Any
 from netloom.intent.agent import mark_alive, report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Context, Operation, Requester, Settings
-from netloom.intent.operations import make_create, make_delete, make_update
+from netloom.intent.operations import make_action, make_create, make_delete, make_update
 from netloom.intent.port_status import acknowledge
+from netloom.intent.router_find import GATEWAY, SNAT_INTERFACE
+from netloom.intent.router_find import find_ports as find_router_ports
 from netloom.intent.schema import Doc, parse_create, parse_update
 from netloom.intent.snapshot import Snapshot
 from netloom.model.delta import SliceDelta, apply_delta
@@ -26,6 +28,8 @@ from netloom.render.host import Renderer
 from netloom.render.status import find_pending
 from netloom.resolve.rows import read_addresses, read_pairs
 from netloom.resolve.slices import SliceBook, resolve_slice
+from netloom.resolve.trunk_rows import find_seat
+from netloom.testing.connections import Connections
 from netloom.testing.simulator import SimHost, make_host
 from netloom.testing.story_packets import StoryError
 from netloom.testing.story_values import parse_pairs
@@ -51,6 +55,7 @@ class StoryHost:
     told: dict[str, Any]
     slices: dict[str, Slice] = field(default_factory=dict)
     renderer: Renderer = field(default_factory=Renderer)
+    connections: Connections = field(default_factory=Connections)
 
     def take(self, deltas: Mapping[str, SliceDelta], book: SliceBook) -> None:
         """As the feed does: what changed of what it follows, then what its own slice leads to now."""
@@ -105,7 +110,8 @@ class Cloud:
             body = {**FILL[kind](body), **body}
         if "name" in resource.postable:
             body.setdefault("name", name)
-        answer = self.run(make_create(resource, [parse_create(resource, body)]))
+        above = {resource.upper_key: body.pop(resource.upper_key, "")} if resource.parent else {}
+        answer = self.run(make_create(resource, [{**parse_create(resource, body), **above}]))
         self.names[name] = kind, answer[0]["id"]
         self.remember()
 
@@ -113,6 +119,16 @@ class Cloud:
         kind, id = self.find(name)
         changes = parse_update(CATALOG[kind], parse_pairs(words, self.find_id))
         self.run(make_update(CATALOG[kind], id, changes))
+        self.remember()
+
+    def do(self, name: str, action: str, words: list[str]) -> None:
+        """An action of a resource: a sub-resource in the API's path, such as add_subports."""
+        kind, id = self.find(name)
+        found = next((one for one in CATALOG[kind].actions if one.name == action), None)
+        if found is None:
+            known = ", ".join(one.name for one in CATALOG[kind].actions)
+            raise StoryError(f"a {kind} knows no {action}; it knows {known or 'none'}")
+        self.run(make_action(CATALOG[kind], found, id, found.parse(parse_pairs(words, self.find_id))))
         self.remember()
 
     def delete(self, name: str) -> None:
@@ -127,6 +143,15 @@ class Cloud:
         except TypeError:
             known = ", ".join(Settings.__dataclass_fields__)
             raise StoryError(f"there is no such setting; there are {known}") from None
+
+    def call(self, kind: str, name: str, words: list[str]) -> None:
+        """Give the one object with these values a name in the story."""
+        said = parse_pairs(words, self.find_id)
+        docs = self.snapshot.docs(kind)
+        found = [doc["id"] for doc in docs if all(key in doc and agrees(doc[key], one) for key, one in said.items())]
+        if len(found) != 1 or name in self.names:
+            raise StoryError(f"{len(found)} of {kind} are so, or {name} is the name of another")
+        self.names[name] = kind, found[0]
 
     def find(self, name: str) -> tuple[str, str]:
         if name not in self.names:
@@ -211,7 +236,7 @@ class Cloud:
         interfaces = {
             self.names[name][1]: Interface(f"tap-{name}", self.ofports.setdefault(name, 100 + len(self.ofports)))
             for name in self.ports
-            if self.place(name) == host.name
+            if self.place(name) == host.name and self.find_seat(name)[0] == name
         }
         return HostFacts(
             host.name, told["tunneling_ip"], tuple(told["tunnel_types"]), mappings, "netdev", interfaces,
@@ -227,11 +252,35 @@ class Cloud:
         addresses, pairs = read_addresses(doc), read_pairs(doc)
         return PortRow(doc["id"], doc["network_id"], doc["mac_address"], addresses=addresses, pairs=pairs)
 
+    def name_of(self, port: PortRow) -> str:
+        return next((name for name, (_, id) in self.names.items() if id == port.id), "")
+
+    def find_leg(self, router: str, network: str) -> str:
+        """The MAC address that a router has on a network: of its interface there, else of its gateway. Or a floating
+        IP's."""
+        kind, id = self.find(router)
+        if kind == "floatingip":
+            floating = self.snapshot.get(kind, id) or {}
+            port = self.snapshot.get("port", floating.get("floating_port_id", ""))
+            return str(port["mac_address"]) if port else "02:00:00:00:00:99"
+        ports = find_router_ports(self.snapshot, id)
+        here = [port for port in ports if port["network_id"] == network and port["device_owner"] != SNAT_INTERFACE]
+        if not here:
+            raise StoryError(f"{router} has no port on that network")
+        return str(min(here, key=lambda port: port["device_owner"] == GATEWAY)["mac_address"])
+
     def host_of(self, name: str) -> str:
         host = self.place(name)
         if host not in self.hosts:
             raise StoryError(f"{name} is not plugged")
         return host
+
+    def find_seat(self, name: str) -> tuple[str, int]:
+        """(the port whose device it is reached by, the tag there): its own, or of a subport its parent's."""
+        doc = self.snapshot.get("port", self.names[name][1]) if name in self.names else None
+        id, tag = find_seat(self.snapshot, doc) if doc else ("", 0)
+        parent = next((other for other, (_, held) in self.names.items() if held == id), "")
+        return (parent, tag) if parent else (name, 0)
 
     def slices_of(self, host: str) -> Slices:
         return self.hosts[host].slices
@@ -243,7 +292,7 @@ class Cloud:
             check_slices(self.snapshot, host)
             facts = self.make_facts(host)
             groups = host.renderer.render(host.slices, facts)
-            found[name] = make_host(facts, (thing for things in groups.values() for thing in things))
+            found[name] = make_host(facts, (thing for things in groups.values() for thing in things), host.connections)
         return found
 
     def say(self, text: str) -> str:

@@ -9,6 +9,7 @@ from netloom.model.address import ip_int, ip_version, link_local, mac_int, parse
 from netloom.model.flow import ARP, ICMPV6, IPV4, IPV6, UDP
 from netloom.model.slices import PortRow
 from netloom.testing.simulator import Packet
+from netloom.testing.story_traffic import make_traffic
 
 BROADCAST = 0xFFFFFFFFFFFF
 
@@ -40,7 +41,7 @@ def find_packet(stage: Ports, port: PortRow, words: list[str]) -> Packet:
     kind, *rest = words
     makers: dict[str, Maker] = {
         "arp": make_arp, "probe": make_arp, "solicit": make_solicit, "ip": make_ip, "as": make_forged,
-        "udp": make_udp,
+        **dict.fromkeys(("tcp", "udp", "sctp", "ping", "icmp", "protocol"), make_spoken),
     }  # fmt: skip
     if kind in makers:
         return makers[kind](stage, port, words)
@@ -92,10 +93,11 @@ def make_ip(stage: Ports, port: PortRow, words: list[str]) -> Packet:
     target = stage.port(words[-1])
     given = words[1] if words[1] != "to" else first_address(port)
     version = ip_version(given)
-    source = "ip_src" if version == 4 else "ipv6_src"
+    source, there = ("ip_src", "ip_dst") if version == 4 else ("ipv6_src", "ipv6_dst")
+    to = next((ip_int(a.ip) for a in target.addresses if ip_version(a.ip) == version), 0)
     return {
         "eth_src": mac_int(port.mac), "eth_dst": mac_int(target.mac), "eth_type": IPV4 if version == 4 else IPV6,
-        source: ip_int(given), "ip_proto": 6,
+        source: ip_int(given), there: to, "ip_proto": 6,
     }  # fmt: skip
 
 
@@ -111,7 +113,6 @@ def make_forged(stage: Ports, port: PortRow, words: list[str]) -> Packet:
     return {**packet, "eth_src": mac_int(parse_mac(words[1]))}
 
 
-def make_udp(stage: Ports, port: PortRow, words: list[str]) -> Packet:
-    """`udp SOURCE_PORT to NAME`."""
-    packet = make_ip(stage, port, ["ip", "to", words[-1]])
-    return {**packet, "ip_proto": UDP, "udp_src": int(words[1]), "udp_dst": 9}
+def make_spoken(stage: Ports, port: PortRow, words: list[str]) -> Packet:
+    """Of a protocol, to a port by name (see story_traffic)."""
+    return make_traffic(port, stage.port(words[words.index("to") + 1]), words)

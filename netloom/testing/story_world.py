@@ -13,18 +13,29 @@ from netloom.model.slices import (
     Address,
     AddressPair,
     FollowRow,
+    GroupRow,
     HostRow,
     NetworkRow,
     PlaceRow,
     PortRow,
     Row,
+    RuleRow,
     Segment,
     Slice,
     Slices,
     SubnetRow,
 )
+from netloom.testing.connections import Connections
 from netloom.testing.simulator import SimHost, render_sim_host
 from netloom.testing.story_packets import StoryError
+
+OPEN = "open"
+"""The security group that every port of such a story is in: all may pass."""
+
+
+def make_open_group() -> dict[str, Row]:
+    rules = (RuleRow(f"{way}{n}", way, n) for way in ("ingress", "egress") for n in (4, 6))
+    return {f"group/{OPEN}": GroupRow(OPEN), **{f"rule/{rule.id}": rule for rule in rules}}
 
 
 @dataclass(slots=True)
@@ -36,6 +47,8 @@ class World:
     ports: dict[str, PortRow] = field(default_factory=dict)
     hosts: dict[str, str] = field(default_factory=dict)  # port → host
     unplugged: set[str] = field(default_factory=set)
+    groups: dict[str, dict[str, Row]] = field(default_factory=lambda: {f"group/{OPEN}": make_open_group()})
+    connections: dict[str, Connections] = field(default_factory=dict)
 
     def port(self, name: str) -> PortRow:
         if name not in self.ports:
@@ -47,12 +60,23 @@ class World:
             raise StoryError(f"{name} is not plugged")
         return self.hosts[self.port(name).id]
 
+    def find_seat(self, name: str) -> tuple[str, int]:
+        return name, 0
+
     def slices_of(self, host: str) -> Slices:
         return make_slices(self, host)
 
     def simulate(self) -> dict[str, SimHost]:
         hosts = sorted(set(self.hosts.values()))
-        return {host: render_sim_host(make_slices(self, host), make_facts(self, host)) for host in hosts}
+        return {
+            host: render_sim_host(
+                make_slices(self, host), make_facts(self, host), self.connections.setdefault(host, Connections())
+            )
+            for host in hosts
+        }
+
+    def name_of(self, port: PortRow) -> str:
+        return port.id
 
     def say(self, text: str) -> str:
         return text
@@ -87,7 +111,7 @@ def give_port(world: World, name: str, words: list[str]) -> None:
     if words[0] != "on" or words[2] != "at":
         raise StoryError("a port is given as: port NAME on NETWORK at HOST")
     mac = f"fa:16:3e:00:00:{len(world.ports) + 1:02x}"
-    port, host = PortRow(name, words[1], mac), words[3]
+    port, host = PortRow(name, words[1], mac, groups=(OPEN,)), words[3]
     for part in " ".join(words[4:]).split(","):
         port = change_port(world, port, part.split())
     world.ports[name], world.hosts[name] = port, host
@@ -104,7 +128,7 @@ def change_port(world: World, port: PortRow, words: list[str]) -> PortRow:
         case ["pair", ip, mac]:
             return replace(port, pairs=(*port.pairs, AddressPair(ip, parse_mac(mac))))
         case ["open"]:
-            return replace(port, port_security=False)
+            return replace(port, port_security=False, groups=())
         case ["down"]:
             return replace(port, admin_state_up=False)
         case ["unplugged"]:
@@ -125,7 +149,18 @@ def make_slices(world: World, host: str) -> Slices:
     for name in used:
         if name in world.networks:
             found[f"network/{name}"] = Slice(f"network/{name}", 1, make_rows(world, name))
-    return found
+    return found | find_group_slices(world, own)
+
+
+def find_group_slices(world: World, own: dict[str, Row]) -> dict[str, Slice]:
+    """The groups of the host's ports, and what they lead to."""
+    named = {
+        f"group/{id}" for row in own.values() if isinstance(row, PortRow) for id in row.groups
+    } & world.groups.keys()
+    own |= {f"follow/{name}": FollowRow(name) for name in sorted(named)}
+    rows = (row for name in named for row in world.groups[name].values())
+    named |= {row.slice for row in rows if isinstance(row, FollowRow)} & world.groups.keys()
+    return {name: Slice(name, 1, world.groups[name]) for name in sorted(named)}
 
 
 def make_rows(world: World, network: str) -> dict[str, Row]:

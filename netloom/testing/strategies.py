@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from netloom.model.slices import Address, AddressPair, NetworkRow, PortRow, Segment, SubnetRow
-from netloom.testing.story_world import World
+from netloom.testing.story_world import OPEN, World
 
 HOSTS = ("h1", "h2", "h3")
 TYPES = ("vxlan", "gre", "geneve", "vlan", "flat", "local")
@@ -24,7 +24,7 @@ def make_world(choices: list[tuple[int, int, int, bool, bool, bool, int]], kinds
         pairs = (AddressPair(f"10.0.0.{pair}", f"fa:16:3e:00:00:{n:02x}"),) if pair else ()
         world.ports[name] = PortRow(
             name, f"n{network % len(kinds)}", f"fa:16:3e:00:00:{n:02x}", admin_state_up=up, port_security=secure,
-            addresses=(Address(f"10.0.0.{ip}"),), pairs=pairs,
+            addresses=(Address(f"10.0.0.{ip}"),), pairs=pairs, groups=(OPEN,) if secure else (),
         )  # fmt: skip
         world.hosts[name] = HOSTS[host]
         if not plugged:

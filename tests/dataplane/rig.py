@@ -23,17 +23,21 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pyroute2 import netns as spaces
 
+from netloom.agent.neighbour_file import NeighbourFile
 from netloom.agent.ovs_host import OvsHost as SwitchView
 from netloom.drivers import merge_needs
+from netloom.drivers.filter.iptables import IptablesDriver
 from netloom.drivers.links import LinksDriver
+from netloom.drivers.netns.driver import NetnsDriver
 from netloom.drivers.nft import NftDriver
 from netloom.drivers.ovs.driver import OvsDriver
+from netloom.drivers.tc import TcDriver
 from netloom.feed.cache import Cache
 from netloom.main.agent import make_facts
 from netloom.main.fleet import make_join_token
@@ -47,6 +51,8 @@ from netloom.render.host import render_host
 from tests.dataplane.ovs import OvsHost, run, start_host, stop_host, wait_until
 from tests.faults.server import Server
 
+PROJECT = "p1"
+"""Whose everything is: ports of a project are in its default group, those of nobody in none."""
 NO_QUOTA = tuple(
     word
     for name in ("port", "network", "security_group", "security_group_rule")
@@ -68,7 +74,7 @@ class Instance:
 
 @dataclass
 class Rig:
-    """The host h1, its server and its agent. `rundir` is where the agent looks for the switch."""
+    """One host (h1), its server and its agent. `rundir` is where the agent looks for the switch."""
 
     host: OvsHost
     folder: Path
@@ -77,13 +83,15 @@ class Rig:
     agent: subprocess.Popen[bytes] | None = None
     networks: dict[str, str] = field(default_factory=dict)
     extra: dict[str, str] = field(default_factory=dict)  # options of the agent
+    name: str = "h1"
+    tunnel_ip: str = "192.0.2.1"
 
     # -- the API -------------------------------------------------------------------------------------------------------
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The answer's body."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "X-Project-Id": PROJECT}
         request = urllib.request.Request(f"{self.server.url}/v2.0/{path}", data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as reply:
@@ -100,7 +108,7 @@ class Rig:
 
     def make_ports(self, network: str, count: int, **given: Any) -> list[dict[str, Any]]:
         """Bound to this host, in one request."""
-        body = {"ports": [{"network_id": network, "binding:host_id": "h1", **given} for _ in range(count)]}
+        body = {"ports": [{"network_id": network, "binding:host_id": self.name, **given} for _ in range(count)]}
         return list(self.ask("POST", "ports", body)["ports"])
 
     def list_ports(self, **where: str) -> list[dict[str, Any]]:
@@ -110,22 +118,22 @@ class Rig:
 
     @property
     def log(self) -> Path:
-        return self.folder / "agent.log"
+        return self.folder / "agent.log" if self.name == "h1" else self.folder / f"agent-{self.name}.log"
 
     def read_log(self, since: int = 0) -> str:
         return self.log.read_text()[since:] if self.log.exists() else ""
 
     def join(self) -> None:
         options = load_server_options((), {"state_path": str(self.server.state), "auth_strategy": "noauth"})
-        self.run_netloom("agent", "join", make_join_token(options, "h1"), *self.options)
+        self.run_netloom("agent", "join", make_join_token(options, self.name), *self.options)
 
     @property
     def settings(self) -> dict[str, str]:
         return {
-            "host": "h1", "state_path": f"{self.folder}/h1",
+            "host": self.name, "state_path": f"{self.folder}/{self.name}",
             "netloom.feed_server": f"unix:{self.server.state}/feed.sock",
-            "netloom.ovs_rundir": f"{self.rundir}", "ovs.local_ip": "192.0.2.1", "ovs.datapath_type": "netdev",
-            **self.extra,
+            "netloom.ovs_rundir": f"{self.rundir}", "ovs.local_ip": self.tunnel_ip,
+            "ovs.datapath_type": "netdev", "netloom.netns_path": f"{self.host.rundir}/netns", **self.extra,
         }  # fmt: skip
 
     @property
@@ -145,13 +153,14 @@ class Rig:
         assert done.returncode == 0, done.stderr or done.stdout
 
     def start_agent(self) -> None:
-        command = ["ip", "netns", "exec", self.host.netns, *NETLOOM, "agent", "run", *self.options]
+        # Not `ip netns exec`: that gives it mounts of its own, and namespaces that it makes would go with it.
+        command = ["nsenter", f"--net=/run/netns/{self.host.netns}", *NETLOOM, "agent", "run", *self.options]
         env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         with self.log.open("ab") as out:
             self.agent = subprocess.Popen(command, stdout=out, stderr=out, env=env)
 
     def stop_agent(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """`ip netns exec` becomes the agent, so its process is the agent's."""
+        """`nsenter` becomes the agent, so its process is the agent's."""
         if self.agent is None:
             return
         self.agent.send_signal(how)
@@ -219,9 +228,12 @@ class Rig:
 async def plan_host(options: HostOptions) -> Plan:
     """Read the devices, render the slices that are on disk, and plan; with no memory, and nothing done."""
     driver = OvsDriver(options.ovs_rundir, frozenset((options.integration_bridge, options.tunnel_bridge)))
-    drivers: list[Driver] = [driver, NftDriver(), LinksDriver()]
+    spaces_driver = NetnsDriver(options.netns_path, options.state_path / "keepers")
+    drivers: list[Driver] = [driver, NftDriver(), LinksDriver(), TcDriver(options.netns_path), spaces_driver]
+    drivers += [IptablesDriver()] if options.hybrid else []
     try:
         facts = await SwitchView(driver, make_facts(options)).read_facts()
+        facts = replace(facts, neighbours=NeighbourFile(options.state_path / "neighbours").load())
         wanted, clashes = merge_groups(render_host(Cache(options.state_path / "slices").load(), facts))
         assert not clashes
         actual: dict[Key, Thing] = {}
@@ -230,6 +242,7 @@ async def plan_host(options: HostOptions) -> Plan:
         return plan(wanted, actual, merge_needs(drivers))
     finally:
         await driver.close()
+        await spaces_driver.close()
 
 
 NETLOOM = (sys.executable, "-m", "netloom.main.cli")
@@ -267,9 +280,17 @@ def make_rig(rundir: Path | None = None, host: OvsHost | None = None) -> Iterato
         for name in spaces.listnetns():
             if name.startswith(f"{ovs.netns}-"):
                 run("ip", "netns", "del", name, check=False)
+        drop_spaces(ovs.rundir / "netns")
         if own:
             stop_host(ovs)
         shutil.rmtree(folder)
+
+
+def drop_spaces(folder: Path) -> None:
+    """The namespaces of routers that a host had."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        run("umount", str(path), check=False)
+        path.unlink(missing_ok=True)
 
 
 class Pinging:

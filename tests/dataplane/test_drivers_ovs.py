@@ -10,9 +10,9 @@ import pytest
 from netloom.drivers.ovs.bridge import UNKNOWN
 from netloom.drivers.ovs.driver import OvsDriver
 from netloom.drivers.ovs.openflow.messages import PacketIn
-from netloom.model.device import Bridge, SwitchPort, make_pairs
+from netloom.model.device import Bridge, MeterBody, SwitchPort, make_pairs
 from netloom.model.driver import Driver
-from netloom.model.flow import Group, Output, SetField, ToController, make_match
+from netloom.model.flow import Goto, Group, Meter, Output, SetField, ToController, make_match
 from netloom.model.plan import Put, Remove, State, Thing
 from netloom.reconcile.plan import plan
 from netloom.testing.conformance import CHECKS, Check, Subject
@@ -38,13 +38,18 @@ THINGS = (
     make_flow("br-int", 0, 100, make_match(in_port=1), SetField("reg6", 5), Output(2)),
     make_flow("br-int", 0, 0, ()),
     make_flow("br-tun", 20, 50, make_match(tun_id=9), Output(7)),
+    Thing(("meter", "br-int", 7), MeterBody("kbps", 1000, 800)),
+    Thing(("meter", "br-int", 262144), MeterBody("pktps", 1000, 100)),
+    make_flow("br-int", 1, 5, make_match(reg1=5), Meter(7), SetField("reg6", 6), Goto(2)),
 )
 CHANGED = (
+    Thing(("meter", "br-int", 7), MeterBody("pktps", 500, 50)),
     Thing(("bridge", "br-tun"), Bridge("netdev", other_config=make_pairs(hwaddr="02:00:00:00:00:02"))),
     make_port("br-tun", "vxlan0", "vxlan", remote_ip="flow", key="flow", local_ip="10.0.0.2"),
     make_flow("br-int", 0, 100, make_match(in_port=1), SetField("reg6", 6), Output(3), cookie=8),
 )
 IMPOSSIBLE = (
+    Thing(("meter", "br-int", 8), MeterBody("kbps", 1 << 32, 1)),
     make_flow("br-int", 3, 1, make_match(reg0=1), Group(999)),
     make_flow("br-int", 3, 2, make_match(ip_src="10.0.0.1"), Output(1)),
     make_port("br-int", "theirs", "internal"),

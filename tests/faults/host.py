@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from netloom.agent.view import find_ports
 from netloom.feed.client import Feed
 from netloom.main.agent import join, make_feed
 from netloom.main.fleet import make_join_token
@@ -33,24 +34,35 @@ def join_host(server: Server, host: str, token: str = "") -> HostOptions:
 
 
 @contextmanager
-def attached(server: Server, host: str, join: bool = True, within_s: float = 20.0) -> Iterator[Feed]:
+def attached(
+    server: Server, host: str, join: bool = True, within_s: float = 20.0, wires: bool = False
+) -> Iterator[Feed]:
     """The host follows the server meanwhile, in a thread of its own; gives its feed, to look at.
 
-    `join`: with a new token, else with the certificate that it has. Raises TimeoutError when it is not let in.
+    `join`: with a new token, else with the certificate that it has. `wires`: it says of every port of its own that it
+    carries traffic. Raises TimeoutError when it is not let in.
     """
     options = join_host(server, host) if join else make_options(server, host)
     feed = make_feed(options)
     loop = asyncio.new_event_loop()
-    following = loop.create_task(feed.run())
-    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait([following])), daemon=True)
+    tasks = [loop.create_task(one) for one in (feed.run(), *([wire(feed)] if wires else ()))]
+    thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait(tasks)), daemon=True)
     thread.start()
     try:
         wait_connected(feed, within_s)
         yield feed
     finally:
-        loop.call_soon_threadsafe(following.cancel)
+        for task in tasks:
+            loop.call_soon_threadsafe(task.cancel)
         thread.join(10)
         loop.close()
+
+
+async def wire(feed: Feed) -> None:
+    """Acknowledge whatever the host is told, at once."""
+    while True:
+        await feed.wait_changed()
+        await feed.send_ack(feed.revision, [port.id for port in find_ports(feed.slices, feed.host)], {})
 
 
 def wait_connected(feed: Feed, within_s: float) -> None:

@@ -109,6 +109,7 @@ def describe_module(module: Any, samples: list[Any]) -> dict[str, Any]:
 OPTIONS = (
     cfg.IntOpt("max_allowed_address_pair", default=10),
     cfg.StrOpt("dns_domain", default="openstacklocal"),
+    cfg.StrOpt("base_mac", default="fa:16:3e:00:00:00"),
 )
 """Options of Neutron that some validators read."""
 

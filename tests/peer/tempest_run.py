@@ -1,8 +1,9 @@
 """Tempest against Netloom behind a real Keystone: `python -m tests.peer.tempest_run [regular expression …]`.
 
-Starts both, makes the external network that Tempest wants to know of, runs `tempest.api.network` (or what the
-expressions name, such as neutron_tempest_plugin.api), and prints what failed and each skip with its reason. Status 1
-if a test failed. The report is written to build/tempest.json as well.
+Starts both and two hosts that say of every port that it is wired, makes the external network that Tempest wants to know
+of, runs all of `tempest.api.network` and `neutron_tempest_plugin.api` (or what the expressions name), and prints what
+failed, what was left out and why, and each skip with its reason. Status 1 if a test failed. The results are written to
+build/tempest.json as well.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,12 @@ from tests.faults.server import Server
 from tests.peer import judges, keystone
 from tests.peer.keystone import PASSWORD, Keystone
 
-REGEX = r"^tempest\.api\.network"
+REGEX = (r"^tempest\.api\.network", r"^neutron_tempest_plugin\.api")
+LEFT_OUT: Mapping[str, str] = {
+    r"test_ports\.PortsTestJSON\.test_port_shut_down": "waits for the port of a central DHCP server; here each host "
+    "answers DHCP itself, so there is no such port",
+}
+"""Tests that want what there is not by design, as regular expressions, and what that is."""
 REPORT = judges.ROOT / "build" / "tempest.json"
 WORKERS = 2
 Result = dict[str, Any]
@@ -73,6 +79,7 @@ run_validation = false
 available_type_drivers = flat,vlan,gre,vxlan,geneve,local
 provider_vlans = physnet1
 agent_availability_zone = nova
+create_shared_resources = true
 """
 
 
@@ -94,7 +101,7 @@ def open_cloud(folder: Path) -> Iterator[tuple[Keystone, Server]]:
     try:
         cloud.make_people(server.url)
         server.start()
-        with attached(server, "h1"), attached(server, "h2"):
+        with attached(server, "h1", wires=True), attached(server, "h2", wires=True):
             yield cloud, server
     finally:
         if server.process is not None and server.process.poll() is None:
@@ -147,6 +154,7 @@ def run_tempest(folder: Path, expressions: Sequence[str]) -> list[Result]:
     shutil.copy(folder / "etc" / "tempest.conf", workspace / "etc" / "tempest.conf")
     regex = "|".join(f"({one})" for one in expressions)
     command = [str(tools / "tempest"), "run", "--regex", regex, "--concurrency", str(WORKERS)]
+    command += ["--exclude-regex", "|".join(LEFT_OUT)]
     with (folder / "tempest.out").open("wb") as out:
         subprocess.run(command, cwd=workspace, env=environment, check=False, stdout=out, stderr=out)
     stream = subprocess.run(
@@ -159,7 +167,7 @@ def run_tempest(folder: Path, expressions: Sequence[str]) -> list[Result]:
 
 
 def render_report(results: Sequence[Result], elapsed_s: float) -> list[str]:
-    """Failures first, then skips by reason, then the count."""
+    """Failures first, then what was left out, skips by reason, and the count."""
     lines = []
     for one in results:
         if one["status"] not in ("success", "skip", "xfail"):
@@ -170,6 +178,7 @@ def render_report(results: Sequence[Result], elapsed_s: float) -> list[str]:
     skips = [one for one in results if one["status"] == "skip"]
     for reason, count in Counter(shorten(one["reason"]) for one in skips).most_common():
         lines.append(f"skipped {count}: {reason}")
+    lines += [f"left out {pattern}: {reason}" for pattern, reason in LEFT_OUT.items()]
     counts = Counter(one["status"] for one in results)
     words = ", ".join(f"{count} {status}" for status, count in counts.most_common())
     return [*lines, f"{len(results)} tests in {elapsed_s:.0f} s: {words}"]
@@ -180,7 +189,8 @@ def shorten(reason: str) -> str:
     return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "<id>", last)[:300]
 
 
-def main(expressions: Sequence[str]) -> int:
+def run(expressions: Sequence[str]) -> tuple[list[str], bool]:
+    """The report's lines, and whether nothing failed."""
     keystone.install()
     judges.install()
     folder = Path(tempfile.mkdtemp(prefix="netloom-tempest-"))
@@ -188,17 +198,22 @@ def main(expressions: Sequence[str]) -> int:
     try:
         with open_cloud(folder) as (cloud, server):
             write_config(folder, cloud, server)
-            results = run_tempest(folder, expressions or [REGEX])
+            results = run_tempest(folder, expressions)
             faults = [line for line in server.log.read_text(errors="replace").splitlines() if "Traceback" in line]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     report = render_report(results, time.monotonic() - began)
-    print("\n".join(report))
     if faults:
-        print(f"*** the server's log has {len(faults)} tracebacks")
+        report.append(f"*** the server's log has {len(faults)} tracebacks")
     REPORT.write_text(json.dumps(results, indent=1))
     bad = [one for one in results if one["status"] not in ("success", "skip", "xfail")]
-    return 1 if bad or faults or not results else 0
+    return report, bool(results) and not bad and not faults
+
+
+def main(expressions: Sequence[str]) -> int:
+    report, good = run(expressions or REGEX)
+    print("\n".join(report))
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ create network bare
 create port a network_id=blue binding:host_id=h1 fixed_ips=[{ip_address: 10.1.0.5}, {ip_address: 2001:db8::5}]
 create port b network_id=blue binding:host_id=h1
 create port x network_id=bare binding:host_id=h1
-create port y network_id=bare binding:host_id=h2
+create port y network_id=bare binding:host_id=h2 port_security_enabled=false
 when a sends dhcp
 then to agent
 then told ip=10.1.0.5 mask=255.255.255.0 router=10.1.0.1 dns=9.9.9.9 mtu=1450 hostname=host-10-1-0-5

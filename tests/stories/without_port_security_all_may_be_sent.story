@@ -5,7 +5,9 @@ host h2
 create network blue
 create subnet blue4 network_id=blue cidr=10.1.0.0/24
 create port a network_id=blue binding:host_id=h1
-create port b network_id=blue binding:host_id=h2
+create security_group all
+create security_group_rule in security_group_id=all direction=ingress
+create port b network_id=blue binding:host_id=h2 security_groups=[all]
 when a sends as fa:16:3e:00:00:99 to b
 then dropped in guard
 when b sends unknown

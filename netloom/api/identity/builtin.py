@@ -112,6 +112,11 @@ class BuiltinIdentity:
         self._known[text] = (token.expires_s, requester)
         return requester
 
+    def adopt(self, store: IdentityStore) -> None:
+        """What another process has made of it."""
+        self.store = store
+        self._known.clear()
+
     def www_authenticate(self, headers: Headers) -> str:
         base = self.public_url or f"{self.scheme}://{read_text(headers, b'host')}"
         return f'Keystone uri="{base}{self.prefix}"'

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
+from netloom.drivers.ovs import meters
 from netloom.drivers.ovs.channel import Channel, ChannelLost, NoSwitch, OnPacket, open_channel
 from netloom.drivers.ovs.openflow import messages as of
 from netloom.drivers.ovs.openflow.check import find_fault
@@ -109,6 +110,20 @@ class BridgeFlows:
             return failures + [Failure(op, str(error)) for op, _ in left if isinstance(op, Put)]
         except (ChannelLost, TimeoutError) as error:
             return failures + [Failure(op, str(error)) for op, _ in left]
+
+    async def read_meters(self) -> State:
+        """All meters of the bridge. ChannelLost when the switch breaks off."""
+        async with self._lock:
+            return await meters.read_meters(await self._connect(), self.bridge, self._timeout_s)
+
+    async def apply_meters(self, ops: Sequence[Op]) -> list[Failure]:
+        try:
+            async with self._lock:
+                return await meters.apply_meters(await self._connect(), ops, self._timeout_s)
+        except NoSwitch as error:  # what should go went with the bridge
+            return [Failure(op, str(error)) for op in ops if isinstance(op, Put)]
+        except (ChannelLost, TimeoutError) as error:
+            return [Failure(op, str(error)) for op in ops]
 
     async def _send_bundle(self, channel: Channel, ops: Sequence[Encoded]) -> list[Failure]:
         """The failures that made the switch refuse the bundle; none: it stands."""

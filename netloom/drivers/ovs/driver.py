@@ -21,10 +21,13 @@ from netloom.model.plan import Failure, Key, Op, Put, State, Thing
 
 LOG = logging.getLogger(__name__)
 
-KINDS = frozenset({"bridge", "switch_port", "flow"})
+KINDS = frozenset({"bridge", "switch_port", "flow", "meter"})
+SPOKEN = ("flow", "meter")
+"""Kinds that are held by OpenFlow; the others by the database."""
 NEEDS: Mapping[str, frozenset[str]] = {
     "switch_port": frozenset({"bridge"}),
-    "flow": frozenset({"bridge", "switch_port"}),
+    "meter": frozenset({"bridge"}),
+    "flow": frozenset({"bridge", "switch_port", "meter"}),
 }
 
 
@@ -55,6 +58,8 @@ class OvsDriver:
         for name in sorted(await self._config.read_bridges()):
             try:
                 state.update(await self._flows(name).read())
+                if name in self._own:
+                    state.update(await self._flows(name).read_meters())
             except ChannelLost:
                 if ("bridge", name) in state:
                     raise
@@ -63,13 +68,14 @@ class OvsDriver:
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
         """Apply runs of flows and runs of the rest in the order given; failures never stop a run."""
         failures: list[Failure] = []
-        for is_flow, run in groupby(ops, key=lambda op: op.thing.kind == "flow"):
+        for kind, run in groupby(ops, key=lambda op: op.thing.kind if op.thing.kind in SPOKEN else ""):
             mine = list(run)
-            failures += await (self._apply_flows(mine) if is_flow else self._config.apply(mine))
+            failures += await (self._speak(kind, mine) if kind else self._config.apply(mine))
         await self._drop_gone()
         return failures
 
-    async def _apply_flows(self, ops: Sequence[Op]) -> list[Failure]:
+    async def _speak(self, kind: str, ops: Sequence[Op]) -> list[Failure]:
+        """By OpenFlow, each bridge its own."""
         try:
             there = await self._config.read_bridges()
         except OvsdbLost as error:
@@ -83,7 +89,8 @@ class OvsDriver:
             elif isinstance(op, Put):
                 failures.append(Failure(op, f"there is no bridge {name}"))
         for name, mine in by_bridge.items():
-            failures += await self._flows(name).apply(mine)
+            flows = self._flows(name)
+            failures += await (flows.apply(mine) if kind == "flow" else flows.apply_meters(mine))
         await self._follow_waiting(by_bridge)
         return failures
 

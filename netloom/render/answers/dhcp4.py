@@ -24,6 +24,7 @@ from netloom.render.answers.scope import (
     client_macs,
     domain_of,
     host_name,
+    is_way_told,
     lease_time,
     leased_addresses,
     name_servers,
@@ -34,7 +35,7 @@ COOKIE = bytes((99, 130, 83, 99))
 FIXED = struct.Struct(">BBBBIHH4s4s4s4s16s64s128s")
 BROADCAST_FLAG = 0x8000
 NOWHERE = bytes(4)
-ANYWHERE = "0.0.0.0/0"
+ANYWHERE, METADATA = "0.0.0.0/0", "169.254.169.254/32"
 
 
 class Kind(IntEnum):
@@ -174,10 +175,11 @@ def answer_to_request(request: Request, lease: Lease) -> Kind | None:
     return Kind.ACK if (asked or request.ciaddr) == lease.ip else Kind.NAK
 
 
-def render_routes(lease: Lease, scope: Scope) -> tuple[str, tuple[Route, ...]]:
+def render_routes(lease: Lease, scope: Scope, settings: Settings) -> tuple[str, tuple[Route, ...]]:
     """The default router, and the classless routes when there are any besides it.
 
-    A host route to 0.0.0.0/0 stands in for a missing gateway; the network's other subnets are on-link. The default
+    A host route to 0.0.0.0/0 stands in for a missing gateway; the network's other subnets are on-link, and so is the
+    metadata service where nobody else would lead there: the host answers for its address. The default
     route is repeated among the classless ones, as a client that takes those ignores the router option (RFC 3442).
     """
     subnet = lease.subnet
@@ -186,6 +188,8 @@ def render_routes(lease: Lease, scope: Scope) -> tuple[str, tuple[Route, ...]]:
     router = subnet.gateway_ip or next(default, "")
     siblings = (s for s in scope.subnets if s.ip_version == 4 and s.segment_id == subnet.segment_id)
     routes = given + tuple(Route(s.cidr, "0.0.0.0") for s in siblings if s.cidr != subnet.cidr)
+    if is_way_told(subnet, scope, settings) and METADATA not in {route.destination for route in given}:
+        routes += (Route(METADATA, "0.0.0.0"),)
     return router, (*routes, Route(ANYWHERE, router)) if routes and router else routes
 
 
@@ -199,7 +203,7 @@ def render_lease_times(settings: Settings) -> dict[int, bytes | None]:
 def render_options(port: PortRow, scope: Scope, lease: Lease, settings: Settings) -> dict[int, bytes | None]:
     """Everything that could be said to this client, by code; the port's extra options have the last word."""
     net = parse_net(lease.subnet.cidr)
-    router, routes = render_routes(lease, scope)
+    router, routes = render_routes(lease, scope, settings)
     classless = encode_routes(routes)
     return {
         **render_lease_times(settings),

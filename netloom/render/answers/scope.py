@@ -41,6 +41,7 @@ class Settings:
     ra_router_lifetime_s: int = 1800
     prefix_valid_s: int = 86400
     prefix_preferred_s: int = 14400
+    metadata_route: str = ""  # who is told the way to the metadata service: "all", "isolated" subnets, or nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,18 @@ def server_address(subnet: SubnetRow, taken: frozenset[str]) -> str:
     The same on all hosts, each of which answers for it.
     """
     return subnet.gateway_ip or next((ip for ip in islice(usable_addresses(subnet), 65536) if ip not in taken), "")
+
+
+def is_isolated(subnet: SubnetRow, scope: Scope) -> bool:
+    """Whether no router of Netloom's is the subnet's gateway, as Neutron's DHCP agent has it."""
+    gateways = {address.ip for place in scope.routers for address in place.addresses}
+    return not subnet.gateway_ip or subnet.gateway_ip not in gateways
+
+
+def is_way_told(subnet: SubnetRow, scope: Scope, settings: Settings) -> bool:
+    """Whether instances on the subnet are told that the metadata service is on their link."""
+    told = settings.metadata_route
+    return told == "all" or (told == "isolated" and is_isolated(subnet, scope))
 
 
 def usable_addresses(subnet: SubnetRow) -> Iterator[str]:

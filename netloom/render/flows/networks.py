@@ -13,7 +13,6 @@ from netloom.model.address import ip_int, ip_version, mac_int
 from netloom.model.flow import (
     ARP,
     ICMPV6,
-    IN_PORT,
     IPV4,
     IPV6,
     UDP,
@@ -38,6 +37,7 @@ from netloom.render.answers.scope import SERVER_MAC, server_address
 from netloom.render.make import make_cookie, make_flow
 from netloom.render.pipeline import (
     ADVERTISE,
+    ANSWER,
     CLASSIFY,
     INGRESS,
     REASON_DHCP4,
@@ -48,6 +48,8 @@ from netloom.render.pipeline import (
 )
 from netloom.render.scene import Plugged, Scene
 
+FLOATING_IP = "network:floatingip"
+DHCP_OWNER = "network:dhcp"
 MULTICAST = (0x010000000000, 0x010000000000)
 Rule = tuple[int, int, Match, tuple[Action, ...], tuple[str, ...], int]
 """(table, priority, match, actions, ids of the reason, its revision)."""
@@ -89,11 +91,13 @@ def enter(number: int, origin: int) -> tuple[Action, ...]:
 
 
 def find_services(scene: Scene) -> Iterator[Rule]:
-    """DHCP and router solicitations go to the agent where a subnet asks for it."""
-    on = {reg.NETWORK: scene.network.number}
+    """DHCP and router solicitations go to the agent where a subnet asks for it; DHCP not where it has a server."""
+    on, central = {reg.NETWORK: scene.network.number}, is_central(scene.places)
     for subnet in scene.subnets:
         ids = (f"subnet/{subnet.id}",)
         for match, reason in find_served(on, subnet.ip_version, subnet.enable_dhcp, subnet.ipv6_ra_mode):
+            if central and reason != REASON_SOLICIT:
+                continue
             yield SERVICES, 100, match, (ToController(reason),), ids, subnet.revision
 
 
@@ -110,6 +114,8 @@ def find_answers(scene: Scene) -> Iterator[Rule]:
     """Who has this address? The host knows, for every port of the network and for the DHCP server, which it is."""
     yield from find_server_answers(scene)
     for place in scene.places:
+        if place.device_owner == FLOATING_IP and not place.host:
+            continue  # its router answers, with a MAC of its own
         for address in place.addresses:
             ids = (f"port/{place.id}",)
             if ip_version(address.ip) == 4:
@@ -130,11 +136,16 @@ def find_server_answers(scene: Scene) -> Iterator[Rule]:
     """
     taken = frozenset(address.ip for place in scene.places for address in place.addresses)
     for subnet in scene.subnets:
-        if subnet.ip_version == 4 and subnet.enable_dhcp and not scene.provider:
+        if subnet.ip_version == 4 and subnet.enable_dhcp and not scene.provider and not is_central(scene.places):
             ip = server_address(subnet, taken)
             if ip and ip not in taken:
                 match = make_match(**{reg.NETWORK: scene.network.number}, eth_type=ARP, arp_op=1, arp_tpa=ip)
                 yield SERVICES, 100, match, answer_arp(SERVER_MAC, ip), (f"subnet/{subnet.id}",), subnet.revision
+
+
+def is_central(places: tuple[PlaceRow, ...]) -> bool:
+    """Whether a DHCP server of its own is on the network, so that its hosts do not answer."""
+    return any(place.device_owner == DHCP_OWNER and place.host for place in places)
 
 
 def answer_arp(mac: str, ip: str) -> tuple[Action, ...]:
@@ -147,7 +158,7 @@ def answer_arp(mac: str, ip: str) -> tuple[Action, ...]:
         Move("arp_spa", "arp_tpa", 32),
         SetField("arp_sha", mac_int(mac)),
         SetField("arp_spa", ip_int(ip)),
-        Output(IN_PORT),
+        Goto(ANSWER),
     )
 
 
@@ -215,8 +226,9 @@ def group_owners(places: tuple[PlaceRow, ...]) -> dict[str, list[PlaceRow]]:
 def is_remote(scene: Scene, place: PlaceRow) -> bool:
     """Whether the port is on another host that this one can reach."""
     if scene.provider:
-        return bool(place.host) and all(place.id != plugged.port.id for plugged in scene.plugged)
-    return any(remote.name == place.host for remote in scene.remotes)
+        here = any(place.id == plugged.port.id for plugged in scene.plugged)
+        return bool(place.host) and (not here or bool(place.also))
+    return any(remote.name in (place.host, *place.also) for remote in scene.remotes)
 
 
 def reach(plugged: Plugged) -> tuple[Action, ...]:

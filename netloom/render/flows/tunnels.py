@@ -39,14 +39,18 @@ def render_tunnel(scene: Scene) -> tuple[Flow, ...]:
     remotes = {remote.name: remote for remote in scene.remotes}
     on = {reg.NETWORK: network.number}
     for mac, owners in group_owners(scene.places).items():
-        there = [remotes[name] for name in sorted({place.host for place in owners} & remotes.keys())]
+        there = [
+            remotes[name]
+            for name in sorted({host for place in owners for host in (place.host, *place.also)} & remotes.keys())
+        ]
         if there:
             ids, revision = [f"port/{place.id}" for place in owners], max(place.revision for place in owners)
             flows.append(flow(TUN_OUT, 50, make_match(**on, eth_dst=mac), send(tunnel, there), revision, *ids))
-    if scene.remotes:
+    if everywhere := [remote for remote in scene.remotes if not remote.routed]:
         flood = make_match(**on, eth_dst=MULTICAST)
-        flows.append(flow(TUN_OUT, 100, flood, send(tunnel, scene.remotes), network.revision))
-    loose = [remotes[name] for name in sorted({p.host for p in scene.places if p.open} & remotes.keys())]
+        flows.append(flow(TUN_OUT, 100, flood, send(tunnel, everywhere), network.revision))
+    open_hosts = {host for place in scene.places if place.open for host in (place.host, *place.also)}
+    loose = [remotes[name] for name in sorted(open_hosts & remotes.keys())]
     if loose:
         flows.append(flow(TUN_OUT, 20, make_match(**on), send(tunnel, loose), network.revision))
     return tuple(flows)

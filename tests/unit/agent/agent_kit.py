@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netloom.agent.loop import Agent
-from netloom.agent.parts import Parts, Tuning
+from netloom.agent.parts import Parts, Routed, Tuning
 from netloom.model.device import Bridge, FlowBody
 from netloom.model.facts import HostFacts, Interface
-from netloom.model.flow import Output, make_match
+from netloom.model.flow import Action, Output, make_match
 from netloom.model.plan import Failure, Key, Op, Put, Thing
 from netloom.model.slices import Address, FollowRow, NetworkRow, PortRow, Row, Slice, Slices, SubnetRow
 from netloom.model.why import Why
@@ -78,7 +78,13 @@ class FakeFeed:
         await self.news.wait()
         self.news.clear()
 
-    async def send_ack(self, revision: int, wired: Collection[str], pending: Mapping[str, str]) -> None:
+    async def send_ack(
+        self,
+        revision: int,
+        wired: Collection[str],
+        pending: Mapping[str, str],
+        copies: Mapping[str, str] | None = None,
+    ) -> None:
         if self.down:
             raise ConnectionError("no server")
         self.acks.append((revision, frozenset(wired), dict(pending)))
@@ -103,6 +109,9 @@ class FakeSwitch:
     down: bool = False
     on_packet: Callable[[int, bytes], None] | None = None
     sent: list[tuple[int, bytes]] = field(default_factory=list)
+    injected: list[tuple[int, bytes]] = field(default_factory=list)
+    on_routed: Callable[[Routed], None] | None = None
+    through: list[tuple[bytes, tuple[Action, ...]]] = field(default_factory=list)
 
     async def read_facts(self) -> HostFacts:
         if self.down:
@@ -122,6 +131,19 @@ class FakeSwitch:
         if self.down:
             raise ConnectionError("no switch")
         self.sent.append((ofport, frame))
+
+    async def follow_routed(self, on_packet: Callable[[Routed], None]) -> None:
+        self.on_routed = on_packet
+
+    async def send_through(self, frame: bytes, actions: Sequence[Action], in_port: int) -> None:
+        if self.down:
+            raise ConnectionError("no switch")
+        self.through.append((frame, tuple(actions)))
+
+    async def inject_packet(self, ofport: int, frame: bytes) -> None:
+        if self.down:
+            raise ConnectionError("no switch")
+        self.injected.append((ofport, frame))
 
     def plug(self, port_id: str, ofport: int) -> None:
         held = {**self.facts.interfaces, port_id: Interface(f"tap{port_id}", ofport)}

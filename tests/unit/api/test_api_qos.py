@@ -128,7 +128,7 @@ def test_rule_types() -> None:
         listed = client.get(f"/v2.0/qos/rule-types{query}").json["rule_types"]
         assert sorted(listed, key=lambda one: str(one["type"])) == [{"type": name} for name in names]
     assert client.get("/v2.0/qos/rule-types?all_rules=maybe").status == 400
-    assert client.get("/v2.0/qos/rule-types?type=dscp_marking").json == {"rule_types": [{"type": "dscp_marking"}]}
+    assert client.get("/v2.0/qos/rule-types?type=dscp_marking").status == 400
     assert client.get("/v2.0/qos/rule-types/dscp_marking").error[:2] == (403, "NotAuthorized")
     admin = client.as_user(ADMIN)
     shown = admin.get("/v2.0/qos/rule-types/packet_rate_limit").json["rule_type"]

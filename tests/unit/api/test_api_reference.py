@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from netloom.api.openapi import render_openapi
-from netloom.api.reference import render_reference
+from netloom.api.reference import render_reference, render_type
 from netloom.intent.catalog import CATALOG
+from scripts import coverage, docs
 
 
 def test_every_attribute_that_is_shown_has_its_line() -> None:
@@ -33,3 +34,25 @@ def test_what_must_be_given_is_required() -> None:
     document = render_openapi(CATALOG)
     body = document["paths"]["/v2.0/ports"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["anyOf"][0]["properties"]["port"]["required"] == ["network_id"]
+
+
+def test_the_pages_are_what_the_declarations_make_of_them() -> None:
+    """docs/reference/api, which people read without a checkout; make docs writes it."""
+    assert docs.find_stale() == []
+
+
+def test_every_extension_has_tests_and_the_coverage_page_names_them() -> None:
+    """No alias is announced that nothing proves; docs/reference/coverage.md is current."""
+    assert coverage.find_all_faults() == []
+
+
+def test_types_are_said_in_words() -> None:
+    """A reader of the pages sees what a value may be."""
+    page = render_reference(CATALOG)["networks.md"]
+    assert "| `mtu` | integer, 0 to 2147483647 | yes | yes |" in page
+    assert "| `tags` | list of: text, at most 255 characters | yes |" in page
+    assert render_type({"type": ["string", "null"], "format": "uuid"}) == "id or null"
+    assert render_type({"enum": ["a", 1, None]}) == 'one of `"a"`, `1`, `null`'
+    assert render_type({"anyOf": [{"type": "boolean"}, {}]}) == "true or false or anything"
+    assert render_type({"type": "object", "properties": {"a": {}, "b": {}}}) == "object with `a`, `b`"
+    assert render_type({}) == ""

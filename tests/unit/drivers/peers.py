@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from netloom.drivers.ovs.openflow import messages as of
+from netloom.drivers.ovs.openflow.meters import METER_CONFIG
 from netloom.model.flow import Match
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -61,6 +62,8 @@ class FakeSwitch:
         if message.type == of.BARRIER_REQUEST:
             return of.encode(of.BARRIER_REPLY, message.xid)
         if message.type == of.MULTIPART_REQUEST:
+            if struct.unpack_from("!H", message.body)[0] == METER_CONFIG:
+                return of.encode(of.MULTIPART_REPLY, message.xid, struct.pack("!HH4x", METER_CONFIG, 0))
             return self._dump(message.xid)
         if message.type == of.BUNDLE_ADD:
             self._bundle.append((message.xid, message.body[16:]))

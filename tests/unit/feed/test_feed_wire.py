@@ -63,6 +63,7 @@ class Told:
     authority: pki.Pair
     acks: list[tuple[str, int, list[str], dict[str, str]]] = field(default_factory=list)
     here: dict[str, bool] = field(default_factory=dict)
+    copies: dict[str, dict[str, str]] = field(default_factory=dict)
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     book: pki.TokenBook = field(default_factory=pki.TokenBook)
     hosts: pki.HostBook = field(default_factory=pki.HostBook)
@@ -75,6 +76,9 @@ class Told:
 
     async def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None:
         self.acks.append((host, revision, wired, dict(pending)))
+
+    async def take_copies(self, host: str, copies: Mapping[str, str]) -> None:
+        self.copies[host] = dict(copies)
 
     async def present(self, host: str, here: bool) -> None:
         self.here[host] = here

@@ -99,7 +99,7 @@ def test_compact_keeps_what_the_options_say_or_the_command(folder: Path) -> None
     assert db(folder, "compact").stdout.startswith("0 revisions were dropped")
     done = db(folder, "compact", "--keep", "1")
     assert done.exit_code == 0 and done.stdout.startswith("2 revisions were dropped from the log of ")
-    assert re.search(r"^the file has \d+\.\d MB \(before: \d+\.\d MB\)$", done.stdout, re.MULTILINE)
+    assert re.search(r"^it takes \d+\.\d MB \(before: \d+\.\d MB\)$", done.stdout, re.MULTILINE)
     assert "revision   3 (log from 3)" in db(folder, "status").stdout
 
 

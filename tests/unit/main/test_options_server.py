@@ -70,7 +70,7 @@ def test_neutrons_two_files_are_read_as_they_are(tmp_path: Path) -> None:
     assert (settings.path_mtu, settings.global_physnet_mtu, settings.dns_domain) == (9100, 9000, "example.org.")
     assert options.mechanism_drivers == ("openvswitch",)
     assert options.notes == (
-        f"{files[0]}: not used by Netloom: core_plugin, service_plugins, transport_url",
+        f"{files[0]}: not used by Netloom: core_plugin, service_plugins",
         f"{files[1]}: not used by Netloom: [ml2] extension_drivers, [ml2_type_vxlan] vxlan_group",
     )
 
@@ -132,6 +132,8 @@ def test_two_readings_do_not_share_values(tmp_path: Path) -> None:
 
 BAD = [
     ("DEFAULT", "bind_port", "http", "a port number"),
+    ("DEFAULT", "api_workers", "-1", "at least 0"),
+    ("netloom", "peer_listen", "here", "host:port"),
     ("DEFAULT", "bind_port", "70000", "at most 65535"),
     ("DEFAULT", "bind_host", "two words", "an address or a host's name"),
     ("DEFAULT", "auth_strategy", "basic", "builtin, keystone, noauth"),
@@ -155,6 +157,7 @@ BAD = [
     ("DEFAULT", "allowed_conntrack_helpers", "ftp", "name:protocol"),
     ("DEFAULT", "allowed_conntrack_helpers", "ftp:smtp", "of the protocols dccp"),
     ("DEFAULT", "router_auto_schedule", "2", "true or false"),
+    ("DEFAULT", "allow_automatic_l3agent_failover", "2", "true or false"),
     ("DEFAULT", "network_auto_schedule", "2", "true or false"),
     ("DEFAULT", "dhcp_agents_per_network", "0", "at least 1"),
     ("DEFAULT", "pagination_max_limit", "0", "1 or more"),
@@ -165,7 +168,7 @@ BAD = [
     ("ml2", "type_drivers", "vlan,vlan", "once"),
     ("ml2", "tenant_network_types", "wifi", "local, flat, vlan"),
     ("ml2", "tenant_network_types", "vlan", "network_vlan_ranges has no range"),
-    ("ml2", "mechanism_drivers", "openvswitch,linuxbridge", "openvswitch"),
+    ("ml2", "mechanism_drivers", "openvswitch,hyperv", "openvswitch"),
     ("ml2", "path_mtu", "60", "68 and more"),
     ("ml2", "path_mtu", "70000", "at most 65535"),
     ("ml2", "physical_network_mtus", "physnet1", "physical_network:bytes"),
@@ -215,7 +218,15 @@ def test_a_bad_option_stops_the_start(tmp_path: Path, group: str, name: str, val
 def test_every_option_that_can_be_bad_is_tried() -> None:
     """No option with bounds, choices or a grammar of its own is missing from the list above."""
     tried = {(group, name) for group, name, _, _ in BAD}
-    plain = {"flat_networks", "default_availability_zones", "dns_domain", "state_path", "l3_ha_network_physical_name"}
+    plain = {
+        "control_exchange",
+        "transport_url",
+        "flat_networks",
+        "default_availability_zones",
+        "dns_domain",
+        "state_path",
+        "l3_ha_network_physical_name",
+    }
     server = ("DEFAULT", "oslo_middleware", "ml2", "ml2_type_vlan", "ml2_type_vxlan", "ml2_type_gre", "ml2_type_geneve")
     same = {
         "max_dns_nameservers",

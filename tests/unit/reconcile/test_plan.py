@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from netloom.model.device import Bridge, FlowBody, Guard, SwitchPort
-from netloom.model.flow import Action, Goto, Match, Output, SetField, make_match
+from netloom.model.flow import Action, Conjunction, Goto, Match, Output, SetField, make_match
 from netloom.model.plan import Op, Put, Remove, State, Thing
 from netloom.model.why import Why
 from netloom.reconcile.plan import apply_plan, join_runs, plan, rank_kinds, split_by_driver
@@ -140,3 +140,21 @@ def test_apply_plan_does_what_ops_say() -> None:
     """Applying a plan to a state gives what was desired."""
     actual, desired = state(PORT, flow(0, 1, Output(1))), state(BRIDGE, flow(0, 1, Output(2)))
     assert apply_plan(actual, plan(desired, actual, NEEDS)) == desired
+
+
+def half(*ids: int) -> Thing:
+    return flow(14, 70, *(Conjunction(id, 1, 2) for id in ids))
+
+
+def test_half_a_conjunction_first_loses_and_then_gets() -> None:
+    """An address that changes sets is in neither on the way, so it never meets a rule that was not meant for it."""
+    assert plan(state(half(2, 3)), state(half(1, 2)), NEEDS) == (Put(half(2), half(1, 2)), Put(half(2, 3), half(2)))
+    nowhere = flow(14, 70)
+    assert plan(state(half(2)), state(half(1)), NEEDS) == (Put(nowhere, half(1)), Put(half(2), nowhere))
+
+
+def test_half_a_conjunction_that_only_grows_or_shrinks_is_one_op() -> None:
+    """What loses does so when flows close, what gets when they open."""
+    grown, shrunk, other = half(1, 2), half(1), flow(0, 5, Goto(10))
+    assert plan(state(grown, other), state(shrunk), NEEDS) == (Put(grown, shrunk), Put(other))
+    assert plan(state(shrunk, other), state(grown), NEEDS) == (Put(shrunk, grown), Put(other))

@@ -271,7 +271,7 @@ def test_a_router_leads_to_its_networks_and_they_to_it(world: World) -> None:
     assert (row.name, row.gateway_port_id, row.routes, row.ha) == ("r", "", (), False)
     assert row.hosts == (RouterHost("h1"),), "the first host that routes was given it"
     (interface,) = [row for row in rows(world, f"router/{router['id']}").values() if isinstance(row, InterfaceRow)]
-    assert (interface.kind, interface.network_id, interface.host) == ("internal", net["id"], "")
+    assert (interface.kind, interface.network_id, interface.host) == ("internal", net["id"], "h1")
     assert interface.addresses == (Address("10.0.0.1", subnet["id"]),)
     assert keys(world, f"router/{router['id']}", "follow") == {f"network/{net['id']}"}
     assert keys(world, f"network/{net['id']}", "follow") == {f"router/{router['id']}"}

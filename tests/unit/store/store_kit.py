@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import create_engine
+
 from netloom.intent.operation import Context, Operation, Outcome, Requester, Settings
 from netloom.intent.schema import GENERATED, Catalog, Doc, Field, Index, Kind, Resource, Rules
 from netloom.intent.snapshot import Change, Snapshot
@@ -43,8 +45,28 @@ PORT = Resource(
 SMALL: Catalog = {"port": PORT}
 
 
+ENGINES = ("sqlite", "postgresql", "mariadb")
+PLACES: dict[Path, str] = {}
+"""The store of a folder where that is no file in it."""
+
+
 def url_of(folder: Path) -> str:
-    return f"sqlite:///{folder / 'netloom.db'}"
+    return PLACES.get(folder) or f"sqlite:///{folder / 'netloom.db'}"
+
+
+def run_sql(folder: Path, statement: str) -> list[Any]:
+    """Behind the server's back."""
+    engine = create_engine(find_driver(url_of(folder)), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            done = connection.exec_driver_sql(statement.replace("%", "%%"))
+            return list(done) if done.returns_rows else []
+    finally:
+        engine.dispose()
+
+
+def find_driver(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://")
 
 
 def create(name: str = "", **more: Any) -> Operation:

@@ -144,6 +144,7 @@ def test_a_log_without_limits_is_left_alone(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.engines("sqlite")
 def test_compact_gives_the_room_back(tmp_path: Path) -> None:
     """`netloom db compact` drops the history, makes the file smaller, and the store is sound and complete."""
     write_ports(tmp_path, 400)
@@ -159,6 +160,7 @@ def test_compact_gives_the_room_back(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.engines("sqlite")
 def test_compact_is_refused_beside_a_running_server(tmp_path: Path) -> None:
     """The error names the process that writes; nothing is changed."""
 

@@ -55,7 +55,7 @@ def compare(url: str, answers: dict[int, Digests]) -> None:
 def test_kill_9_loses_no_answer(tmp_path: Path) -> None:
     """Thirty servers in a row are killed, at their start or under load; each next one finds every answer."""
     dice = random.Random(7)
-    command = [sys.executable, "-m", "tests.unit.store.killed_server", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.unit.store.killed_server", url_of(tmp_path)]
     answers: dict[int, Digests] = {}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, pipesize=1 << 20

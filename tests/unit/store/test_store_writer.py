@@ -67,19 +67,24 @@ def test_requests_that_wait_share_one_transaction(tmp_path: Path) -> None:
     assert asyncio.run(run()) == [1, 20]
 
 
-def test_one_create_costs_four_statements(tmp_path: Path) -> None:
+def test_one_create_costs_four_statements(tmp_path: Path, engine: str) -> None:
     """A request alone is: begin, log, object, commit."""
     statements: list[str] = []
+
+    def note(connection: object, cursor: object, sql: str, *rest: object) -> None:
+        statements.append(sql)
 
     async def run() -> None:
         async with writing(tmp_path) as writer:
             await writer.submit(create("warm"), ADMIN)
-            engine = writer._journal.store.engine  # type: ignore[attr-defined]
-            event.listen(engine, "before_cursor_execute", lambda c, cur, sql, *rest: statements.append(sql))
+            used = writer._journal.store.engine  # type: ignore[attr-defined]
+            event.listen(used, "before_cursor_execute", note)
             await writer.submit(create("web"), ADMIN)
+            event.remove(used, "before_cursor_execute", note)
 
     asyncio.run(run())
-    assert [sql.split()[0] for sql in statements] == ["BEGIN", "INSERT", "INSERT"]  # and the commit
+    begin = ["BEGIN"] if engine == "sqlite" else []  # drivers of servers begin by themselves; and the commit
+    assert [sql.split()[0] for sql in statements] == [*begin, "INSERT", "INSERT"]
 
 
 def test_a_refused_request_harms_no_other(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ ONF_ID = 0x4F4E4600
 Code = tuple[int, int]
 
 _CODES: dict[str, tuple[Code, ...]] = {
-    "in_port": ((OXM_OF, 0),), "metadata": ((OXM_OF, 2),), "eth_dst": ((OXM_OF, 3), (NXM_OF, 1)),
+    "in_port": ((OXM_OF, 0),), "nx_in_port": ((NXM_OF, 0),), "metadata": ((OXM_OF, 2),),
+    "eth_dst": ((OXM_OF, 3), (NXM_OF, 1)),
     "eth_src": ((OXM_OF, 4), (NXM_OF, 2)), "eth_type": ((OXM_OF, 5), (NXM_OF, 3)),
     "vlan_tci": ((NXM_OF, 4),), "vlan_vid": ((OXM_OF, 6),), "vlan_pcp": ((OXM_OF, 7),),
     "ip_dscp": ((OXM_OF, 8),), "ip_proto": ((OXM_OF, 10), (NXM_OF, 6)),

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.mysql import LONGTEXT
 
 revision = "0001"
 down_revision = None
 
 REVISION = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+LONG = sa.Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+OPTIONS: dict[str, Any] = {
+    f"{engine}_{name}": value
+    for engine in ("mysql", "mariadb")
+    for name, value in {"engine": "InnoDB", "charset": "utf8mb4", "collate": "utf8mb4_nopad_bin"}.items()
+}
 
 
 def upgrade() -> None:
@@ -18,7 +27,8 @@ def upgrade() -> None:
         sa.Column("id", sa.String(255), primary_key=True),
         sa.Column("project_id", sa.String(255)),
         sa.Column("revision", REVISION, nullable=False),
-        sa.Column("doc", sa.Text, nullable=False),
+        sa.Column("doc", LONG, nullable=False),
+        **OPTIONS,
     )
     op.create_table(
         "log",
@@ -26,10 +36,12 @@ def upgrade() -> None:
         sa.Column("at", sa.String(32), nullable=False),
         sa.Column("actor", sa.String(255), nullable=False),
         sa.Column("request_id", sa.String(255), nullable=False),
-        sa.Column("changes", sa.Text, nullable=False),
+        sa.Column("changes", LONG, nullable=False),
+        **OPTIONS,
     )
     op.create_table(
         "meta",
         sa.Column("key", sa.String(64), primary_key=True),
-        sa.Column("value", sa.Text, nullable=False),
+        sa.Column("value", LONG, nullable=False),
+        **OPTIONS,
     )

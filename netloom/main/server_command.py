@@ -1,0 +1,49 @@
+"""`netloom server …`: reads what was asked; `server.py` and `cluster.py` do it."""
+
+from __future__ import annotations
+
+import typer
+
+from netloom.main.command_parts import Files, Sets, explain_errors, parse_sets
+
+app = typer.Typer(rich_markup_mode="markdown")
+
+
+@app.callback(invoke_without_command=True)
+@explain_errors
+def server(context: typer.Context, config_file: Files = None, set_: Sets = None) -> None:
+    """Serve the Networking API and wait for agents.
+
+    At the first start it makes users of its own and writes a clouds.yaml into state_path, for the openstack command.
+    With `api_workers` there are several processes on the same ports; with a database several machines may serve.
+
+    Examples: `netloom server`, `netloom server --config-file /etc/neutron/neutron.conf --config-file
+    /etc/neutron/plugins/ml2/ml2_conf.ini`, `netloom server --set api_workers=2`
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from netloom.main.options import check_listen, load_server_options
+
+    options = load_server_options(config_file or (), parse_sets(set_))
+    check_listen(options)
+    from netloom.main.server import run_server
+
+    run_server(options)
+
+
+@app.command("step-down")
+@explain_errors
+def step_down(config_file: Files = None, set_: Sets = None) -> None:
+    """Have the server that writes leave that to another one of the same store, as before maintenance.
+
+    What is under way is answered first, and what comes meanwhile waits for the next writer: no request fails. Where no
+    other server takes over, the same one writes again after some seconds.
+
+    Example: `netloom server step-down --config-file /etc/netloom/netloom.conf`
+    """
+    from netloom.main.options import load_server_options
+
+    options = load_server_options(config_file or (), parse_sets(set_))
+    from netloom.main.cluster import order_step_down
+
+    print(order_step_down(options))

@@ -1,0 +1,1 @@
+"""A host that switches with Linux bridges: devices, who is where, and what its packet filter holds."""

@@ -1,0 +1,117 @@
+"""Devices of one network on a host with Linux bridges, and where each MAC leads: nothing is flooded that is known.
+
+Law: what the server knows is written down and not learned: local MACs lead to their port, the MACs of other hosts
+through the tunnel to just that host, and the tunnel device answers for the addresses behind it. Only a MAC that several
+ports may have (address pairs), and a port without port security, are learned and flooded to.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from netloom.model.address import ip_version
+from netloom.model.bridge import BridgePort, Leads, LinuxBridge, Neighbour, VlanDevice, VxlanDevice
+from netloom.model.facts import HostFacts
+from netloom.model.plan import Thing
+from netloom.model.slices import PlaceRow
+from netloom.model.why import Why
+from netloom.render.answers import server_address
+from netloom.render.answers.scope import SERVER_MAC
+from netloom.render.bridges.scene import BridgeScene, find_macs, tap_name
+
+EVERYBODY = "00:00:00:00:00:00"
+"""In a tunnel's table: broadcast, multicast, and unicast to unknown addresses."""
+
+
+def render_network(scene: BridgeScene, facts: HostFacts) -> tuple[Thing, ...]:
+    """All things of the network but its filter."""
+    return (*render_devices(scene, facts), *render_ports(scene), *render_local(scene), *render_remote(scene))
+
+
+def explain(scene: BridgeScene, by: str, *ids: str, revision: int = 0) -> Why:
+    return Why(revision or scene.network.revision, (*ids, f"network/{scene.network.id}"), f"bridges.{by}")
+
+
+# -- devices -----------------------------------------------------------------------------------------------------------
+
+
+def render_devices(scene: BridgeScene, facts: HostFacts) -> Iterator[Thing]:
+    why, segment = explain(scene, "render_devices"), scene.segment
+    yield Thing(("brq", scene.bridge), LinuxBridge(scene.network.mtu), why)
+    if segment.network_type == "vxlan":
+        plain = facts.datapath_type == "netdev"
+        device = VxlanDevice(segment.segmentation_id, facts.tunnel_ip, scene.network.mtu, plain)
+        yield Thing(("vxlan", scene.uplink), device, why)
+    if segment.network_type == "vlan":
+        yield Thing(("vlan", scene.uplink), VlanDevice(scene.nic, segment.segmentation_id), why)
+
+
+def render_ports(scene: BridgeScene) -> Iterator[Thing]:
+    """Instances' devices, and the one that leads out of the host."""
+    shared = find_shared(scene)
+    if scene.uplink:
+        away = scene.segment.network_type != "vxlan"
+        flood = away or any(place.open for place in find_remote(scene)) or bool(shared)
+        port = BridgePort(scene.bridge, learning=away, flood=flood)
+        yield Thing(("bridge_port", scene.uplink), port, explain(scene, "render_ports"))
+    for plugged in scene.plugged:
+        row = plugged.port
+        loose = not row.port_security or any(mac in shared or mac != row.mac for mac in find_macs(row))
+        why = explain(scene, "render_ports", f"port/{row.id}", revision=row.revision)
+        port = BridgePort(scene.bridge, scene.network.mtu, learning=loose, flood=loose)
+        yield Thing(("bridge_port", tap_name(row.id)), port, why)
+
+
+# -- where MACs lead ---------------------------------------------------------------------------------------------------
+
+
+def find_remote(scene: BridgeScene) -> tuple[PlaceRow, ...]:
+    """Places on other hosts that this one has a tunnel to."""
+    there = {remote.name for remote in scene.remotes}
+    return tuple(place for place in scene.places if place.host in there)
+
+
+def find_shared(scene: BridgeScene) -> frozenset[str]:
+    """MACs that more than one port of the network may have: who has one now must be learned."""
+    count = Counter(mac for place in scene.places for mac in find_macs(place))
+    return frozenset(mac for mac, owners in count.items() if owners > 1)
+
+
+def render_local(scene: BridgeScene) -> Iterator[Thing]:
+    shared = find_shared(scene)
+    for plugged in scene.plugged:
+        row = plugged.port
+        if row.mac not in shared:
+            why = explain(scene, "render_local", f"port/{row.id}", revision=row.revision)
+            yield Thing(("bridge_fdb", tap_name(row.id), row.mac), Leads(), why)
+
+
+def render_remote(scene: BridgeScene) -> Iterator[Thing]:
+    """What a tunnel device knows. A physical network has switches of its own that know more than we do."""
+    if scene.segment.network_type != "vxlan":
+        return
+    device, ends = scene.uplink, {remote.name: remote.tunnel_ip for remote in scene.remotes}
+    for end in dict.fromkeys(ends.values()):
+        yield Thing(("tunnel_fdb", device, EVERYBODY, end), Leads(), explain(scene, "render_remote"))
+    shared = find_shared(scene)
+    for place in find_remote(scene):
+        why = explain(scene, "render_remote", f"port/{place.id}", revision=place.revision)
+        for mac in find_macs(place):
+            if mac not in shared:
+                yield Thing(("bridge_fdb", device, mac), Leads(), why)
+                yield Thing(("tunnel_fdb", device, mac, ends[place.host]), Leads(), why)
+        for address in place.addresses:
+            yield Thing(("neighbour", device, address.ip), Neighbour(place.mac), why)
+    yield from render_server(scene)
+
+
+def render_server(scene: BridgeScene) -> Iterator[Thing]:
+    """A client renews its lease by unicast (RFC 2131, 4.4.5), so somebody must have the server's address."""
+    taken = frozenset(address.ip for place in scene.places for address in place.addresses)
+    for subnet in scene.subnets:
+        if subnet.ip_version == 4 and subnet.enable_dhcp:
+            ip = server_address(subnet, taken)
+            if ip and ip not in taken and ip_version(ip) == 4:
+                why = explain(scene, "render_server", f"subnet/{subnet.id}", revision=subnet.revision)
+                yield Thing(("neighbour", scene.uplink, ip), Neighbour(str(SERVER_MAC)), why)

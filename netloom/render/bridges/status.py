@@ -1,0 +1,32 @@
+"""Which ports of a host with Linux bridges cannot carry traffic yet, and what each waits for, in words."""
+
+from __future__ import annotations
+
+from netloom.model.facts import HostFacts
+from netloom.model.slices import PortRow, Slices
+from netloom.render.bridges.scene import tap_name
+from netloom.render.scene import choose_segment, find_network, find_ports
+
+
+def find_pending(slices: Slices, facts: HostFacts) -> dict[str, str]:
+    """Port id → reason, for the ports bound to this host that are not wired."""
+    found = ((port.id, find_reason(port, slices, facts)) for port in find_ports(slices, facts.host))
+    return {id: reason for id, reason in found if reason}
+
+
+def find_reason(port: PortRow, slices: Slices, facts: HostFacts) -> str:
+    """Why the port cannot carry traffic; empty: it can."""
+    if not port.admin_state_up:
+        return "the port is administratively down"
+    if port.parent_id:
+        return "Linux bridges carry no subports of trunks"
+    network = find_network(slices.get(f"network/{port.network_id}"))
+    if network is None:
+        return f"the host does not know network {port.network_id} yet"
+    if not network.admin_state_up:
+        return f"network {network.id} is administratively down"
+    if choose_segment(network, facts) is None:
+        return f"network {network.id} has no segment that host {facts.host} can carry"
+    if port.id not in facts.interfaces:
+        return f"waiting for a device named {tap_name(port.id)}"
+    return ""

@@ -1,0 +1,168 @@
+"""Security groups by iptables, on a Linux bridge of each instance's own between it and Open vSwitch.
+
+    instance ── tap ── qbr ── qvb ═══ qvo ── br-int          as Nova plugs it, all named by the port's id
+
+Chains are named by the port's id, as Neutron's are, and sets by the group's; connections of each port are in a zone of
+its own. Open vSwitch still looks at MAC addresses, ARP and ND, and answers; it leaves the rules to iptables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from netloom.model.facts import HostFacts
+from netloom.model.filter import IpSet, IptablesChain, Member
+from netloom.model.flow import Action, Flow, Goto
+from netloom.model.plan import Thing
+from netloom.model.slices import PortRow, Slice, Slices
+from netloom.model.why import HOST, Why
+from netloom.render import registers as reg
+from netloom.render.filters.iptables_rules import (
+    FALLBACK,
+    PREFIX,
+    chain_name,
+    find_prefixes,
+    render_egress,
+    render_ingress,
+    render_sources,
+    set_name,
+)
+from netloom.render.filters.nft_rules import find_texts
+from netloom.render.filters.zones import number_zones
+from netloom.render.flows.groups import Combination, find_ids, find_rules, find_sets, make_combinations
+from netloom.render.flows.ports import is_trusted
+from netloom.render.pipeline import DELIVER, EGRESS, INGRESS_FILTER, SERVICES
+from netloom.render.scene import Plugged
+
+VERSIONS = (4, 6)
+BY_ID = 11
+"""How much of a port's id stands in the names of its devices."""
+INSTEAD = {EGRESS: SERVICES, INGRESS_FILTER: DELIVER}
+"""Where packets go that would go to rules."""
+
+
+def is_hybrid(plugged: Plugged, facts: HostFacts) -> bool:
+    """Whether the port's rules are kept on a bridge of its own: the host does so, and it was plugged so."""
+    held = facts.interfaces.get(plugged.port.id)
+    return facts.hybrid and held is not None and held.name.startswith("qvo") and not plugged.port.parent_id
+
+
+def skip_rules(flows: Iterable[Flow]) -> tuple[Flow, ...]:
+    """The flows of a port whose rules are kept elsewhere."""
+    return tuple(replace(flow, actions=tuple(map(skip_action, flow.actions))) for flow in flows)
+
+
+def skip_action(action: Action) -> Action:
+    return Goto(INSTEAD[action.table]) if isinstance(action, Goto) and action.table in INSTEAD else action
+
+
+# -- what iptables holds -----------------------------------------------------------------------------------------------
+
+
+class HybridBook:
+    """Remembers what came of which port, so that one that did not change is not compiled again."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[object, tuple[Thing, ...]]] = {}
+
+    def render(self, plugged: Iterable[Plugged], slices: Slices, facts: HostFacts) -> dict[str, tuple[Thing, ...]]:
+        """Nothing where the host does not keep rules so."""
+        if not facts.hybrid:
+            return {}
+        ports = sorted((one.port for one in plugged if is_hybrid(one, facts)), key=lambda port: port.id)
+        guarded = [port for port in ports if not is_trusted(port)]
+        combinations = make_combinations({find_ids(port) for port in guarded}, slices)
+        groups = {"hybrid": tuple(render_frame(ports))}
+        held: dict[str, tuple[object, tuple[Thing, ...]]] = {}
+
+        def keep(name: str, key: tuple[object, ...], make: Callable[[], Iterable[Thing]]) -> None:
+            before = self._held.get(name)
+            held[name] = before if before is not None and before[0] == key else (key, tuple(make()))
+            groups[name] = held[name][1]
+
+        for port in guarded:
+            one = combinations[find_ids(port)]
+            key = (port, port.revision, tuple((group.name, group.revision) for group in one.groups), one.number)
+            keep(f"hybrid/{port.id}", key, lambda port=port, one=one: render_port(port, one))  # type: ignore[misc]
+        for remote in {remote for one in combinations.values() for remote in find_sets(one)}:
+            found = slices.get(remote)
+            of_set = (remote, found.revision if found else -1, len(found.rows) if found else 0)
+            keep(f"hybrid/{remote}", of_set, lambda remote=remote, found=found: render_set(remote, found))  # type: ignore[misc]
+        self._held = held
+        return groups
+
+
+def chain(version: int, table: str, name: str, rules: Iterable[str], why: Why) -> Thing:
+    return Thing(("iptables", version, table, name), IptablesChain(tuple(rules)), why)
+
+
+def render_frame(ports: list[PortRow]) -> Iterator[Thing]:
+    """The chains that lead to those of ports, and the zones of their connections."""
+    zones = number_zones(port.id for port in ports)
+    for version in VERSIONS:
+        for built_in in ("FORWARD", "INPUT"):
+            yield chain(version, "filter", built_in, (f"-j {PREFIX}{built_in}",), HOST)
+        yield chain(version, "filter", f"{PREFIX}FORWARD", find_forward(ports), HOST)
+        yield chain(version, "filter", f"{PREFIX}INPUT", find_input(ports), HOST)
+        yield chain(version, "filter", f"{PREFIX}sg-chain", find_chains(ports), HOST)
+        yield chain(version, "filter", FALLBACK, ("-j DROP",), HOST)
+        yield chain(version, "raw", "PREROUTING", (f"-j {PREFIX}PREROUTING",), HOST)
+        yield chain(version, "raw", f"{PREFIX}PREROUTING", find_zones(zones), HOST)
+
+
+def device(kind: str, port_id: str) -> str:
+    return f"{kind}{port_id[:BY_ID]}"
+
+
+def physdev(way: str, port_id: str) -> str:
+    return f"-m physdev --physdev-{way} {device('tap', port_id)} --physdev-is-bridged"
+
+
+def find_forward(ports: Iterable[PortRow]) -> Iterator[str]:
+    for port in ports:
+        to = "ACCEPT" if is_trusted(port) else f"{PREFIX}sg-chain"
+        yield from (f"{physdev(way, port.id)} -j {to}" for way in ("out", "in"))
+
+
+def find_input(ports: Iterable[PortRow]) -> Iterator[str]:
+    """What an instance says to the host itself."""
+    return (f"{physdev('in', port.id)} -j {chain_name('o', port.id)}" for port in ports if not is_trusted(port))
+
+
+def find_chains(ports: Iterable[PortRow]) -> Iterator[str]:
+    for port in ports:
+        if not is_trusted(port):
+            yield f"{physdev('out', port.id)} -j {chain_name('i', port.id)}"
+            yield f"{physdev('in', port.id)} -j {chain_name('o', port.id)}"
+    yield "-j ACCEPT"
+
+
+def find_zones(zones: dict[str, int]) -> Iterator[str]:
+    """Of what an instance sends, and of what the switch sends to it."""
+    for port_id, zone in zones.items():
+        for kind in ("qvb", "tap"):
+            yield f"-m physdev --physdev-in {device(kind, port_id)} -j CT --zone {zone}"
+
+
+def render_port(port: PortRow, combination: Combination) -> Iterator[Thing]:
+    """The chains of a port with port security."""
+    ids = (f"port/{port.id}", *(group.name for group in combination.groups))
+    why = Why(max(port.revision, *(group.revision for group in combination.groups), 0), ids, "hybrid.render_port")
+    rules = [rule for rule, _ in find_rules(combination)]
+    stateful = not combination.number & reg.STATELESS
+    for version in VERSIONS:
+        ingress, egress = render_ingress(rules, version, stateful), render_egress(rules, port, version, stateful)
+        yield chain(version, "filter", chain_name("i", port.id), ingress, why)
+        yield chain(version, "filter", chain_name("o", port.id), egress, why)
+        yield chain(version, "filter", chain_name("s", port.id), render_sources(port, version), why)
+
+
+def render_set(remote: str, found: Slice | None) -> Iterator[Thing]:
+    """A set of addresses that rules name; one that is not known yet is empty (law 4)."""
+    why = Why(found.revision if found else 0, (remote,), "hybrid.render_set")
+    for version in VERSIONS:
+        name = set_name(remote, version)
+        yield Thing(("ipset", name), IpSet(version), why)
+        for prefix in find_prefixes(find_texts(found), version):
+            yield Thing(("ipset_member", name, prefix), Member(), why)

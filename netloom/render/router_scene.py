@@ -1,0 +1,175 @@
+"""What render sees of one distributed router on this host: its legs, what it translates here, and its numbers.
+
+A leg is a port of the router with its network and the subnets there. A router that is switched off, or whose rows are
+not here yet, is none (law 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from netloom.model.facts import HostFacts
+from netloom.model.slices import (
+    FloatingRow,
+    ForwardingRow,
+    InterfaceRow,
+    NetworkRow,
+    RouterRow,
+    Slice,
+    Slices,
+    SubnetRow,
+)
+from netloom.render.flows.groups import number_names
+from netloom.render.scene import Provider, choose_segment, find_network, find_provider
+
+ZONES = range(0x4000, 0x8000)
+"""Conntrack zones of routers: below the numbers of subports, less the ofports that are in use; those are zones too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A port of a router. `revision`: the newest of its rows. `carried`: its network is on this host."""
+
+    port: InterfaceRow
+    network: NetworkRow
+    subnets: tuple[SubnetRow, ...]  # of the port's addresses; of a gateway all that its network has
+    carried: bool
+    provider: Provider | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class RouterScene:
+    """One distributed router on this host. `central`: this host hides addresses for it."""
+
+    row: RouterRow
+    number: int
+    zone: int
+    integration: str
+    host: str
+    central: bool
+    inner: tuple[Leg, ...]
+    outer: tuple[Leg, ...]
+    hiding: tuple[InterfaceRow, ...]  # SNAT ports
+    floating: tuple[FloatingRow, ...]  # those that this host translates
+    forwardings: tuple[ForwardingRow, ...]
+
+    @property
+    def slice(self) -> str:
+        return f"router/{self.row.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What routers need of a network, read from its slice once."""
+
+    network: NetworkRow
+    subnets: tuple[SubnetRow, ...]
+
+
+def read_known(found: Slice | None) -> Known | None:
+    network = find_network(found)
+    if found is None or network is None:
+        return None
+    subnets = (row for row in found.rows.values() if isinstance(row, SubnetRow))
+    return Known(network, tuple(sorted(subnets, key=lambda row: row.id)))
+
+
+def find_router(found: Slice | None) -> RouterRow | None:
+    """The router of a slice, where each host routes for it by itself."""
+    row = found.rows.get(found.name) if found else None
+    return row if isinstance(row, RouterRow) and row.distributed and row.admin_state_up else None
+
+
+def find_routers(slices: Slices) -> dict[str, tuple[RouterRow, Slice]]:
+    """The distributed routers that this host knows, by the names of their slices."""
+    found = {}
+    for name in sorted(slices):
+        row = find_router(slices[name]) if name.startswith("router/") else None
+        if row is not None:
+            found[name] = row, slices[name]
+    return found
+
+
+def find_routed_networks(routers: Iterable[tuple[RouterRow, Slice]], host: str) -> Iterator[str]:
+    """The networks that this host takes part in for these routers: all inner ones, and outer ones that it translates
+    to."""
+    for row, found in routers:
+        floating = {r.network_id for r in found.rows.values() if isinstance(r, FloatingRow) and r.host == host}
+        for port in read_ports(found):
+            if port.kind == "internal" or is_central(row, host) or port.network_id in floating:
+                yield port.network_id
+
+
+def read_ports(found: Slice) -> list[InterfaceRow]:
+    ports = (row for row in found.rows.values() if isinstance(row, InterfaceRow) and row.admin_state_up)
+    return sorted(ports, key=lambda row: row.id)
+
+
+def is_central(row: RouterRow, host: str) -> bool:
+    return bool(row.hosts) and row.hosts[0].name == host
+
+
+def make_router_scene(
+    row: RouterRow, found: Slice, known: Mapping[str, Known], numbers: tuple[int, int], facts: HostFacts
+) -> RouterScene:
+    """`numbers`: the router's, and its conntrack zone. A leg on a network that is not known here is left out."""
+    legs = [leg for port in read_ports(found) if (leg := make_leg(port, known.get(port.network_id), facts))]
+    rows, central = found.rows.values(), is_central(row, facts.host)
+    return RouterScene(
+        row=row,
+        number=numbers[0],
+        zone=numbers[1],
+        integration=facts.integration_bridge,
+        host=facts.host,
+        central=central,
+        inner=tuple(leg for leg in legs if leg.port.kind == "internal"),
+        outer=tuple(leg for leg in legs if leg.port.kind == "gateway"),
+        hiding=tuple(leg.port for leg in legs if leg.port.kind == "snat"),
+        floating=tuple(
+            sorted((r for r in rows if isinstance(r, FloatingRow) and r.host == facts.host), key=lambda r: r.id)
+        ),
+        forwardings=tuple(sorted((r for r in rows if isinstance(r, ForwardingRow) and central), key=lambda r: r.id)),
+    )
+
+
+def make_leg(port: InterfaceRow, known: Known | None, facts: HostFacts) -> Leg | None:
+    if known is None:
+        return None
+    network, own = known.network, {address.subnet_id for address in port.addresses}
+    subnets = tuple(s for s in known.subnets if s.id in own or port.kind == "gateway")
+    segment = choose_segment(network, facts)
+    revision = max(port.revision, network.revision, *(subnet.revision for subnet in subnets), 0)
+    carried = network.admin_state_up and segment is not None
+    return Leg(port, network, subnets, carried, find_provider(segment, facts), revision)
+
+
+# -- numbers -----------------------------------------------------------------------------------------------------------
+
+
+def number_routers(names: Collection[str], facts: HostFacts) -> dict[str, tuple[int, int]]:
+    """By slice: the router's number in a register, and its conntrack zone. A function of what is there alone."""
+    numbers = number_names(names)
+    taken = {held.ofport for held in facts.interfaces.values()} | set(facts.ofports.values())
+    zones = {}
+    for name in sorted(names):
+        zone = ZONES[digest(name) % len(ZONES)]
+        while zone in taken:
+            zone = ZONES[(zone + 1 - ZONES.start) % len(ZONES)]
+        taken.add(zone)
+        zones[name] = numbers[name], zone
+    return zones
+
+
+def digest(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=5).digest(), "big")
+
+
+def host_mac(host: str) -> int:
+    """What a host's routers send from on the wire, so that no switch sees a router's own address at two ports.
+
+    Locally administered, and told by the host's name alone, as 40 bits of a hash.
+    """
+    return 0x0E << 40 | digest(host)

@@ -1,0 +1,117 @@
+"""A host with Linux bridges under a real server: its agent, and instances on veths named as Nova names taps."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import netns as spaces
+
+from netloom.drivers import merge_needs
+from netloom.feed.cache import Cache
+from netloom.main.agent import make_facts
+from netloom.main.bridge_agent import close_bridges, open_bridges
+from netloom.main.host_options import HostOptions, load_host_options
+from netloom.model.plan import Key, Plan, Thing
+from netloom.reconcile.desired import merge_groups
+from netloom.reconcile.plan import plan
+from netloom.render.bridges.host import render_bridge_host
+from tests.dataplane.ovs import OvsHost, run
+from tests.dataplane.rig import NO_QUOTA, Instance, Rig, batch
+from tests.faults.server import Server
+from tests.unit.agent.agent_kit import FakeFeed
+
+LOCAL = "192.0.2.1"
+
+
+def tap_of(port: Mapping[str, Any]) -> str:
+    return f"tap{port['id']}"[:14]
+
+
+class BridgeRig(Rig):
+    """A host that switches with Linux bridges."""
+
+    def start_agent(self) -> None:
+        super().start_agent()
+        self.wait_log("keeps host")
+
+    def cable(self, ports: Sequence[Mapping[str, Any]], netns: str, first: int = 0) -> list[Instance]:
+        """A veth for each port: its tap here, the other end in `netns` with the port's MAC."""
+        made = [
+            Instance(port["id"], tap_of(port), netns, f"e{n}", port["mac_address"], port["fixed_ips"][0]["ip_address"])
+            for n, port in enumerate(ports, first)
+        ]
+        lines = [
+            f"link add {one.tap} netns {self.host.netns} up type veth peer name {one.device} netns {netns} "
+            f"address {one.mac}\n"
+            for one in made
+        ]
+        batch("".join(lines))
+        batch("".join(f"link set {one.device} up\n" for one in made), netns)
+        return made
+
+    def plug(self, instances: Sequence[Instance]) -> None:
+        """Nothing is left to do: the agent knows a tap by its name."""
+
+    def plan_anew(self) -> Plan:
+        spaces.pushns(self.host.netns)
+        try:
+            return asyncio.run(plan_host(load_host_options((), self.settings)))
+        finally:
+            spaces.popns()
+
+
+async def plan_host(options: HostOptions) -> Plan:
+    """Read the devices, render the slices that are on disk, and plan; with no memory, and nothing done."""
+    feed = FakeFeed(Cache(options.state_path / "slices").load())
+    host, drivers = open_bridges(make_facts(options), feed)
+    try:
+        wanted, clashes = merge_groups(render_bridge_host(feed.slices, await host.read_facts()))
+        assert not clashes
+        actual: dict[Key, Thing] = {}
+        for one in drivers:
+            actual |= await one.read()
+        return plan(wanted, actual, merge_needs(drivers))
+    finally:
+        await close_bridges(drivers)
+
+
+@contextmanager
+def make_bridge_rig(**extra: str) -> Iterator[BridgeRig]:
+    """A server, and a joined host h1 that is told to switch with Linux bridges; no agent runs yet."""
+    folder = Path(tempfile.mkdtemp(prefix="nl-b-"))
+    netns = f"nlb{folder.name[5:]}"
+    server = Server(folder / "s", extra=NO_QUOTA)
+    rig = make_bridge_host(netns, folder, server, 1, **extra)
+    try:
+        run("ip", "-n", netns, "link", "add", "eth0", "mtu", "1600", "type", "veth", "peer", "name", "wire0")
+        run("ip", "-n", netns, "addr", "add", f"{LOCAL}/24", "dev", "eth0")
+        for device in ("eth0", "wire0"):
+            run("ip", "-n", netns, "link", "set", device, "up")
+        server.start()
+        rig.join()
+        yield rig
+    finally:
+        rig.stop_agent(signal.SIGKILL)
+        if server.process is not None and server.process.poll() is None:
+            server.kill()
+        for name in spaces.listnetns():
+            if name == netns or name.startswith(f"{netns}-"):
+                run("ip", "netns", "del", name, check=False)
+        shutil.rmtree(folder)
+
+
+def make_bridge_host(netns: str, folder: Path, server: Server, number: int, **extra: str) -> BridgeRig:
+    """A namespace, and the agent that is to be there."""
+    run("ip", "netns", "add", netns)
+    run("ip", "-n", netns, "link", "set", "lo", "up")
+    address = f"192.0.2.{number}"
+    rig = BridgeRig(OvsHost(netns, folder), folder, server, folder, name=f"h{number}", tunnel_ip=address)
+    rig.extra = {"netloom.switch": "linuxbridge", "ovs.local_ip": "", "vxlan.local_ip": address, **extra}
+    return rig

@@ -1,0 +1,181 @@
+"""A host with Linux bridges under a real server: leases, forging, restarts, and what somebody changed by hand."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.dataplane.bridge_rig import BridgeRig, make_bridge_rig
+from tests.dataplane.conftest import why_not
+from tests.dataplane.frames import await_frame, drain
+from tests.dataplane.group_kit import make_row
+from tests.dataplane.ovs import run, wait_until
+from tests.dataplane.rig import Instance, Pinging, await_ping, open_socket, wait_active
+from tests.dataplane.test_groups_rules import say
+
+pytestmark = pytest.mark.dataplane
+
+
+class House:
+    """Two instances that may say all, of a network with DHCP in both IP versions."""
+
+    def __init__(self, rig: BridgeRig) -> None:
+        self.rig = rig
+        self.network = rig.make_network("n0", "10.0.0.0/24")
+        stateful = {"ipv6_ra_mode": "dhcpv6-stateful", "ipv6_address_mode": "dhcpv6-stateful"}
+        six = {"network_id": self.network, "cidr": "2001:db8::/64", "ip_version": 6, **stateful}
+        rig.ask("POST", "subnets", {"subnet": six})
+        group = rig.ask("POST", "security-groups", {"security_group": {"name": "all"}})["security_group"]["id"]
+        for ethertype in ("IPv4", "IPv6"):
+            rule = {"security_group_id": group, "direction": "ingress", "ethertype": ethertype}
+            rig.ask("POST", "security-group-rules", {"security_group_rule": rule})
+        self.group = group
+        self.ports = rig.make_ports(self.network, 2, security_groups=[group])
+        self.a, self.b = (rig.boot(port, number) for number, port in enumerate(self.ports))
+        wait_active(rig)
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    if reason := why_not():
+        pytest.skip(reason)
+    with make_bridge_rig() as rig:
+        rig.start_agent()
+        yield House(rig)
+
+
+def inside(one: Instance, *command: str) -> str:
+    return run("ip", "netns", "exec", one.netns, *command)
+
+
+def make_script(folder: Path) -> Path:
+    """What a DHCP client calls: it writes down what it was given."""
+    script = folder / "note"
+    script.write_text(f"#!/bin/sh\nenv > {folder}/$1$reason\n")
+    script.chmod(0o755)
+    return script
+
+
+def read_note(folder: Path, name: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in (folder / name).read_text().splitlines() if "=" in line)
+
+
+def find_ip(port: dict[str, Any], version: int) -> str:
+    found = (fixed["ip_address"] for fixed in port["fixed_ips"])
+    return str(next(ip for ip in found if (":" in ip) == (version == 6)))
+
+
+def test_an_instance_gets_its_lease_and_mtu(house: House, tmp_path: Path) -> None:
+    """BusyBox's client gets the port's address, and the MTU that a VXLAN network has."""
+    script = make_script(tmp_path)
+    inside(
+        house.a, "udhcpc", "-i", house.a.device, "-f", "-q", "-n", "-t", "5", "-T", "1", "-s", str(script), "-O", "mtu"
+    )
+    got = read_note(tmp_path, "bound")
+    assert (got["ip"], got["mtu"], got["subnet"]) == (find_ip(house.ports[0], 4), "1450", "255.255.255.0")
+    shown = run("ip", "-n", house.rig.host.netns, "link", "show", house.a.tap)
+    assert "mtu 1450" in shown
+
+
+def test_an_instance_gets_its_ipv6_lease(house: House, tmp_path: Path) -> None:
+    """ISC's client, for IPv6: four messages, and the port's address."""
+    (port,) = house.rig.make_ports(house.network, 1, security_groups=[house.group])
+    one = house.rig.boot(port, 9)
+    inside(one, "sysctl", "-qw", f"net.ipv6.conf.{one.device}.disable_ipv6=0")
+    wait_active(house.rig)
+    wait_until(lambda: "tentative" not in inside(one, "ip", "-6", "addr", "show", "dev", one.device))
+    script, lease, pid = make_script(tmp_path), f"{tmp_path}/l6", f"{tmp_path}/p6"
+    inside(one, "dhclient", "-6", "-1", "-sf", str(script), "-lf", lease, "-pf", pid, one.device)
+    run("kill", "-9", Path(pid).read_text().strip())
+    assert read_note(tmp_path, "BOUND6")["new_ip6_address"] == find_ip(port, 6)
+
+
+def test_nobody_speaks_in_the_name_of_another(house: House) -> None:
+    """From another MAC or address, as a DHCP server, as a router, or about another's address in ARP: nothing passes."""
+    mine, other = make_row(house.ports[0]), make_row(house.ports[1])
+    with (
+        open_socket(house.a.netns, house.a.device) as out,
+        open_socket(house.b.netns, house.b.device) as into,
+    ):
+        frame = say("udp 53", mine, other)
+        forged = {
+            "another MAC": frame[:6] + bytes.fromhex("020000000099") + frame[12:],
+            "another address": say("udp 53", make_row(forge(house.ports[0], "10.0.0.77")), other),
+            "a DHCP server": say("udp 68 from 67", mine, other),
+            "an ARP reply for another": make_arp(house.a, "10.0.0.77"),
+            "a VLAN": frame[:12] + b"\x81\x00\x00\x05" + frame[12:],
+        }
+        drain(into)
+        for what, made in forged.items():
+            out.send(made)
+            assert not await_frame(into, made, 0.1), f"{what} arrives"
+        for made in (frame, make_arp(house.a, house.a.address)):
+            out.send(made)
+            assert await_frame(into, made, 3)
+
+
+def forge(port: dict[str, Any], ip: str) -> dict[str, Any]:
+    return {**port, "fixed_ips": [{"ip_address": ip}]}
+
+
+def make_arp(one: Instance, address: str) -> bytes:
+    """A reply to everybody: the address is here."""
+    mac, ip = bytes.fromhex(one.mac.replace(":", "")), bytes(map(int, address.split(".")))
+    head = b"\xff" * 6 + mac + b"\x08\x06" + bytes.fromhex("0001080006040002")
+    return head + mac + ip + b"\xff" * 6 + ip
+
+
+def test_the_host_itself_is_not_there(house: House) -> None:
+    """An instance that knows the host's tunnel address gets no answer, neither to ARP nor to a ping."""
+    command = ["ip", "netns", "exec", house.a.netns, "arping", "-c", "2", "-w", "1", "-I", house.a.device, "192.0.2.1"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
+def test_a_restart_changes_nothing(house: House, how: signal.Signals) -> None:
+    """The agent is killed and comes back while pings go on: none is lost, and there is nothing to do."""
+    rig = house.rig
+    pinging, said = Pinging(house.a, house.b.address), len(rig.read_log())
+    rig.stop_agent(how)
+    rig.start_agent()
+    rig.wait_log("ports wired, 0 wait", said)
+    replies, lost = pinging.stop()
+    assert replies > 20 and lost == []
+    assert " ops" not in rig.read_log(said)
+    assert rig.plan_anew() == ()
+
+
+def test_what_somebody_takes_away_comes_back(house: House) -> None:
+    """A tap out of its bridge, a bridge that is deleted, an MTU that is changed: healed within seconds."""
+    rig, netns = house.rig, house.rig.host.netns
+    bridge = f"brq{house.network}"[:14]
+    for command in (
+        ("link", "set", house.a.tap, "nomaster"),
+        ("link", "set", house.a.tap, "mtu", "1300"),
+        ("link", "del", bridge),
+        ("link", "del", "vxlan-1"),
+    ):
+        run("ip", "-n", netns, *command)
+        wait_until(lambda: rig.plan_anew() == (), 10)
+        with open_socket(house.a.netns, house.a.device) as wire:
+            await_ping(wire, house.a, house.b)
+
+
+def test_nothing_stays_when_nothing_is_wanted(house: House) -> None:
+    """The last port of a network goes: its devices, rules and entries go too."""
+    rig = house.rig
+    for port in rig.list_ports(fields="id"):
+        rig.ask("DELETE", f"ports/{port['id']}")
+
+    def is_clean() -> bool:
+        shown = run("ip", "-n", rig.host.netns, "-br", "link")
+        rules = run("ip", "netns", "exec", rig.host.netns, "nft", "list", "ruleset")
+        return "brq" not in shown and "vxlan-" not in shown and "guard_" not in rules and "egress_" not in rules
+
+    wait_until(is_clean, 15)
+    assert rig.plan_anew() == ()

@@ -1,0 +1,142 @@
+"""Networks that span a host with Open vSwitch and one with Linux bridges: tunnelled, flat, and what cannot be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.dataplane.bridge_rig import make_bridge_host
+from tests.dataplane.conftest import why_not
+from tests.dataplane.group_kit import connect, listen
+from tests.dataplane.ovs import run, wait_until
+from tests.dataplane.rig import Instance, Pinging, open_socket
+from tests.dataplane.rig_cloud import Cloud, make_cloud, make_wire, pings, wait_ping
+
+pytestmark = pytest.mark.dataplane
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    """h1 has Open vSwitch, h2 has Linux bridges."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with make_cloud(1) as made:
+        folder = made.folder / "h2"
+        folder.mkdir()
+        rig = make_bridge_host(
+            f"{made.name}-h2", folder, made.server, 2,
+            **{"linux_bridge.physical_interface_mappings": "physnet:eth1", "ovs.datapath_type": "netdev"},
+        )  # fmt: skip
+        netns = rig.host.netns
+        make_wire(made, "wire", "w2", netns, "eth0")
+        make_wire(made, "phys", "p2", netns, "eth1")
+        run("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off")
+        run("ip", "-n", netns, "addr", "add", "192.0.2.2/24", "dev", "eth0")
+        rig.join()
+        rig.start_agent()
+        made.hosts["h2"] = rig
+        try:
+            yield made
+        finally:
+            rig.stop_agent()
+            del made.hosts["h2"]
+
+
+def boot_pair(cloud: Cloud, network: str) -> tuple[Instance, Instance]:
+    ports = [{"network_id": network, "binding:host_id": host, "port_security_enabled": False} for host in ("h1", "h2")]
+    made = cloud.api.ask("POST", "ports", {"ports": ports})["ports"]
+    assert [port["binding:vif_type"] for port in made] == ["ovs", "bridge"]
+    found = []
+    for port, rig in zip(made, (cloud.hosts["h1"], cloud.hosts["h2"]), strict=True):
+        cloud.count += 1
+        one = rig.boot(port, cloud.count)
+        run("ip", "-n", one.netns, "link", "set", one.device, "mtu", "1450")  # as DHCP would have told it
+        rig.plug([one])
+        found.append(one)
+    for one in found:
+        wait_until(lambda one=one: cloud.api.ask("GET", f"ports/{one.id}")["port"]["status"] == "ACTIVE", 30)  # type: ignore[misc]
+    return found[0], found[1]
+
+
+def test_a_network_spans_both_switches(cloud: Cloud) -> None:
+    """The same VNI: they ping and speak TCP both ways, a full MTU passes, and nothing is asked for by broadcast."""
+    network = cloud.api.make_network("both", "10.0.5.0/24")
+    one, other = boot_pair(cloud, network)
+    wait_ping(one.netns, other.address)
+    assert pings(other.netns, one.address, 3)
+    run("ip", "netns", "exec", other.netns, "ping", "-c", "2", "-M", "do", "-s", "1422", one.address)
+    for client, server in ((one, other), (other, one)):
+        with listen(server, 8080) as door, connect(client, server, 8080) as speaker, door.accept()[0] as held:
+            held.settimeout(5)
+            speaker.sendall(b"x" * 50_000)
+            got = 0
+            while got < 50_000:
+                got += len(held.recv(65536))
+
+
+def test_what_is_known_is_not_flooded(cloud: Cloud) -> None:
+    """ARP for an address on another host is answered here: the question does not leave the host."""
+    network = cloud.api.make_network("quiet", "10.0.6.0/24")
+    one, other = boot_pair(cloud, network)
+    wait_ping(other.netns, one.address)
+    run("ip", "-n", other.netns, "neigh", "flush", "dev", other.device)
+    with open_socket(cloud.hosts["h2"].host.netns, "eth0") as wire:
+        assert pings(other.netns, one.address, 3)
+        asked = 0
+        end = time.monotonic() + 0.3
+        while time.monotonic() < end:
+            try:
+                frame = wire.recv(4096)
+            except BlockingIOError:
+                time.sleep(0.01)
+                continue
+            asked += frame[23:24] == b"\x11" and frame[62:64] == b"\x08\x06" and frame[50:56] == b"\xff" * 6
+    assert asked == 0
+
+
+def test_a_port_that_moves_is_found_on_its_new_host(cloud: Cloud) -> None:
+    """From a host with Open vSwitch to one with Linux bridges: whoever speaks to it finds it there."""
+    network = cloud.api.make_network("moving", "10.0.7.0/24")
+    one, other = boot_pair(cloud, network)
+    wait_ping(other.netns, one.address)
+    (port,) = cloud.api.ask("GET", f"ports?id={one.id}")["ports"]
+    cloud.api.ask("PUT", f"ports/{one.id}", {"port": {"binding:host_id": "h2"}})
+    run("ip", "-n", one.netns, "link", "set", one.device, "down")
+    cloud.count += 1
+    moved = cloud.hosts["h2"].boot(port, cloud.count)
+    wait_ping(other.netns, moved.address)
+    wait_ping(moved.netns, other.address)
+
+
+def test_a_flat_network_spans_both_switches(cloud: Cloud) -> None:
+    """By the NIC that is the physical network's, straight to the machine outside as well."""
+    external = cloud.make_external()
+    one, other = boot_pair(cloud, external)
+    for target in (one.address, "203.0.113.1"):
+        wait_ping(other.netns, target)
+    pinging = Pinging(other, "203.0.113.1", 0.05)
+    assert pings(one.netns, other.address, 5)
+    assert pinging.stop()[1] == []
+
+
+def test_a_vlan_that_this_kernel_has_not_is_said_so(cloud: Cloud) -> None:
+    """A port whose network cannot leave the host does not become ACTIVE, and says why."""
+    rig = cloud.hosts["h2"]
+    kind = {"provider:network_type": "vlan", "provider:physical_network": "physnet", "provider:segmentation_id": 107}
+    network = cloud.make_plain_network("v", **kind)
+    cloud.make_subnet(network, "10.0.8.0/24")
+    body = {"network_id": network, "binding:host_id": "h2", "port_security_enabled": False}
+    port = cloud.api.ask("POST", "ports", {"port": body})["port"]
+    assert port["binding:vif_type"] == "bridge"
+    said = len(rig.read_log())
+    cloud.count += 1
+    rig.boot(port, cloud.count)
+    done = run("ip", "-n", rig.host.netns, "link", "add", "try", "link", "eth0", "type", "vlan", "id", "5", check=False)
+    if "not supported" in done or not run("ip", "-n", rig.host.netns, "link", "show", "try", check=False):
+        rig.wait_log("no vlan devices, so the network cannot leave this host", said)
+        assert cloud.api.ask("GET", f"ports/{port['id']}")["port"]["status"] == "DOWN"
+    else:
+        wait_until(lambda: cloud.api.ask("GET", f"ports/{port['id']}")["port"]["status"] == "ACTIVE", 20)
+    cloud.api.ask("DELETE", f"ports/{port['id']}")

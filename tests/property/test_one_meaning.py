@@ -1,0 +1,255 @@
+"""One meaning of a rule: the same packets through Open vSwitch, nft and iptables, each in its simulator.
+
+A port with rules speaks with one of another host, which may say all: first packets, answers, more of the same, errors,
+and forgeries, while rules and members change. Whatever passes in one passes in all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from netloom.model.facts import HostFacts, Interface
+from netloom.model.slices import (
+    Address,
+    AddressPair,
+    FollowRow,
+    GroupRow,
+    MemberRow,
+    NetworkRow,
+    PortRow,
+    PrefixRow,
+    Row,
+    RuleRow,
+    Segment,
+    SubnetRow,
+)
+from netloom.reconcile.desired import merge_groups
+from netloom.render.bridges.host import render_bridge_host
+from netloom.render.bridges.scene import bridge_name, tap_name
+from netloom.render.filters.hybrid import device
+from netloom.render.host import render_host
+from netloom.testing import iptables_simulator as iptables
+from netloom.testing import nft_simulator as nft
+from netloom.testing.connections import Connections
+from netloom.testing.simulator import Packet, SimHost, make_host, render_sim_host, send
+from netloom.testing.story_packets import make_packet
+from netloom.testing.story_traffic import make_answer, make_error, make_more
+from netloom.testing.story_world import World, make_facts, make_slices
+
+ID = "2e8bbfcd-9a9e-4a4b-9c2e-0000000000aa"
+PEER = "77777777-9a9e-4a4b-9c2e-0000000000bb"
+MAC, PEER_MAC = "fa:16:3e:00:00:0a", "fa:16:3e:00:00:0b"
+GROUPS = ("g0", "g1")
+SETS = ("members/g0", "members/g1", "addresses/a0")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of two groups, whether they track connections, the port's groups, and what an address group holds."""
+
+    rules: tuple[tuple[RuleRow, ...], ...]
+    stateful: bool = True
+    groups: tuple[str, ...] = GROUPS
+    prefix: str = "10.0.0.8/29"
+    friend: bool = True  # whether the peer is in g1
+
+
+@dataclass
+class Trio:
+    """The three renderings, each with the connections that it knows."""
+
+    connections: dict[str, Connections] = field(default_factory=dict)
+
+    def of(self, name: str) -> Connections:
+        return self.connections.setdefault(name, Connections())
+
+
+def make_world(state: Rules) -> World:
+    world = World()
+    world.networks["n0"] = NetworkRow("n0", 1, segments=(Segment("vxlan", "", 101),))
+    world.subnets["n0"] = [SubnetRow("s4", "n0", "10.0.0.0/24", 4), SubnetRow("s6", "n0", "2001:db8::/64", 6)]
+    pairs = (AddressPair("10.0.0.64/30", MAC), AddressPair("2001:db8::40", "fa:16:3e:00:00:0c"))
+    addresses = (Address("10.0.0.5"), Address("2001:db8::5"))
+    world.ports[ID] = PortRow(ID, "n0", MAC, addresses=addresses, pairs=pairs, groups=state.groups)
+    addresses = (Address("10.0.0.9"), Address("2001:db8::9"))
+    groups = ("g1",) if state.friend else ()
+    world.ports[PEER] = PortRow(PEER, "n0", PEER_MAC, addresses=addresses, groups=groups, port_security=False)
+    world.hosts = {ID: "h1", PEER: "h2"}
+    world.groups = make_groups(state, world)
+    return world
+
+
+def make_groups(state: Rules, world: World) -> dict[str, dict[str, Row]]:
+    prefixes = (state.prefix, "2001:db8::8/125")
+    found: dict[str, dict[str, Row]] = {"addresses/a0": {f"prefix/{one}": PrefixRow(one) for one in prefixes}}
+    for name, rules in zip(GROUPS, state.rules, strict=True):
+        rows: dict[str, Row] = {f"group/{name}": GroupRow(name, stateful=state.stateful)}
+        rows |= {f"rule/{name}{n}": replace(rule, id=f"{name}{n}") for n, rule in enumerate(rules)}
+        rows |= {f"follow/{rule.remote}": FollowRow(rule.remote) for rule in rules if rule.remote}
+        found[f"group/{name}"] = rows
+        found[f"members/{name}"] = {
+            f"member/{port.id}": MemberRow(port.id, tuple(a.ip for a in port.addresses))
+            for port in world.ports.values()
+            if name in port.groups
+        }
+    return found
+
+
+# -- the same packet in each -------------------------------------------------------------------------------------------
+
+
+def find_verdicts(trio: Trio, world: World, packet: Packet, out: bool) -> dict[str, bool]:
+    return {
+        "openvswitch": try_switch(trio, "openvswitch", world, packet, out, hybrid=False),
+        "iptables": try_iptables(trio, world, packet, out),
+        "nft": try_nft(trio, world, packet, out),
+    }
+
+
+def try_switch(trio: Trio, name: str, world: World, packet: Packet, out: bool, hybrid: bool) -> bool:
+    """Through Open vSwitch on both hosts."""
+    sender, target = (ID, PEER) if out else (PEER, ID)
+    facts = make_facts(world, "h1")
+    if hybrid:
+        held = facts.interfaces[ID]
+        facts = replace(facts, hybrid=True, interfaces={ID: replace(held, name=device("qvo", ID))})
+    things = merge_groups(render_host(make_slices(world, "h1"), facts))[0].values()
+    hosts: dict[str, SimHost] = {"h1": make_host(facts, things, trio.of(name))}
+    hosts["h2"] = render_sim_host(make_slices(world, "h2"), make_facts(world, "h2"), trio.of(f"{name} far"))
+    at = "h1" if out else "h2"
+    walk = send(hosts, at, hosts[at].facts.interfaces[sender].name, packet)
+    into = hosts["h2" if out else "h1"].facts.interfaces[target].name
+    return into in walk.devices
+
+
+def try_iptables(trio: Trio, world: World, packet: Packet, out: bool) -> bool:
+    """Through the port's own bridge, then or before that Open vSwitch."""
+    facts = replace(make_facts(world, "h1"), hybrid=True)
+    facts = replace(facts, interfaces={ID: Interface(device("qvo", ID), 7, MAC)})
+    things = merge_groups(render_host(make_slices(world, "h1"), facts))[0].values()
+    chains = iptables.make_chains(things, trio.of("iptables"))
+    ways = (device("tap", ID), device("qvb", ID))
+    steps = [
+        lambda: iptables.passes(chains, *(ways if out else ways[::-1]), packet),
+        lambda: try_switch(trio, "hybrid", world, packet, out, hybrid=True),
+    ]
+    return all(step() for step in (steps if out else steps[::-1]))
+
+
+def try_nft(trio: Trio, world: World, packet: Packet, out: bool) -> bool:
+    """Between the port's tap and the tunnel device of its bridge."""
+    tap = tap_name(ID)
+    facts = HostFacts("h1", "192.0.2.1", ("vxlan",), interfaces={ID: Interface(tap, 7, MAC)})
+    things = merge_groups(render_bridge_host(make_slices(world, "h1"), facts))[0].values()
+    ways = (tap, "vxlan-101")
+    return nft.passes(
+        nft.make_filter(things, trio.of("nft")), bridge_name("n0"), *(ways if out else ways[::-1]), packet
+    )
+
+
+# -- what happens ------------------------------------------------------------------------------------------------------
+
+whats = st.sampled_from(
+    ((-1, -1, -1), (6, -1, -1), (6, 80, 80), (6, 70, 1031), (6, 1, 65535), (6, 0, 65535), (17, 53, 100), (17, -1, -1),
+     (1, -1, -1), (1, 8, -1), (1, 8, 0), (1, 13, -1), (132, 80, 81), (47, -1, -1), (33, 5, 5))
+)  # fmt: skip
+V6_PREFIXES = {"10.0.0.8/29": "2001:db8::8/125", "10.0.0.9/32": "2001:db8::9/128", "10.9.0.0/16": "2001:db8:9::/64",
+               "0.0.0.0/0": "::/0"}  # fmt: skip
+
+
+def make_rule(direction: str, version: int, what: tuple[int, int, int], far: str) -> RuleRow:
+    protocol, first, last = what
+    if protocol == 1 and version == 6:
+        protocol, first = 58, 128 if first == 8 else first
+    remote = far if far in SETS else ""
+    prefix = "" if remote or not far else far if version == 4 else V6_PREFIXES[far]
+    return RuleRow("", direction, version, protocol, first, last, prefix, remote)
+
+
+rules = st.builds(
+    make_rule, st.sampled_from(("ingress", "egress")), st.sampled_from((4, 4, 6)), whats,
+    st.sampled_from(("", *V6_PREFIXES, *SETS)),
+)  # fmt: skip
+states = st.builds(
+    Rules,
+    st.tuples(*(st.lists(rules, max_size=3).map(tuple) for _ in GROUPS)),
+    st.sampled_from((True, True, False)),
+    st.sampled_from(((), ("g0",), GROUPS)),
+    st.sampled_from(("10.0.0.8/29", "10.9.0.0/16", "0.0.0.0/0")),
+    st.booleans(),
+)
+WORDS = ("tcp 80", "tcp 443", "udp 53", "udp 68 from 67", "udp 67 from 68", "sctp 80", "ping", "icmp 13", "icmp 3 1",
+         "protocol 47", "protocol 33")  # fmt: skip
+said = st.tuples(st.sampled_from(WORDS), st.booleans(), st.booleans())
+events = st.one_of(
+    st.tuples(st.just("say"), said),
+    st.tuples(st.sampled_from(("answer", "more", "refuse")), st.none()),
+    st.tuples(st.just("change"), states),
+    st.tuples(st.just("forge"), st.sampled_from(("eth_src", "ip_src", "pair", "other mac of a pair"))),
+    st.tuples(st.just("arp"), st.sampled_from(("10.0.0.5", "10.0.0.65", "10.0.0.77", "0.0.0.0"))),
+)
+
+
+def make_said(world: World, words: str, out: bool, v6: bool) -> Packet:
+    if v6 and words.startswith("icmp "):
+        words = "icmp 1 0"
+    sender, target = (ID, PEER) if out else (PEER, ID)
+    tail = [target, *(["over", "ipv6"] if v6 else [])]
+    return make_packet(world, world.ports[sender], [*words.split(), "to", *tail])
+
+
+FORGED: dict[str, dict[str, int]] = {
+    "eth_src": {"eth_src": 0x020000000099},
+    "ip_src": {"ip_src": 0x0A00004D},
+    "pair": {"ip_src": 0x0A000041},
+    "other mac of a pair": {"eth_src": 0xFA163E00000C},
+}
+
+
+@settings(max_examples=120, deadline=None)
+@example(
+    Rules(((RuleRow("", "egress", 4, 6, 80, 80),), ())),
+    [("say", ("tcp 80", True, False)), ("answer", None), ("more", None), ("change", Rules(((), ()))), ("more", None),
+     ("answer", None)],
+)  # fmt: skip
+@given(states, st.lists(events, min_size=1, max_size=8))
+def test_a_packet_passes_all_three_firewalls_or_none(state: Rules, happened: list[tuple[str, object]]) -> None:
+    """Whoever keeps a rule, it means the same: for each packet the three agree."""
+    world, trio = make_world(state), Trio()
+    last: tuple[Packet, bool] | None = None
+    for kind, what in happened:
+        if kind == "change":
+            assert isinstance(what, Rules)
+            world = make_world(replace(what, stateful=state.stateful))
+            continue
+        made = make_event(world, kind, what, last)
+        if made is None:
+            continue
+        packet, out = made
+        verdicts = find_verdicts(trio, world, packet, out)
+        assert len(set(verdicts.values())) == 1, (kind, what, out, verdicts)
+        if kind in ("say", "answer", "more"):
+            last = made
+
+
+def make_event(world: World, kind: str, what: object, last: tuple[Packet, bool] | None) -> tuple[Packet, bool] | None:
+    """The packet, and whether it leaves the port; nothing where there is none to answer."""
+    if kind == "say":
+        assert isinstance(what, tuple)
+        return make_said(world, *what), what[1]
+    if kind == "forge":
+        return {**make_said(world, "udp 53", True, False), **FORGED[str(what)]}, True
+    if kind == "arp":
+        packet = make_packet(world, world.ports[ID], ["arp", "10.0.0.200", "as", str(what)])
+        return {**packet, "arp_op": 1}, True
+    if last is None:
+        return None
+    packet, out = last
+    if kind == "more":
+        return make_more(packet), out
+    if kind == "answer":
+        return make_answer(packet), not out
+    return (make_error(packet), not out) if packet.get("ip_proto") in (6, 17) else None

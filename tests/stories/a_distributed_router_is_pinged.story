@@ -1,0 +1,20 @@
+A distributed router answers pings to each of its own addresses, and nothing else that is sent there.
+
+host h1
+host h2
+create network red
+create subnet red4 network_id=red cidr=10.1.0.0/24
+create network blue
+create subnet blue4 network_id=blue cidr=10.2.0.0/24
+create router r distributed=true
+do add_router_interface r subnet_id=red4
+do add_router_interface r subnet_id=blue4
+create port a network_id=red binding:host_id=h1 fixed_ips=[{ip_address: 10.1.0.5}]
+when a sends ping to a via r at 10.1.0.1
+then arrives at a
+then a sees ip_src=10.1.0.1 icmp_type=0 nw_ttl=64
+when a sends ping to a via r at 10.2.0.1
+then arrives at a
+then a sees ip_src=10.2.0.1 icmp_type=0
+when a sends tcp 22 to a via r at 10.2.0.1
+then dropped in router, because port/
