@@ -2,7 +2,7 @@
 its own in them.
 
 A server is started once for each run of tests, listens on a Unix socket and a port of the loopback address, and is
-stopped at the end. Commits reach the disk as in earnest.
+stopped at the end, however that comes. Commits reach the disk as in earnest.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from sqlalchemy import create_engine, text
 
 NUMBERS = count(1)
 DEADLINE_S = 60.0
+WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""A run of tests that is killed leaves no server behind. A server also ends with the thread that started it."""
 
 
 class Missing(Exception):
@@ -62,7 +64,12 @@ class DatabaseServer:
     def start(self) -> None:
         with (self.folder / "out").open("ab") as out:
             self.process = subprocess.Popen(
-                self.command, stdout=out, stderr=out, cwd=self.folder, **as_user(self.user), start_new_session=True
+                [*WITH_US, *self.command],
+                stdout=out,
+                stderr=out,
+                cwd=self.folder,
+                **as_user(self.user),
+                start_new_session=True,
             )
         deadline = time.monotonic() + DEADLINE_S
         while True:

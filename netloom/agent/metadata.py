@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from netloom.drivers.netns import kernel
 from netloom.model.facts import HostFacts
 from netloom.model.slices import Slices
 from netloom.render.metadata import HTTP, SPACE, Caller, find_callers
+from netloom.render.metadata_space import PORT, find_space_callers
 
 if TYPE_CHECKING:
     import httpx
@@ -72,35 +74,46 @@ Ask = Callable[[Request, Caller], Awaitable[tuple[int, list[tuple[str, str]], by
 """(status, headers, body) of Nova's answer. Raises Refused."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Servers in one namespace, and what tells that namespace from another of its name."""
+
+    identity: tuple[int, int]
+    servers: tuple[asyncio.Server, ...]
+
+    def close(self) -> None:
+        for server in self.servers:
+            server.close()
+
+
 class MetadataProxy:
     """`folder` has the namespaces by name; `ask` asks Nova, unless a test has another."""
 
     def __init__(self, folder: Path, settings: MetadataSettings, ask: Ask | None = None) -> None:
-        self._space = folder / SPACE
+        self._folder = folder
         self._settings = settings
         self._ask: Ask = ask or self._ask_nova
         self._client: httpx.AsyncClient | None = None
-        self._callers: Mapping[str, Caller] = {}
-        self._wanted = False
+        self._callers: Mapping[str, Mapping[str, Caller]] = {}
+        self._wanted: Mapping[str, int] = {}
         self._busy: Counter[str] = Counter()
-        self._servers: list[asyncio.Server] = []
-        self._listening_in: tuple[int, int] | None = None
+        self._held: dict[str, Listening] = {}
         self._wake = asyncio.Event()
 
     def update(self, slices: Slices, facts: HostFacts) -> None:
         """Who may ask from now on."""
-        self._wanted = facts.metadata
-        self._callers = find_callers(slices, facts) if facts.metadata else {}
+        own = {SPACE: find_callers(slices, facts)} if facts.metadata else {}
+        others = find_space_callers(slices, facts)
+        self._callers = own | others
+        self._wanted = dict.fromkeys(own, HTTP) | dict.fromkeys(others, PORT)
         self._wake.set()
 
     async def run(self) -> None:
-        """Listen in the namespace, whenever it is there, until cancelled."""
+        """Listen in the namespaces, whenever they are there, until cancelled."""
         try:
             while True:
-                try:
-                    await self._follow_space()
-                except OSError as error:
-                    LOG.warning("metadata: no listening in %s: %s", self._space, error)
+                for name in sorted(self._wanted.keys() | self._held.keys()):
+                    await self._follow_space(name)
                 self._wake.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
@@ -108,35 +121,40 @@ class MetadataProxy:
         finally:
             await self._close()
 
-    async def _follow_space(self) -> None:
+    async def _follow_space(self, name: str) -> None:
         """A namespace that was made anew has none of the sockets of the old one."""
-        found = find_identity(self._space) if self._wanted else None
-        if found == self._listening_in:
+        port, held = self._wanted.get(name, 0), self._held.get(name)
+        found = find_identity(self._folder / name) if port else None
+        if found == (held.identity if held else None):
             return
-        await self._stop_listening()
-        if found is None:
-            return
-        for sock in await asyncio.to_thread(open_listeners, self._space, HTTP):
-            self._servers.append(await asyncio.start_server(self._serve, sock=sock, limit=1 << 16))
-        self._listening_in = found
-        LOG.info("metadata: instances are answered in %s, by %s", self._space.name, self._settings.url)
+        if held:
+            self._held.pop(name).close()
+        if found is not None:
+            try:
+                self._held[name] = await self._listen(name, port, found)
+            except OSError as error:
+                LOG.warning("metadata: no listening in %s: %s", name, error)
 
-    async def _stop_listening(self) -> None:
-        for server in self._servers:
-            server.close()
-        self._servers, self._listening_in = [], None
+    async def _listen(self, name: str, port: int, identity: tuple[int, int]) -> Listening:
+        sockets = await asyncio.to_thread(open_listeners, self._folder / name, port)
+        serve = partial(self._serve, name)
+        servers = tuple([await asyncio.start_server(serve, sock=sock, limit=1 << 16) for sock in sockets])
+        LOG.info("metadata: instances are answered in %s, by %s", name, self._settings.url)
+        return Listening(identity, servers)
 
     async def _close(self) -> None:
-        await self._stop_listening()
+        for held in self._held.values():
+            held.close()
+        self._held = {}
         if self._client is not None:
             await self._client.aclose()
 
     # -- one connection ------------------------------------------------------------------------------------------------
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, space: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address = str(writer.get_extra_info("peername")[0])
         try:
-            await self._answer(self._callers.get(address), reader, writer)
+            await self._answer(self._callers.get(space, {}).get(address), reader, writer)
         except (OSError, TimeoutError):
             pass  # the instance went away, or takes nothing
         except Exception:

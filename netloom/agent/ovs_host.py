@@ -39,6 +39,7 @@ class OvsHost:
             interfaces=await self._driver.read_interfaces(self._base.integration_bridge),
             ofports=await self._driver.read_ofports(),
             strays=await self._driver.read_strays(self._base.tunnel_bridge),
+            silent=await self._driver.read_silent(self._base.tunnel_bridge),
             underlay_devices=await self._driver.read_underlay(),
         )
 

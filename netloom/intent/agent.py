@@ -11,6 +11,7 @@ from typing import Any
 
 from netloom.intent import binding, dhcp_schedule, kinds, router_schedule
 from netloom.intent.binding import BRIDGE_AGENT, HOST, OVS_AGENT, VIF_TYPE
+from netloom.intent.binding_kinds import NIC_AGENT
 from netloom.intent.dhcp_schedule import DHCP_AGENT
 from netloom.intent.draft import Draft
 from netloom.intent.errors import bad_resource
@@ -21,6 +22,7 @@ from netloom.intent.router_schedule import L3_AGENT
 from netloom.intent.schema import GENERATED, Doc, Field, Index, Resource, Rules
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
+from netloom.intent.taas_port import follow_port as follow_taps
 from netloom.intent.trunk_port import follow_port
 
 METADATA_AGENT = "Metadata agent"
@@ -40,7 +42,11 @@ def report_host(
     Nothing new gives an empty Outcome.
     """
     draft = Draft(snapshot, context)
-    for body in describe_agents(host, configurations, availability_zone, context):
+    bodies = describe_agents(host, configurations, availability_zone, context)
+    for agent in list(draft.find("agent", "host", host)):
+        if agent["agent_type"] not in {body["agent_type"] for body in bodies}:
+            forget_agent(draft, agent)  # the host switches with something else now
+    for body in bodies:
         put_agent(draft, body)
     if draft.changes:
         come(draft, host)
@@ -58,7 +64,10 @@ def come(draft: Draft, host: str) -> None:
 def describe_agents(
     host: str, configurations: Mapping[str, Any], availability_zone: str | None, context: Context
 ) -> tuple[dict[str, Any], ...]:
-    """One process serves a host, and shows itself as the agents that the API's clients look for."""
+    """One process serves a host, and shows itself as the agents that the API's clients look for.
+
+    A host with Linux bridges has no routers and answers for no metadata service.
+    """
     dhcp = {
         "dhcp_driver": context.settings.dhcp_driver,
         "dhcp_lease_duration": context.settings.dhcp_lease_duration,
@@ -72,11 +81,17 @@ def describe_agents(
     }
     metadata = {"metadata_proxy_socket": "", "log_agent_heartbeats": False}
     zone = availability_zone or None
+    switch = describe_agent(find_type(configurations), host, "N/A", None, configurations)
+    mappings = configurations.get("device_mappings")
+    nic = [describe_agent(NIC_AGENT, host, "N/A", None, {"device_mappings": mappings})] if mappings else []
+    if switch["agent_type"] == BRIDGE_AGENT:
+        return switch, describe_agent(DHCP_AGENT, host, "dhcp_agent", zone, dhcp), *nic
     return (
-        describe_agent(find_type(configurations), host, "N/A", None, configurations),
+        switch,
         describe_agent(DHCP_AGENT, host, "dhcp_agent", zone, dhcp),
         describe_agent(L3_AGENT, host, "l3_agent", zone, l3),
         describe_agent(METADATA_AGENT, host, "N/A", None, metadata),
+        *nic,
     )
 
 
@@ -133,6 +148,7 @@ def rebind_failed(draft: Draft, ports: Iterable[Doc]) -> None:
         if port[VIF_TYPE] == binding.FAILED:
             new = draft.put("port", make_updated(port, binding.bind_port(draft, port), draft.context))
             follow_port(draft, port, new)
+            follow_taps(draft, port, new)
             follow_binding(draft, port, new)
 
 
@@ -150,10 +166,15 @@ def update(snapshot: Snapshot, old: Doc, changes: Doc, context: Context) -> Outc
 def delete(snapshot: Snapshot, old: Doc, context: Context) -> Outcome:
     """Forget an agent. A host that still runs registers again when it next reports."""
     draft = Draft(snapshot, context)
-    draft.remove("agent", old["id"])
-    dhcp_schedule.leave_agent(draft, old["id"])
-    router_schedule.leave_agent(draft, old["id"])
+    forget_agent(draft, old)
     return draft.finish()
+
+
+def forget_agent(draft: Draft, agent: Doc) -> None:
+    """It goes, and with it what it had been given."""
+    draft.remove("agent", agent["id"])
+    dhcp_schedule.leave_agent(draft, agent["id"])
+    router_schedule.leave_agent(draft, agent["id"])
 
 
 _ZONE = kinds.text_kind(255, nullable=True)

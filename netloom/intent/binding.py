@@ -10,6 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from netloom.intent.binding_kinds import (
+    NIC_AGENT,
+    VF_TYPES,
+    WHOLE,
+    find_nic_segment,
+    nic_details,
+    refuse_nic,
+    socket_details,
+    uses_sockets,
+)
 from netloom.intent.draft import Draft
 from netloom.intent.schema import Doc
 from netloom.intent.segments import TYPES, find_segments
@@ -67,9 +77,28 @@ def bind_openvswitch(port: Doc, segments: Sequence[Doc], agent: Doc | None) -> B
     for segment in segments:
         reason = refuse_segment(segment, agent)
         if not reason:
-            return Bound("ovs", ovs_details(agent), segment["id"])
+            return plug_openvswitch(port, segment, agent)
         reasons.append(reason)
     return Refused("; ".join(reasons) or "its network has no segment")
+
+
+def plug_openvswitch(port: Doc, segment: Doc, agent: Doc) -> Bound:
+    """By a device of the kernel's, or by a socket where the switch is one of DPDK's (vhost-user)."""
+    details, configurations = ovs_details(agent), agent["configurations"]
+    if port[VNIC_TYPE] == "normal" and uses_sockets(configurations):
+        return Bound("vhostuser", {**details, **socket_details(port, configurations)}, segment["id"])
+    return Bound("ovs", details, segment["id"])
+
+
+def bind_sriov(port: Doc, segments: Sequence[Doc], agent: Doc | None) -> Bound | Refused:
+    """A function of a NIC of the host, or all of a NIC."""
+    reason = refuse_nic(port, agent, port[HOST])
+    if reason:
+        return Refused(reason)
+    segment, reason = find_nic_segment(segments, None if port[VNIC_TYPE] in WHOLE else agent)
+    if segment is None:
+        return Refused(reason)
+    return Bound(VF_TYPES[port[VNIC_TYPE]], nic_details(segment), segment["id"])
 
 
 def bind_linuxbridge(port: Doc, segments: Sequence[Doc], agent: Doc | None) -> Bound | Refused:
@@ -126,11 +155,13 @@ class MechanismDriver:
     name: str
     agent_type: str
     bind: Mechanism = field(compare=False)
+    takes_whole: bool = False  # it plugs some ports without asking any agent
 
 
 MECHANISMS = (
     MechanismDriver("openvswitch", OVS_AGENT, bind_openvswitch),
     MechanismDriver("linuxbridge", BRIDGE_AGENT, bind_linuxbridge),
+    MechanismDriver("sriovnicswitch", NIC_AGENT, bind_sriov, True),
 )
 """In the order in which they are asked."""
 
@@ -139,7 +170,8 @@ def find_mechanisms(draft: Draft, host: str) -> list[tuple[MechanismDriver, Doc 
     """Those that are switched on and have an agent on the host; where none has, the first alone, to say so."""
     on = [driver for driver in MECHANISMS if driver.name in draft.context.settings.mechanism_drivers]
     found = [(driver, draft.lookup("agent", "host_type", (host, driver.agent_type))) for driver in on]
-    return [one for one in found if one[1] is not None] or found[:1]
+    asked = [one for one in found if one[1] is not None] or found[:1]
+    return asked + [one for one in found if one[0].takes_whole and one not in asked]
 
 
 def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
@@ -158,7 +190,8 @@ def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
                 VIF_TYPE: found.vif_type, VIF_DETAILS: dict(found.vif_details), "bound_segment": found.segment_id,
                 **wait_for_host(port, draft.base.revision + 1),
             }  # fmt: skip
-        refused.append(found.reason)
+        if agent is not None or not driver.takes_whole:
+            refused.append(found.reason)
     return {
         VIF_TYPE: FAILED,
         VIF_DETAILS: {},

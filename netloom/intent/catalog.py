@@ -38,6 +38,7 @@ from netloom.intent import (
     segment,
     segment_range,
     service_provider,
+    taas,
     trunk,
 )
 from netloom.intent.agent import AGENT
@@ -70,6 +71,7 @@ RESOURCES = (
     port_binding.BINDING,
     *log.RESOURCES,
     trunk.TRUNK,
+    *taas.RESOURCES,
     security_group.SECURITY_GROUP,
     security_group_rule.SECURITY_GROUP_RULE,
     default_security_group_rule.DEFAULT_SECURITY_GROUP_RULE,
@@ -116,6 +118,7 @@ EXTENSIONS: Mapping[str, Extension] = {
         *segment.EXTENSIONS,
         *segment_range.EXTENSIONS,
         *trunk.EXTENSIONS,
+        *taas.EXTENSIONS,
         *local_ip.EXTENSIONS,
         *metering.EXTENSIONS,
         *router.EXTENSIONS,

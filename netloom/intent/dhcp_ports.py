@@ -10,7 +10,7 @@ from __future__ import annotations
 from uuid import NAMESPACE_DNS, uuid5
 
 from netloom.intent import addresses, port
-from netloom.intent.binding import HOST
+from netloom.intent.binding import HOST, OVS_AGENT
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError
 from netloom.intent.operation import Context, Outcome
@@ -52,11 +52,12 @@ def sync_ports(draft: Draft, network_id: str) -> None:
 
 
 def find_hosts(draft: Draft, network: Doc) -> list[str]:
-    """The hosts that a server runs on."""
+    """The hosts that a server runs on: those with an Open vSwitch to plug it into. Without one, hosts answer."""
     if draft.context.settings.dhcp_driver != DNSMASQ or not find_subnets(draft, network):
         return []
     agents = (draft.get("agent", id) for id in network["dhcp_agents"])
-    return [agent["host"] for agent in agents if agent is not None]
+    hosts = [agent["host"] for agent in agents if agent is not None]
+    return [host for host in hosts if draft.lookup("agent", "host_type", (host, OVS_AGENT)) is not None]
 
 
 def find_subnets(draft: Draft, network: Doc) -> list[Doc]:

@@ -39,7 +39,7 @@ class Settings:
     path_mtu: int = 0
     physical_network_mtus: Mapping[str, int] = field(default_factory=dict)
     tenant_network_types: tuple[str, ...] = ("vxlan",)
-    mechanism_drivers: tuple[str, ...] = ("openvswitch", "linuxbridge")
+    mechanism_drivers: tuple[str, ...] = ("openvswitch", "linuxbridge", "sriovnicswitch")
     type_drivers: tuple[str, ...] = ("local", "flat", "vlan", "gre", "vxlan", "geneve")
     flat_networks: tuple[str, ...] = ("*",)
     network_vlan_ranges: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)

@@ -42,6 +42,7 @@ from netloom.intent.router_guard import PORT_PART as ROUTER_PART
 from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, Resource, Rules
 from netloom.intent.security_group_port import PORT_PART as SECURITY_PART
 from netloom.intent.snapshot import Snapshot
+from netloom.intent.taas_port import PORT_PART as TAP_PART
 from netloom.intent.trunk_port import PORT_PART as TRUNK_PART
 from netloom.model.address import ip_int
 
@@ -59,6 +60,7 @@ PARTS: tuple[Part, ...] = (
     EXTRAS_PART,
     PVLAN_PART,
     LOG_PART,
+    TAP_PART,
     BINDING_PART,
 )
 """What other features add to a port, in the order in which they decide."""

@@ -17,6 +17,7 @@ from netloom.intent.operation import Context, Outcome
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
+from netloom.intent.taas_port import follow_port as follow_taps
 from netloom.intent.trunk_port import follow_port
 
 MAX_REASON = 255
@@ -85,6 +86,7 @@ def put_status(draft: Draft, port: Doc, status: str, waits_for: str) -> None:
     if port["status"] != status:
         new = make_updated(port, {"status": status, "waits_for": waits_for}, draft.context)
         follow_port(draft, port, draft.put("port", new))
+        follow_taps(draft, port, new)
         mirror_port(draft, new)
     elif port["waits_for"] != waits_for:
         draft.put("port", {**port, "waits_for": waits_for})

@@ -21,6 +21,7 @@ from netloom.intent.router_extensions import EXTENSIONS
 from netloom.intent.router_find import find_gateway_ports, find_interface_ports, find_ports
 from netloom.intent.router_form import FORM, check_change, decide_form, is_no_number, rename_interfaces
 from netloom.intent.router_gateway import GATEWAY_INFO, drop_gateway, set_gateway
+from netloom.intent.router_gateways import add_gateways, parse_gateways, remove_gateways, update_gateways
 from netloom.intent.router_ha import drop_unused_network
 from netloom.intent.router_interface import make_actions
 from netloom.intent.router_ports import drop_ports
@@ -166,6 +167,10 @@ def index_form(doc: Doc) -> tuple[tuple[bool, int], ...]:
 HINTS = Kind("availability_zone_hints", parse_hints, kinds.TEXTS.schema)
 _FORM = Kind("boolean", kinds.or_none(kinds.parse_bool), {"type": ["boolean", "null"]}, kinds.filter_bool)
 _LIST = Kind("list", lambda value: value, {"type": "array"})
+_GATEWAYS = {
+    "type": "object", "properties": {"external_gateways": {"type": "array", "items": GATEWAY_INFO.schema}},
+    "required": ["external_gateways"],
+}  # fmt: skip
 _ROUTES = {"type": "object", "properties": {"routes": kinds.HOST_ROUTES.schema}, "required": ["routes"]}
 
 FIELDS = stamp.standard_fields(
@@ -178,6 +183,10 @@ FIELDS = stamp.standard_fields(
         GATEWAY_KEY, GATEWAY_INFO,
         "Its gateway: network_id, external_fixed_ips, enable_snat; null or {} for none.", None, put=True, filter=False,
         set=ADMIN_OR_MEMBER, change=ADMIN_OR_MEMBER,
+    ),
+    Field(
+        "external_gateways", _LIST, "All its gateways, the first one first.", [], post=False, filter=False,
+        alias="external-gateway-multihoming",
     ),
     Field("gw_port_id", kinds.UUID_OR_NONE, "The gateway's port.", None, post=False, visible=False, filter=False),
     Field("enable_snat", kinds.BOOL, "Whether it hides addresses.", True, post=False, visible=False, filter=False),
@@ -235,6 +244,17 @@ ROUTER = Resource(
     alias="router",
     actions=(
         *make_actions(ADMIN_OR_MEMBER),
+        *(
+            Action(
+                f"{verb}_external_gateways", words, run, ADMIN_OR_MEMBER, parse_gateways, wrapped=True,
+                schema=_GATEWAYS, alias="external-gateway-multihoming",
+            )
+            for verb, words, run in (
+                ("add", "Add gateways to those that there are.", add_gateways),
+                ("update", "Change addresses of gateways.", update_gateways),
+                ("remove", "Take gateways away.", remove_gateways),
+            )
+        ),
         Action(
             "add_extraroutes", "Add routes to those that there are.", add_extraroutes, ADMIN_OR_MEMBER, parse_atomic,
             wrapped=True, schema=_ROUTES, alias="extraroute-atomic",

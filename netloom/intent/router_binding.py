@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netloom.intent.binding import HOST, VIF_TYPE
+from netloom.intent.binding import HOST, VIF_TYPE, wait_for
 from netloom.intent.draft import Draft
 from netloom.intent.router_find import DVR_INTERFACE, HA_PORT, find_ports
 from netloom.intent.router_ports import change_port
@@ -27,8 +27,19 @@ def sync_binding(draft: Draft, router: Doc) -> None:
         host = copies.get(port["id"], "") if owner == HA_PORT else "" if owner == DVR_INTERFACE else central
         if port[HOST] != host:
             port = change_port(draft, port, **{HOST: host})
-        if owner == DVR_INTERFACE and port[VIF_TYPE] != DISTRIBUTED:
-            draft.put("port", {**port, VIF_TYPE: DISTRIBUTED})
+        if owner == DVR_INTERFACE:
+            shown = show_distributed(router, port)
+            if any(port[name] != value for name, value in shown.items()):
+                draft.put("port", {**port, **shown})
+
+
+def show_distributed(router: Doc, port: Doc) -> dict[str, str]:
+    """An interface that each host has for itself: it is there where ports behind it are, and with them, so no host is
+    asked about it. It is on while its router is."""
+    if not router["admin_state_up"] or not port["admin_state_up"]:
+        what = "the router" if port["admin_state_up"] else "the port"
+        return {VIF_TYPE: DISTRIBUTED, **wait_for(f"{what} to be switched on: admin_state_up is false")}
+    return {VIF_TYPE: DISTRIBUTED, "status": "ACTIVE", "waits_for": ""}
 
 
 def find_host(draft: Draft, router: Doc) -> str:

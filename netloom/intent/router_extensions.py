@@ -12,6 +12,12 @@ EXTENSIONS = (
         "Whether a router's gateway hides addresses.",
         "2013-03-28T10:00:00-00:00",
     ),
+    Extension(
+        "external-gateway-multihoming",
+        "Neutron L3 External Gateway Multihoming",
+        "Several gateways of one router.",
+        "2023-01-18T00:00:00-00:00",
+    ),
     Extension("extraroute", "Neutron Extra Route", "Static routes of a router.", "2013-02-01T10:00:00-00:00"),
     Extension(
         "extraroute-atomic",

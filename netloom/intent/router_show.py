@@ -24,7 +24,9 @@ def show_gateways(draft: Draft, router: Doc) -> dict[str, Any]:
     old = router["external_gateway_info"] or {}
     more = {"enable_snat": router["enable_snat"], POLICY: old.get(POLICY)}
     info = next(({**show_gateway(port), **more} for port in ports if port["id"] == first), None)
-    return {"gw_port_id": first, "external_gateway_info": info}
+    ranked = sorted(ports, key=lambda port: bool(port["id"] != first))
+    gateways = [{**show_gateway(port), **more} for port in ranked]
+    return {"gw_port_id": first, "external_gateway_info": info, "external_gateways": gateways}
 
 
 def show_gateway(port: Doc) -> dict[str, Any]:

@@ -92,14 +92,11 @@ def check_mirror(draft: Draft, body: Doc) -> Mapping[str, Any]:
     for id in body["directions"].values():
         if id > most:
             raise ApiError(400, "InvalidInput", f"Tunnel id {id} is above {most}, the most of {body['mirror_type']}.")
-    used = {
-        id
-        for other in draft.find("tap_mirror", "remote_ip", body["remote_ip"])
-        for id in other["directions"].values()
-    }
+    project = body.get("project_id") or draft.context.requester.project_id
+    used = {id for other in draft.find("tap_mirror", "project_id", project) for id in other["directions"].values()}
     clash = sorted(used & set(body["directions"].values()))
     if clash:
-        raise conflict("TapMirrorTunnelConflict", f"Tunnel id {clash[0]} is used already towards {body['remote_ip']}.")
+        raise conflict("TapMirrorTunnelConflict", f"Tunnel id {clash[0]} is used already by a mirror of the project.")
     return {"status": port["status"] if port["status"] == ACTIVE else DOWN}
 
 
@@ -159,7 +156,9 @@ TAP_SERVICE = Resource(
     "tap_service",
     "tap_services",
     "A port that gets copies of what others send and receive.",
-    stamp.standard_fields(Field("port_id", kinds.UUID, "The port that the copies go to.", REQUIRED, sort=True), _STATUS),
+    stamp.standard_fields(
+        Field("port_id", kinds.UUID, "The port that the copies go to.", REQUIRED, sort=True), _STATUS
+    ),
     _RULES,
     indexes=(_PROJECT, Index("port_id", lambda doc: (doc["port_id"],))),
     filters=stamp.STANDARD_FILTERS,
@@ -205,7 +204,7 @@ TAP_MIRROR = Resource(
     stamp.standard_fields(
         Field("port_id", kinds.UUID, "The port that is tapped.", REQUIRED, sort=True),
         Field("directions", DIRECTIONS, "By direction, the tunnel id that its copies have.", REQUIRED, filter=False),
-        Field("remote_ip", kinds.IP_ADDRESS, "The collector.", REQUIRED, sort=True),
+        Field("remote_ip", kinds.IP, "The collector.", REQUIRED, sort=True),
         Field("mirror_type", kinds.choice_kind(*MIRROR_TYPES), "How copies are wrapped.", REQUIRED, sort=True),
         _STATUS,
     ),
@@ -228,12 +227,14 @@ RESOURCES: tuple[Resource, ...] = (TAP_SERVICE, TAP_FLOW, TAP_MIRROR)
 EXTENSIONS = (
     Extension(
         "taas", "Neutron Tap as a Service", "Traffic of ports is copied to another port.",
-        "2016-03-01T10:00:00-00:00",
+        "2015-01-14T10:00:00-00:00",
     ),
     Extension(
-        "taas-vlan-filter", "TaaS Vlan Filter Extension", "Only frames with some tags are copied.",
-        "2019-01-23T00:00:00+00:00",
+        "taas-vlan-filter", "VLAN filtering for Neutron Tap as a Service", "Only frames with some tags are copied.",
+        "2018-01-14T10:00:00-00:00",
     ),
-    Extension("tap-mirror", "Tap as a Service Mirror API", "Traffic is copied to a collector outside.",
-              "2023-05-05T10:00:00-00:00"),
+    Extension(
+        "tap-mirror", "Tap as a Service GRE or ERSPAN mirror", "Traffic is copied to a collector outside.",
+        "2023-05-05T11:45:00-00:00",
+    ),
 )  # fmt: skip

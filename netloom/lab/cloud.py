@@ -50,6 +50,9 @@ def up(place: Place, count: int, physnet: bool, prefix: str, say: Say) -> Lab:
         lab = place.save(Lab(prefix=prefix, hosts={host.name: host for host in made}, api_url=choose_url()))
         say("the underlay: a switch between hosts")
         hosts.make_underlay(lab, place)
+        if physnet:
+            say(f"a machine outside, at {hosts.OUTSIDE_IP} on the provider network")
+            hosts.make_outside(lab, place)
         for host in made:
             say(f"host {host.name}: a namespace with an Open vSwitch of its own, tunnel address {host.tunnel_ip}")
             hosts.make_host(lab, place, host)

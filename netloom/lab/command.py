@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from netloom.lab import boot as booting
-from netloom.lab import cloud, demo, instances, show, vm
+from netloom.lab import cloud, demo, demo_routed, instances, show, vm
 from netloom.lab import hosts as switches
 from netloom.lab.client import open_client
 from netloom.lab.shell import LabError
@@ -249,6 +249,11 @@ def make_demo() -> None:
         lab = demo.make_demo(place, say)
         say("pings")
         trials = demo.run_trials(lab)
+        say("a router between networks and the world")
+        floating = demo_routed.make_routed(place, say)
+        lab = place.require()
+        say("pings through the router")
+        trials += [demo.run_trial(lab, trial) for trial in demo_routed.plan_routed(lab, floating)]
     print_demo(place, trials)
     if not all(trial.right for trial in trials):
         raise LabError("not every ping went as it should; the logs are in " + str(place.directory))

@@ -41,12 +41,13 @@ INSTANCES = (
 NEXT = (
     "openstack network agent list",
     "openstack port list --network blue --long",
-    "openstack network create green --provider-network-type geneve",
+    "openstack network create amber --provider-network-type geneve",
 )
 NEXT_LAB = (
     "netloom lab boot blue4 --network blue",
     "netloom lab ping blue4 blue1",
     "netloom lab exec blue1 -- ip addr",
+    "netloom lab ping outside 203.0.113.3",
 )
 
 

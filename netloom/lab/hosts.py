@@ -25,6 +25,8 @@ UNDERLAY_MTU = 1600
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 METADATA_IP = "10.99.0.254"
 """Where the metadata service of the lab is, on the underlay."""
+OUTSIDE_IP, OUTSIDE_NET = "203.0.113.1", "203.0.113.0/24"
+"""The machine outside, and the prefix that it is in."""
 PHYSNET, PHYSNET_BRIDGE = "physnet1", "br-ex"
 
 
@@ -39,6 +41,15 @@ def make_underlay(lab: Lab, place: Place) -> None:
         run("ip", "-n", lab.underlay, "link", "set", bridge, "up")
     run("ip", "netns", "exec", lab.underlay, "ethtool", "-K", "underlay", "tx", "off")
     run("ip", "-n", lab.underlay, "addr", "add", f"{METADATA_IP}/24", "dev", "underlay")
+
+
+def make_outside(lab: Lab, place: Place) -> None:
+    """A machine on the provider network, with addresses there."""
+    make_namespace(lab.outside, place.directory)
+    make_nic(lab.underlay, "outside", "provider", lab.outside, "eth0")
+    run("ip", "netns", "exec", lab.outside, "ethtool", "-K", "eth0", "tx", "off")
+    run("ip", "-n", lab.outside, "link", "set", "eth0", "mtu", "1500")
+    run("ip", "-n", lab.outside, "addr", "add", f"{OUTSIDE_IP}/24", "dev", "eth0")
 
 
 def make_host(lab: Lab, place: Place, host: Host) -> None:

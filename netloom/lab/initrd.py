@@ -44,7 +44,9 @@ ip link set eth0 up
     done
 ) &
 (
-    until said=$(timeout 5 wget -q -O - http://169.254.169.254/openstack/latest/meta_data.json 2>/dev/null); do sleep 1; done
+    # wget's own limit (-T) is the end of a busybox that is linked statically.
+    ask="timeout 5 wget -q -O - http://169.254.169.254/openstack/latest/meta_data.json"
+    until said=$($ask 2>/dev/null); do sleep 1; done
     echo "NETLOOM metadata $said"
     echo "$said" >/www/index.html
     httpd -h /www

@@ -15,7 +15,7 @@ import shutil
 from netloom.lab.hosts import vsctl
 from netloom.lab.namespaces import make_namespace, remove_namespace, set_sysctl
 from netloom.lab.shell import CommandFailed, LabError, run
-from netloom.lab.state import Instance, Lab, Place
+from netloom.lab.state import OUTSIDE, Instance, Lab, Place
 from netloom.lab.vm import remove_machine
 
 NIC_MTU = 1500
@@ -77,6 +77,8 @@ def find_instance(lab: Lab, name: str) -> Instance:
 
 def find_inside(lab: Lab, name: str) -> str:
     """The namespace of an instance. Raises LabError for a virtual machine: nothing is run in one from outside."""
+    if name == OUTSIDE and name not in lab.instances:
+        return lab.outside
     if find_instance(lab, name).kind == "vm":
         raise LabError(f"{name} is a virtual machine: `netloom lab console {name}` shows what it says")
     return lab.instance_netns(name)

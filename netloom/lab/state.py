@@ -61,6 +61,10 @@ class Instance:
         return f"tap{self.port_id[:11]}"
 
 
+OUTSIDE = "outside"
+"""What the machine on the provider network is called."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lab:
     """All of it. `prefix` begins the name of every namespace; `api_url` is empty until the server listens."""
@@ -75,6 +79,11 @@ class Lab:
     def underlay(self) -> str:
         return f"{self.prefix}ul"
 
+    @property
+    def outside(self) -> str:
+        """A machine on the provider network: where floating IPs are met."""
+        return f"{self.prefix}{OUTSIDE}"
+
     def host_netns(self, host: str) -> str:
         return f"{self.prefix}{host}"
 
@@ -85,7 +94,7 @@ class Lab:
         """Every namespace that this state accounts for, those of instances first."""
         instances = [self.instance_netns(name) for name, one in self.instances.items() if one.kind == "namespace"]
         hosts = [self.host_netns(name) for name in self.hosts]
-        return (*instances, *hosts, self.underlay)
+        return (*instances, *hosts, self.outside, self.underlay)
 
 
 def with_instance(lab: Lab, instance: Instance) -> Lab:

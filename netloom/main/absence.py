@@ -22,6 +22,10 @@ class Absence:
         self._after_s = after_s
         self._since: dict[str, float] = {}
 
+    def come(self, host: str) -> None:
+        """It is here, be it for less time than lies between two looks."""
+        self._since.pop(host, None)
+
     def find_due(self, snapshot: Snapshot, here: Collection[str], elsewhere: bool, now_s: float) -> list[Doc]:
         """L3 agents whose routers are to move now. `elsewhere`: other servers have hosts, and write who is alive."""
         gone = {doc["host"]: doc for doc in find_missing(snapshot, here, elsewhere)}

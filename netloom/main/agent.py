@@ -34,6 +34,7 @@ from netloom.drivers.links import LinksDriver
 from netloom.drivers.netns.driver import NetnsDriver
 from netloom.drivers.nft import NftDriver
 from netloom.drivers.ovs.driver import OvsDriver
+from netloom.drivers.sriov import SriovDriver
 from netloom.drivers.tc import TcDriver
 from netloom.feed.cache import Cache
 from netloom.feed.client import RENEW_LOOK_S, Feed, request_join
@@ -51,6 +52,7 @@ from netloom.feed.pki import (
 )
 from netloom.main.bridge_agent import close_bridges, describe_bridge_host, make_bridge_parts, open_bridges
 from netloom.main.host_options import HostOptions
+from netloom.model.driver import Driver
 from netloom.model.facts import HostFacts
 from netloom.render.answers import Settings
 from netloom.render.host import Renderer
@@ -217,11 +219,26 @@ def describe_host(options: HostOptions) -> dict[str, Any]:
         "datapath_type": options.datapath_type,
         "integration_bridge": options.integration_bridge,
         "tunnel_bridge": options.tunnel_bridge,
+        "metadata_path": options.metadata_path,
         "l2_population": True,
         "arp_responder_enabled": True,
         "ovs_hybrid_plug": options.hybrid,
         "log_agent_heartbeats": False,
+        **describe_uplinks(options),
     }
+
+
+def describe_uplinks(options: HostOptions) -> dict[str, Any]:
+    """What is there to be told of the NICs; nothing where nothing was configured."""
+    uplinks = options.uplinks
+    told: dict[str, Any] = {"vhostuser_socket_dir": uplinks.socket_folder}
+    if uplinks.device_mappings:
+        told["device_mappings"] = {name: list(found) for name, found in uplinks.device_mappings.items()}
+    if uplinks.bandwidths:
+        told["resource_provider_bandwidths"] = {
+            bridge: {"egress": out, "ingress": into} for bridge, (out, into) in uplinks.bandwidths.items()
+        }
+    return told
 
 
 def make_facts(options: HostOptions) -> HostFacts:
@@ -235,8 +252,23 @@ def make_facts(options: HostOptions) -> HostFacts:
         integration_bridge=options.integration_bridge,
         tunnel_bridge=options.tunnel_bridge,
         hybrid=options.hybrid,
-        metadata=options.metadata is not None,
+        metadata=options.metadata_path == "host",
+        metadata_redirect=options.metadata_path == "namespace",
+        device_mappings=options.uplinks.device_mappings,
+        bandwidths={
+            physical: options.uplinks.bandwidths[bridge][0]
+            for physical, bridge in options.bridge_mappings.items()
+            if bridge in options.uplinks.bandwidths
+        },
+        exports=options.uplinks.exports,
+        bonds=options.uplinks.bonds,
     )
+
+
+def make_nic_driver(options: HostOptions) -> dict[str, Driver]:
+    """The hands of SR-IOV, where there are NICs for them."""
+    nics = [device for found in options.uplinks.device_mappings.values() for device in found]
+    return {"sriov": SriovDriver(nics)} if nics else {}
 
 
 def make_agent(options: HostOptions, feed: SliceFeed, driver: OvsDriver, proxy: MetadataProxy | None = None) -> Agent:
@@ -255,6 +287,7 @@ def make_agent(options: HostOptions, feed: SliceFeed, driver: OvsDriver, proxy: 
             "tc": TcDriver(options.netns_path),
             "netns": spaces,
             "dnsmasq": servers,
+            **make_nic_driver(options),
             **({"iptables": IptablesDriver()} if options.hybrid else {}),
         },
         render=Renderer(make_settings(options)).render,

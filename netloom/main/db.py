@@ -14,6 +14,7 @@ from netloom.store.check import check_store
 from netloom.store.engine import find_database, open_store, upgrade_store
 from netloom.store.history import History, compact
 from netloom.store.move import Progress, move_store
+from netloom.store.restore import restore_store
 from netloom.store.schema import SCHEMA_VERSION
 from netloom.store.status import StoreStatus, backup_store, read_status
 
@@ -57,6 +58,16 @@ def move(url: str, target: str, progress: Progress) -> list[str]:
         f"{moved.target} has {moved.objects} objects and {moved.revisions} revisions, the last {moved.last_revision}, "
         f"the same as {moved.source}",
         f"now set [database] connection to it and start the server; {moved.source} was not changed",
+    ]
+
+
+def restore(url: str, backup: Path, progress: Progress, after: int = 0) -> list[str]:
+    """Put a backup in the place of what the store has."""
+    done = restore_store(url, backup, progress, after)
+    given_up = f"; {done.given_up} later revisions were given up" if done.given_up else ""
+    return [
+        f"{done.name} has the {done.objects} objects of revision {done.backup_revision} again{given_up}",
+        f"its log begins anew with revision {done.revision}",
     ]
 
 

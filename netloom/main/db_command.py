@@ -22,7 +22,7 @@ app = typer.Typer(
 
     | beside a running server | only without one |
     |---|---|
-    | status, check, backup | upgrade, compact, move |
+    | status, check, backup | upgrade, compact, move, restore |
 
     Commands of the second kind say which process has the store, and change nothing. All find the store by the
     server's options: give them the same `--config-file` or `--set state_path=…`.
@@ -74,8 +74,7 @@ def backup(
     """Copy the store, as at one instant, to a new file, and check the copy. The server may be running.
 
     For a store in a file; a database has means of its own, and `netloom db move --to sqlite:///FILE` copies one too.
-    FILE appears when it is whole. To restore: stop the server, put FILE in the store's place (`netloom db status`
-    names it), remove the old file's `-wal` and `-shm`, start the server. Users, keys and certificates are beside the
+    FILE appears when it is whole; `netloom db restore FILE` puts it back. Users, keys and certificates are beside the
     store in state_path (identity.json, token.key, feed/): copy them too.
 
     Example: `netloom db backup /srv/backup/netloom-monday.db`
@@ -84,6 +83,33 @@ def backup(
     from netloom.main import db
 
     end(*db.backup(options.database_url, target))
+
+
+@app.command("restore")
+@explain_errors
+def restore(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What netloom db backup has made.", show_default=False)
+    ],
+    after: Annotated[
+        int,
+        typer.Option(min=0, help="The last revision that was in use, where the store itself is lost and it is known."),
+    ] = 0,
+    config_file: Files = None,
+    set_: Sets = None,
+) -> None:
+    """Replace what the store has by a backup, whatever engine it is; make the store if there is none.
+
+    Not beside a running server. The backup is checked first; the store has all of it or stays as it is. What was
+    written after the backup is given up, but its revisions are not used again: the log begins anew beyond them. A
+    damaged file is not opened: move it away first.
+
+    Example: `netloom db restore /srv/backup/netloom-monday.db`
+    """
+    options = load(config_file, set_)
+    from netloom.main import db
+
+    show(db.restore(options.database_url, source, make_progress(), after))
 
 
 @app.command("move")

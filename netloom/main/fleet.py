@@ -105,6 +105,8 @@ class Fleet:
         self._seen[host] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         LOG.info("%s is %s", host, "here" if here else "gone")
         self._copies.pop(host, None)
+        if here:
+            self._absence.come(host)
         await self._write("alive", host, here)
 
     async def finish(self) -> None:

@@ -26,6 +26,8 @@ from netloom.store.writer import NotWriting
 LOG = logging.getLogger("netloom.server")
 HAND_S = 15.0
 """How long a request waits for somebody to write."""
+LEAVE_S = 1.0
+"""How long a server that stops waits for another one to write."""
 PATIENCE_S = 0.25
 """How often who waits for an answer looks whether another server writes by now."""
 READ_S = 10.0
@@ -49,6 +51,7 @@ class Handing:
         self._make_operation = make_operation
         self._requester = requester
         self._longest = longest
+        self._alone = False  # this server stops, and no other one is there to write
         self._moved: set[str] = set()  # requests that were begun here and belong elsewhere
 
     # -- writing -------------------------------------------------------------------------------------------------------
@@ -70,7 +73,7 @@ class Handing:
             answer = await self._try_word(word)
             if answer is not None and not answer.moved:
                 break
-            if time.monotonic() > ends:
+            if time.monotonic() > ends or self._alone:
                 raise no_writer()
             await self._wait_for_writer()
         if answer.status:
@@ -92,6 +95,8 @@ class Handing:
             return WordAnswer(moved=True)
         except ApiError as error:
             return WordAnswer(error.status, error.type, error.message)
+        except KeyError:
+            return WordAnswer(501, "NotImplemented", f"the server that writes is older and does not know {word.name}")
         return WordAnswer(revision=done.revision)
 
     async def _ask(self, address: str, what: str, body: Any) -> msgspec.Raw:
@@ -114,6 +119,14 @@ class Handing:
                 await self.member.find_writer()
             except StoreError as error:
                 LOG.debug("who writes is not known: %s", error)
+
+    async def leave(self) -> None:
+        """Before this server stops: have another one write. Where there is none, requests need not wait for it."""
+        await self.member.step_down()
+        ends = time.monotonic() + LEAVE_S
+        while not self.member.found.address and time.monotonic() < ends:
+            await self._wait_for_writer()
+        self._alone = not self.member.found.address
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -179,7 +192,7 @@ class Handing:
                 answer = None
             if answer is not None and not answer.moved:
                 return answer
-            if time.monotonic() > ends:
+            if time.monotonic() > ends or self._alone:
                 error = no_writer()
                 return make_error(error.status, error.message)
             await self._wait_for_writer()

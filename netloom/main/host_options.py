@@ -9,6 +9,7 @@ from pathlib import Path
 
 from netloom.agent.metadata import MetadataSettings
 from netloom.main import option_checks as checks
+from netloom.main.host_uplinks import Uplinks, load_uplinks
 from netloom.main.option_reading import Read, find_state_path, read_options
 from netloom.main.option_table import TUNNEL_TYPES
 
@@ -34,7 +35,9 @@ class HostOptions:
     dns_domain: str = "openstacklocal"
     dhcp_lease_duration: int = 86400
     metadata: MetadataSettings | None = field(default_factory=MetadataSettings)
+    metadata_path: str = "host"
     metadata_route: str = "isolated"
+    uplinks: Uplinks = field(default_factory=Uplinks)
     debug: bool = False
     notes: tuple[str, ...] = ()
 
@@ -68,8 +71,10 @@ def load_host_options(files: Sequence[Path] = (), overrides: Mapping[str, str] |
         dns_domain=read.value("DEFAULT", "dns_domain"),
         dhcp_lease_duration=read.value("DEFAULT", "dhcp_lease_duration"),
         metadata=find_metadata(read),
+        metadata_path=read.value("netloom", "metadata_path"),
         metadata_route=find_metadata_route(read),
         hybrid=hybrid,
+        uplinks=load_uplinks(read),
         debug=read.value("DEFAULT", "debug"),
         notes=read.notes,
     )

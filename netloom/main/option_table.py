@@ -19,7 +19,7 @@ from netloom.main import nova_table, rabbit_table
 
 AUTH_STRATEGIES = ("builtin", "keystone", "noauth")
 TUNNEL_TYPES = tuple(name for name, kind in TYPES.items() if kind.tunnel)
-MECHANISMS = ("openvswitch", "linuxbridge")
+MECHANISMS = ("openvswitch", "linuxbridge", "sriovnicswitch")
 IGNORED_MECHANISMS = ("l2population", "baremetal", "logger")
 """Drivers that operators name and that need no counterpart: what they do is always done, or there is nothing to do."""
 
@@ -219,6 +219,15 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
             "datapath_type", default="system", choices=("system", "netdev"),
             help="system: in the kernel; netdev: in userspace.",
         ),
+        cfg.ListOpt(
+            "resource_provider_bandwidths", default=[],
+            help="bridge:egress:ingress, …: kbit/s that the NIC of a bridge carries, for guarantees.",
+        ),
+        cfg.StrOpt("vhostuser_socket_dir", default="/var/run/openvswitch", help="Where vhost-user sockets are."),
+    ),
+    "sriov_nic": (
+        cfg.ListOpt("physical_device_mappings", default=[], help="physical_network:NIC, … for SR-IOV."),
+        cfg.ListOpt("exclude_devices", default=[], help="NIC:slot;slot, …: functions that are left alone."),
     ),
     "linux_bridge": (
         cfg.ListOpt(
@@ -241,6 +250,14 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
         cfg.StrOpt("availability_zone", default="nova", help="The zone of this host."),
     ),
     "netloom": (
+        cfg.ListOpt(
+            "bonds", default=[],
+            help="bridge:name:NIC+NIC:mode:lacp, … of an agent: NICs that are one (balance-tcp; LACP active).",
+        ),
+        cfg.ListOpt("netflow_targets", default=[], help="address:port, …: NetFlow collectors of an agent's switch."),
+        cfg.ListOpt("sflow_targets", default=[], help="address:port, …: sFlow collectors of an agent's switch."),
+        cfg.ListOpt("ipfix_targets", default=[], help="address:port, …: IPFIX collectors of an agent's switch."),
+        cfg.IntOpt("export_sampling", default=64, min=0, help="sFlow and IPFIX: one packet in so many; 0: as OVS."),
         cfg.ListOpt(
             "feed_listen", default=["0.0.0.0:9697"],
             help="Where the server waits for agents: address:port, [v6]:port or unix:/path, …",
@@ -275,8 +292,9 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
             "ovs_rundir", default="/var/run/openvswitch", help="Where the agent finds the sockets of Open vSwitch."
         ),
         cfg.StrOpt(
-            "metadata_path", default="host", choices=("host", "off"),
-            help="host: each host answers instances for the metadata service itself; off: nobody does.",
+            "metadata_path", default="host", choices=("host", "namespace", "off"),
+            help="host: each host answers instances for the metadata service itself; namespace: in namespaces of "
+            "routers and DHCP servers, as Neutron's agents do; off: nobody does.",
         ),
         cfg.StrOpt(
             "netns_path", default="/run/netns", help="Where routers' namespaces have their names, as for ip netns."

@@ -159,7 +159,12 @@ class PeerServer:
             writer.close()
 
     async def _answer(self, call: Call, writer: asyncio.StreamWriter) -> None:
-        body = await self._serve(call.what, call.body)
+        try:
+            body = await self._serve(call.what, call.body)
+        except Exception:
+            LOG.exception("a peer's call (%s) failed", call.what)
+            writer.close()  # the caller is told at once that nobody answers
+            return
         with suppress(OSError, RuntimeError):  # uvloop calls a closed transport a RuntimeError
             writer.write(make_frame(ENCODE(Reply(call.number, msgspec.Raw(ENCODE(body))))))
             await writer.drain()

@@ -128,7 +128,7 @@ async def serve_api(options: ServerOptions, parts: ApiParts, fleet: Fleet, handi
 async def stop_in_order(server: Quiet, handing: Handing | None) -> None:
     """Another server writes before this one takes no more requests: what still comes here is handed on to it."""
     if handing:
-        await handing.member.step_down()
+        await handing.leave()
     server.stop()
 
 

@@ -37,6 +37,7 @@ class SwitchPort:
     options: Pairs = ()
     ofport_request: int | None = None
     external_ids: Pairs = ()
+    bfd: Pairs = ()  # of a tunnel to one host: how it is watched (RFC 5880)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,36 @@ class MeterBody:
     unit: str  # "kbps" (rate kbit/s, burst kbit) or "pktps" (packets/s, packets)
     rate: int
     burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Copies of what comes in and goes out by some ports of a bridge, to another. Key: ("mirror", bridge, name).
+
+    `vlans`: only frames with one of these tags; none: all.
+    """
+
+    sent: tuple[str, ...]  # ports, by name: what comes in by them
+    received: tuple[str, ...]
+    output: str
+    vlans: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What a bridge tells collectors of its traffic. Key: ("export", bridge, "netflow", "sflow" or "ipfix")."""
+
+    targets: tuple[str, ...]  # "address:port", sorted
+    settings: Pairs = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """Several devices as one port of a bridge. Key: ("bond", bridge, name)."""
+
+    members: tuple[str, ...]  # sorted
+    mode: str = "balance-tcp"  # or balance-slb, active-backup
+    lacp: str = "active"  # or passive, off
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +128,19 @@ def fit_burst(burst: int, ceil: int) -> int:
     while step * 8_000_000 < ceil:
         step *= 2
     return -(-burst // step) * step
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualFunction:
+    """A function of a NIC that switches by itself (SR-IOV). Key: ("vf", PCI slot). Rates in Mbit/s, 0: none."""
+
+    mac: str
+    vlan: int = 0
+    spoof_check: bool = True
+    trusted: bool = False
+    up: bool = True
+    most_mbps: int = 0
+    least_mbps: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from netloom.model.device import Bond, Export
+
 
 @dataclass(frozen=True, slots=True)
 class Interface:
@@ -31,14 +33,19 @@ class HostFacts:
     datapath_type: str = "system"
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
     ofports: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    # (type, remote address) → number: tunnel ports of others on br-tun; what that host sends comes by them.
+    # (type, remote address) → number: tunnel ports on br-tun for one host; what that host sends comes by them.
     strays: Mapping[tuple[str, str], int] = field(default_factory=dict)
     # (network, address) → MAC address, of neighbours of routers that are no port: the agent asked for them.
     neighbours: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()  # tunnel addresses of hosts that were heard of by BFD, and are no more
     underlay_devices: tuple[str, ...] = ()  # NICs that a switch opened: to be guarded
     copies: Mapping[str, str] = field(default_factory=dict)  # router → "active", "standby" or "fault", of its copy here
+    device_mappings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # physical network → SR-IOV NICs
+    exports: Mapping[str, Export] = field(default_factory=dict)  # "netflow", "sflow", "ipfix" → to whom, and how
+    bonds: Mapping[tuple[str, str], Bond] = field(default_factory=dict)  # (bridge, name) → its members
     bandwidths: Mapping[str, int] = field(default_factory=dict)  # physical network → kbit/s that its NIC sends at most
     integration_bridge: str = "br-int"
     tunnel_bridge: str = "br-tun"
     hybrid: bool = False  # ports plugged by way of a bridge of their own have their rules there, by iptables
     metadata: bool = False  # instances reach the metadata service on this host itself
+    metadata_redirect: bool = False  # or in the namespaces of routers and DHCP servers on it

@@ -27,7 +27,8 @@ WIDTH: dict[str, int] = {
     **{f"reg{n}": 32 for n in range(16)},
 }  # fmt: skip
 """Bits of each field that Netloom uses. nx_in_port is in_port as it may be written: to 0, which says that it came by
-no port. ip_frag has the two bits that mean something (Open vSwitch dumps a test of both as exact); vlan_vid has 13: bit 12 says that a tag is present, as in OpenFlow."""
+no port. ip_frag has the two bits that mean something (Open vSwitch dumps a test of both as exact); vlan_vid has 13: bit
+12 says that a tag is present, as in OpenFlow."""
 
 Test = tuple[str, int, int | None]
 Match = tuple[Test, ...]
@@ -184,6 +185,14 @@ class Ct:
 
 
 @dataclass(frozen=True, slots=True)
+class Multipath:
+    """Write a number of 0 … links - 1 to `field`: the same for all packets of a connection, in both directions."""
+
+    links: int
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
 class CtClear:
     pass
 
@@ -203,6 +212,7 @@ Action = (
     | Conjunction
     | Ct
     | CtClear
+    | Multipath
 )
 """No action at all drops the packet."""
 

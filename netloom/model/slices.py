@@ -87,6 +87,8 @@ class PortRow:
     parent_id: str = ""  # of a trunk's subport: the port whose device carries it
     vlan: int = 0  # and the tag that its frames have there
     policy: str = ""  # QoS policy, by id
+    pci_slot: str = ""  # of a port that a NIC's function is: where that is
+    trusted: bool = False  # and whether it may set what a function may not
     expected: bool = False  # bound elsewhere: its instance is on the way here
     revision: int = field(default=0, compare=False)
 
@@ -226,6 +228,49 @@ class QosRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MirrorRow:
+    """What is copied of a port of this host. In `host/<name>` as "mirror/<tap flow or tap mirror>".
+
+    `directions`: IN (what the port receives) and OUT, each with its tunnel id. Copies go to the port `target_id` of
+    this host (`kind` "port"), or by "gre" or "erspanv1" to `remote_ip`. `vlans`: only tags such as "1-3,9".
+    """
+
+    id: str
+    port_id: str
+    directions: tuple[tuple[str, int], ...]
+    kind: str = "port"
+    target_id: str = ""
+    remote_ip: str = ""
+    vlans: str = ""
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkRow:
+    """Copies from another host, by GRE with `key`, for a port of this one. In `host/<name>` as "sink/<id>".
+
+    `remote_ip`: the other host's tunnel address.
+    """
+
+    id: str
+    port_id: str
+    remote_ip: str
+    key: int
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRow:
+    """Whose a port is, for a host that answers metadata. In `callers/<network>` as "caller/<port id>"."""
+
+    id: str
+    device_id: str = ""
+    project_id: str = ""
+    addresses: tuple[Address, ...] = ()
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RouterHost:
     """A host that a router is on. `state`: "active" or "standby" of an HA router's copies, else empty."""
 
@@ -328,7 +373,8 @@ class HelperRow:
 
 Row = (
     PortRow | FollowRow | NetworkRow | SubnetRow | PlaceRow | HostRow | GroupRow | RuleRow | MemberRow | PrefixRow
-    | RouterRow | InterfaceRow | FloatingRow | ForwardingRow | NeighbourRow | HelperRow | QosRow
+    | RouterRow | InterfaceRow | FloatingRow | ForwardingRow | NeighbourRow | HelperRow | CallerRow | QosRow
+    | MirrorRow | SinkRow
 )  # fmt: skip
 
 ROW_TYPES: dict[str, type] = {
@@ -348,7 +394,10 @@ ROW_TYPES: dict[str, type] = {
     "forwarding": ForwardingRow,
     "neighbour": NeighbourRow,
     "helper": HelperRow,
+    "caller": CallerRow,
     "qos": QosRow,
+    "mirror": MirrorRow,
+    "sink": SinkRow,
 }
 """The type of a row by the kind in its key: how the wire decodes it."""
 

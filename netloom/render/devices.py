@@ -30,6 +30,7 @@ def render_base(slices: Slices, facts: HostFacts) -> tuple[Thing, ...]:
         *render_bridges(facts),
         *render_patches(facts),
         *render_tunnels(facts),
+        *render_uplink_settings(facts),
         *flows,
         *render_guards(slices, facts),
     )
@@ -60,6 +61,14 @@ def render_tunnels(facts: HostFacts) -> Iterator[Thing]:
     for kind in TUNNELS:
         if kind in facts.tunnel_types:
             yield Thing(("switch_port", facts.tunnel_bridge, tunnel_port(kind)), SwitchPort(kind, options))
+
+
+def render_uplink_settings(facts: HostFacts) -> Iterator[Thing]:
+    """What configuration says of the switch: several NICs as one, and whom it tells of its traffic."""
+    for (bridge, name), bond in sorted(facts.bonds.items()):
+        yield Thing(("bond", bridge, name), bond)
+    for name, export in sorted(facts.exports.items()):
+        yield Thing(("export", facts.integration_bridge, name), export)
 
 
 def render_joints(facts: HostFacts) -> Iterator[Flow]:

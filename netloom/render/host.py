@@ -23,9 +23,12 @@ from netloom.render.flows.limits import render_limits
 from netloom.render.flows.networks import render_network
 from netloom.render.flows.ports import is_trusted, render_port
 from netloom.render.flows.tunnels import render_tunnel
+from netloom.render.functions import render_functions
 from netloom.render.group_book import GroupBook
 from netloom.render.make import make_thing
 from netloom.render.metadata import find_door, render_service, render_way
+from netloom.render.metadata_space import render_redirects
+from netloom.render.mirrors import render_mirrors
 from netloom.render.qos import find_limits
 from netloom.render.router_book import RouterBook
 from netloom.render.scene import Plugged, choose_segment, find_network, find_plugged, find_ports, make_scene
@@ -65,9 +68,13 @@ class Renderer:
         groups: Groups = {"base": (*render_base(slices, facts), *render_service(facts))}
         groups |= self._security.render(wanted, slices, facts.integration_bridge)
         groups |= self._hybrid.render(everybody, slices, facts)
+        groups["mirrors"] = tuple(render_mirrors(slices, facts))
+        groups["functions"] = tuple(render_functions(slices, facts))
         groups["uplinks"] = tuple(render_uplinks(by_network, networks, slices, facts))
         groups |= self._spaces.render(slices, facts)
         groups |= self._servers.render(slices, facts)
+        if facts.metadata_redirect:
+            groups["metadata"] = render_redirects(slices, facts)
         groups |= self._routers.render(slices, networks, facts)
         host = describe_host(facts)
         for id, members in by_network.items():

@@ -28,7 +28,7 @@ CLASSIFY, QOS, GUARD, SERVICES, ADVERTISE, SWITCH, ANSWER, INGRESS, DELIVER = 0,
 EGRESS, EGRESS_RULES, EGRESS_ACCEPT, EGRESS_FREE = 12, 14, 16, 18
 INGRESS_FILTER, INGRESS_RULES, INGRESS_FREE, INGRESS_ACCEPT = 74, 75, 76, 78
 METADATA = 34
-ROUTER, INBOUND, KNOWN, ROUTE, OUTBOUND, NEIGHBOUR = 40, 42, 44, 46, 50, 54
+ROUTER, INBOUND, KNOWN, ROUTE, PATH, OUTBOUND, NEIGHBOUR = 40, 42, 44, 46, 48, 50, 54
 TUN_CLASSIFY, TUN_OUT = 0, 24
 
 NEUTRONS = frozenset({1, 2, 3, 4, 6, 20, 21, 22, 23, 25, 30, 31, *range(58, 64), 71, 72, 73, 81, 82, *range(91, 95)})
@@ -75,7 +75,9 @@ PIPELINE: tuple[Table, ...] = (
     _table("int", KNOWN, "known", "Does it belong to a connection from inside?",
            ("reg6", "eth_type", "ct_state"), (ROUTE,)),
     _table("int", ROUTE, "route", "To which network, by which next hop?",
-           ("reg6", "reg12", "eth_type", "ip_dst", "ipv6_dst"), (OUTBOUND, NEIGHBOUR)),
+           ("reg6", "eth_type", "ip_dst", "ipv6_dst"), (PATH, OUTBOUND, NEIGHBOUR)),
+    _table("int", PATH, "path", "Of equal routes, which one for this connection?",
+           ("reg6", "eth_type", "reg12", "reg13"), (OUTBOUND, NEIGHBOUR)),
     _table("int", OUTBOUND, "outbound", "By which address is its sender known outside, and does this host say so?",
            ("reg0", "reg6", "reg7", "eth_type", "ip_src"), (NEIGHBOUR, SWITCH)),
     _table("int", NEIGHBOUR, "neighbour", "Which MAC address has the next hop?",

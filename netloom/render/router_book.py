@@ -13,6 +13,7 @@ from netloom.model.plan import Thing
 from netloom.model.slices import NetworkRow, Slice, Slices
 from netloom.render.flows.neighbours import render_neighbours
 from netloom.render.flows.router_nat import render_nat
+from netloom.render.flows.router_standby import render_standby, render_watch
 from netloom.render.flows.routers import render_router
 from netloom.render.make import make_thing
 from netloom.render.router_scene import (
@@ -51,12 +52,15 @@ class RouterBook:
         groups = {}
         for name, (row, found) in routers.items():
             scene = make_router_scene(row, found, known, numbers[name], facts)
-            key = (found, scene)
+            ways = tuple(render_standby(scene, known, facts))
+            key = (found, scene, ways)
             held = self._routers.get(name)
-            if held is None or held[0][0] is not found or held[0][1] != scene:
-                flows = (*render_router(scene), *render_nat(scene))
+            if held is None or held[0][0] is not found or held[0][1:] != key[1:]:
+                flows = (*render_router(scene), *render_nat(scene), *ways)
                 held = self._routers[name] = (key, tuple(map(make_thing, flows)))
             groups[name] = held[1]
+            if watched := tuple(render_watch(row, found, known, facts)):
+                groups[f"watch/{row.id}"] = watched
         routed = sorted(used & networks.keys())
         groups |= {f"neighbours/{id}": self._render_neighbours(*networks[id], facts) for id in routed}
         self._forget(routers.keys(), routed, used)

@@ -14,6 +14,7 @@ from netloom.model.facts import HostFacts
 from netloom.model.slices import (
     FloatingRow,
     ForwardingRow,
+    HostRow,
     InterfaceRow,
     NetworkRow,
     RouterRow,
@@ -42,7 +43,8 @@ class Leg:
 
 @dataclass(frozen=True, slots=True)
 class RouterScene:
-    """One distributed router on this host. `central`: this host hides addresses for it."""
+    """One distributed router on this host. `central`: this host hides addresses for it, which is the one that `centre`
+    names, at tunnel address `endpoint`."""
 
     row: RouterRow
     number: int
@@ -50,6 +52,8 @@ class RouterScene:
     integration: str
     host: str
     central: bool
+    centre: str
+    endpoint: str
     inner: tuple[Leg, ...]
     outer: tuple[Leg, ...]
     hiding: tuple[InterfaceRow, ...]  # SNAT ports
@@ -63,10 +67,11 @@ class RouterScene:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What routers need of a network, read from its slice once."""
+    """What routers need of a network, read from its slice once. `endpoints`: tunnel addresses of its hosts, by name."""
 
     network: NetworkRow
     subnets: tuple[SubnetRow, ...]
+    endpoints: Mapping[str, str]
 
 
 def read_known(found: Slice | None) -> Known | None:
@@ -74,7 +79,8 @@ def read_known(found: Slice | None) -> Known | None:
     if found is None or network is None:
         return None
     subnets = (row for row in found.rows.values() if isinstance(row, SubnetRow))
-    return Known(network, tuple(sorted(subnets, key=lambda row: row.id)))
+    endpoints = {row.name: row.tunnel_ip for row in found.rows.values() if isinstance(row, HostRow)}
+    return Known(network, tuple(sorted(subnets, key=lambda row: row.id)), endpoints)
 
 
 def find_router(found: Slice | None) -> RouterRow | None:
@@ -95,11 +101,12 @@ def find_routers(slices: Slices) -> dict[str, tuple[RouterRow, Slice]]:
 
 def find_routed_networks(routers: Iterable[tuple[RouterRow, Slice]], host: str) -> Iterator[str]:
     """The networks that this host takes part in for these routers: all inner ones, and outer ones that it translates
-    to."""
+    to or may come to."""
     for row, found in routers:
         floating = {r.network_id for r in found.rows.values() if isinstance(r, FloatingRow) and r.host == host}
+        may = any(one.name == host for one in row.hosts)
         for port in read_ports(found):
-            if port.kind == "internal" or is_central(row, host) or port.network_id in floating:
+            if port.kind == "internal" or may or port.network_id in floating:
                 yield port.network_id
 
 
@@ -108,8 +115,16 @@ def read_ports(found: Slice) -> list[InterfaceRow]:
     return sorted(ports, key=lambda row: row.id)
 
 
-def is_central(row: RouterRow, host: str) -> bool:
-    return bool(row.hosts) and row.hosts[0].name == host
+def find_endpoints(found: Slice, known: Mapping[str, Known]) -> dict[str, str]:
+    """The tunnel addresses of hosts on the router's networks, by name."""
+    reached = (known[port.network_id] for port in read_ports(found) if port.network_id in known)
+    return {name: ip for one in reached for name, ip in one.endpoints.items() if ip}
+
+
+def find_centre(row: RouterRow, endpoints: Mapping[str, str], silent: frozenset[str]) -> str:
+    """The host that hides addresses: the first of the router's that is not silent; the first where all are."""
+    names = [one.name for one in row.hosts]
+    return next((name for name in names if endpoints.get(name, "") not in silent), names[0] if names else "")
 
 
 def make_router_scene(
@@ -117,7 +132,15 @@ def make_router_scene(
 ) -> RouterScene:
     """`numbers`: the router's, and its conntrack zone. A leg on a network that is not known here is left out."""
     legs = [leg for port in read_ports(found) if (leg := make_leg(port, known.get(port.network_id), facts))]
-    rows, central = found.rows.values(), is_central(row, facts.host)
+    endpoints = find_endpoints(found, known)
+    centre = find_centre(row, endpoints, facts.silent)
+    rows, central = found.rows.values(), bool(centre) and centre == facts.host
+
+    def is_here(floating: FloatingRow) -> bool:
+        """Its own host translates it; where that is silent, the one that hides addresses does."""
+        lost = endpoints.get(floating.host, "") in facts.silent
+        return centre == facts.host if lost else floating.host == facts.host
+
     return RouterScene(
         row=row,
         number=numbers[0],
@@ -125,12 +148,12 @@ def make_router_scene(
         integration=facts.integration_bridge,
         host=facts.host,
         central=central,
+        centre=centre,
+        endpoint=endpoints.get(centre, ""),
         inner=tuple(leg for leg in legs if leg.port.kind == "internal"),
         outer=tuple(leg for leg in legs if leg.port.kind == "gateway"),
         hiding=tuple(leg.port for leg in legs if leg.port.kind == "snat"),
-        floating=tuple(
-            sorted((r for r in rows if isinstance(r, FloatingRow) and r.host == facts.host), key=lambda r: r.id)
-        ),
+        floating=tuple(sorted((r for r in rows if isinstance(r, FloatingRow) and is_here(r)), key=lambda r: r.id)),
         forwardings=tuple(sorted((r for r in rows if isinstance(r, ForwardingRow) and central), key=lambda r: r.id)),
     )
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from netloom.model.facts import HostFacts
 from netloom.model.slices import FloatingRow, PortRow, RouterRow, Slices
+from netloom.render import functions
 from netloom.render.scene import choose_segment, find_network, find_ports
 from netloom.render.space_scene import find_router
 
-GATEWAY_OWNER, SNAT_OWNER = "network:router_gateway", "network:router_centralized_snat"
+SNAT_OWNER = "network:router_centralized_snat"
+CENTRAL_OWNERS = frozenset({"network:router_gateway", "network:router_ha_interface"})
 ROUTER_OWNERS = frozenset(
     {
         "network:router_interface", "network:ha_router_replicated_interface", "network:router_gateway",
@@ -32,6 +34,8 @@ def find_reason(port: PortRow, slices: Slices, facts: HostFacts) -> str:
         return f"the host does not know network {port.network_id} yet"
     if not network.admin_state_up:
         return f"network {network.id} is administratively down"
+    if port.pci_slot:
+        return functions.find_reason(port, network, facts)
     if choose_segment(network, facts) is None:
         return f"network {network.id} has no segment that host {facts.host} can carry"
     if port.device_owner in ROUTER_OWNERS and (reason := find_router_reason(port, slices, facts)):
@@ -47,7 +51,7 @@ def is_in_flows(port: PortRow, slices: Slices) -> bool:
     """A distributed router's ports have no device: they are flows of every host, and its central ones of this."""
     if port.device_owner == SNAT_OWNER:
         return True
-    router = find_router(slices.get(f"router/{port.device_id}")) if port.device_owner == GATEWAY_OWNER else None
+    router = find_router(slices.get(f"router/{port.device_id}")) if port.device_owner in CENTRAL_OWNERS else None
     return router is not None and router.distributed
 
 

@@ -30,8 +30,10 @@ from netloom.model.slices import (
     SubnetRow,
 )
 from netloom.resolve import binding_rows as bindings
+from netloom.resolve import caller_rows as callers
 from netloom.resolve import distributed_rows as distributed
 from netloom.resolve import group_rows as groups
+from netloom.resolve import mirror_rows as mirrors
 from netloom.resolve import qos_rows as qos
 from netloom.resolve import router_rows as routers
 from netloom.resolve.log_rows import find_logs, touch_log
@@ -46,6 +48,7 @@ RowKey = tuple[str, str]
 
 def touch_network(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     yield f"network/{doc['id']}", f"network/{doc['id']}"
+    yield from callers.touch_network(doc)
     yield from distributed.touch_external(snapshot, doc["id"])
 
 
@@ -66,8 +69,10 @@ def touch_port(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
         yield network, f"host/{host}"
         yield from ((f"host/{host}", key) for key in bindings.find_keys(doc))
     yield from bindings.touch_targets(snapshot, doc)
+    yield from mirrors.touch_port(snapshot, doc)
     yield from groups.touch_member(snapshot, doc)
     yield from routers.touch_port(snapshot, doc)
+    yield from callers.touch_port(snapshot, doc)
     yield from distributed.touch_port(snapshot, doc)
 
 
@@ -81,6 +86,8 @@ def touch_agent(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     if doc["agent_type"] in SWITCH_AGENTS:
         for network in find_networks(snapshot, doc["host"]):
             yield f"network/{network}", f"host/{doc['host']}"
+        yield from mirrors.touch_agent(snapshot, doc)
+        yield from callers.touch_agent(snapshot, doc)
     yield from distributed.touch_agent(snapshot, doc)
 
 
@@ -101,6 +108,9 @@ TOUCHES: dict[str, Callable[[Snapshot, Doc], Iterable[RowKey]]] = {
     "port": touch_port,
     "binding": bindings.touch_binding,
     "policy": qos.touch_policy,
+    "tap_service": mirrors.touch_service,
+    "tap_flow": mirrors.touch_flow,
+    "tap_mirror": mirrors.touch_mirror,
     "agent": touch_agent,
     "security_group": groups.touch_group,
     "security_group_rule": groups.touch_rule,
@@ -127,9 +137,11 @@ def find_networks(snapshot: Snapshot, host: str) -> set[str]:
 def find_host_keys(snapshot: Snapshot, host: str) -> Iterator[str]:
     for port in snapshot.find("port", HOST, host):
         yield from bindings.find_keys(port)
+        yield from mirrors.find_keys(snapshot, port)
     for record in bindings.find_expected(snapshot, host):
         yield from bindings.find_keys(record.doc)
     yield from routers.find_hosted_routers(snapshot, host)
+    yield from callers.find_leads(snapshot, host)
 
 
 def find_network_keys(snapshot: Snapshot, network: str) -> Iterator[str]:
@@ -159,12 +171,13 @@ KEYS: dict[str, Callable[[Snapshot, str], Iterable[str]]] = {
     "addresses": groups.find_address_keys,
     "router": find_router_keys,
     "policy": qos.find_policy_keys,
+    "callers": callers.find_caller_keys,
 }
 """By kind of slice: the keys its rows may have. A key may come twice, and its row may turn out not to be there."""
 
 SOURCES = {
     "network": "network", "group": "security_group", "members": "security_group", "addresses": "address_group",
-    "router": "router", "policy": "policy",
+    "router": "router", "policy": "policy", "callers": "network",
 }  # fmt: skip
 """By kind of slice: the kind of object that it is about; with the object the slice is gone. Hosts have none."""
 
@@ -199,9 +212,21 @@ def resolve_port(snapshot: Snapshot, host: str, id: str) -> Row | None:
         parent_id=parent_id,
         vlan=vlan,
         policy=in_force_on_host(doc) or "",
+        pci_slot=find_slot(doc),
+        trusted=is_trusted(doc),
         expected=expected,
         revision=found.revision,
     )
+
+
+def find_slot(doc: Doc) -> str:
+    """The PCI slot of a port that is plugged as a NIC's function, empty for others."""
+    slot = doc["binding:profile"].get("pci_slot") if doc["binding:vif_type"] == "hw_veb" else ""
+    return slot if isinstance(slot, str) else ""
+
+
+def is_trusted(doc: Doc) -> bool:
+    return str(doc["binding:profile"].get("trusted", doc.get("trusted"))).lower() == "true"
 
 
 def find_hostname(doc: Doc) -> str:
@@ -229,6 +254,8 @@ def resolve_follow(snapshot: Snapshot, host: str, name: str) -> Row | None:
     kind, _, network = name.partition("/")
     if kind == "router":
         return routers.resolve_hosted(snapshot, host, network)
+    if kind == "callers":
+        return callers.resolve_lead(snapshot, host, network)
     table, (index, key) = snapshot.records("port"), (FOLLOWED[kind], (network, host))
     ports = [record for id in snapshot.find_ids("port", index, key) if is_bound((record := table[id]).doc)]
     ports += [r for r in bindings.find_expected(snapshot, host) if f"follow/{name}" in bindings.find_keys(r.doc)]
@@ -343,6 +370,8 @@ def resolve_router_follow(snapshot: Snapshot, router: str, name: str) -> Row | N
 ROWS: dict[tuple[str, str], Callable[[Snapshot, str, str], Row | None]] = {
     ("host", "port"): resolve_port,
     ("host", "follow"): resolve_follow,
+    ("host", "mirror"): mirrors.resolve_mirror,
+    ("host", "sink"): mirrors.resolve_sink,
     ("network", "network"): resolve_network,
     ("network", "subnet"): resolve_subnet,
     ("network", "place"): resolve_place,
@@ -361,6 +390,7 @@ ROWS: dict[tuple[str, str], Callable[[Snapshot, str, str], Row | None]] = {
     ("router", "forwarding"): routers.resolve_forwarding,
     ("router", "neighbour"): routers.resolve_neighbour,
     ("router", "helper"): routers.resolve_helper,
+    ("callers", "caller"): callers.resolve_caller,
 }
 """By kind of slice and kind of row: (snapshot, id of the slice, id of the row) → the row."""
 

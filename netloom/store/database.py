@@ -77,6 +77,10 @@ class Database(Protocol):
         """Let the transaction at hand stand still for as long as it takes."""
         ...
 
+    def shut_out(self, engine: Engine) -> None:
+        """End the transactions of writers that stand still and keep the log from others."""
+        ...
+
     def find_damage(self, connection: Connection) -> list[str]:
         """What the engine's own check finds."""
         ...

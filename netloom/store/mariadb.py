@@ -121,5 +121,6 @@ MARIADB = Engineering(
     make_upsert=make_upsert,
     size=("SELECT SUM(data_length + index_length) FROM information_schema.tables WHERE table_schema = DATABASE()"),
     patient="SET SESSION idle_write_transaction_timeout = 0",
+    shut_out="",
     backup="mariadb-backup or mariadb-dump",
 )

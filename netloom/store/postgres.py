@@ -27,6 +27,16 @@ MAKER = 0x6E65746C6F6F6D
 PATIENT = "SET LOCAL idle_in_transaction_session_timeout = 0"
 
 
+SHUT_OUT = f"""
+SELECT pg_terminate_backend(activity.pid)
+FROM pg_stat_activity AS activity JOIN pg_locks AS held ON held.pid = activity.pid
+WHERE held.relation = 'log'::regclass AND held.mode = 'RowExclusiveLock' AND held.granted
+AND activity.pid <> pg_backend_pid() AND activity.xact_start < clock_timestamp() - interval '{PAUSE_S} seconds'
+"""
+"""The timeout of idle transactions does not see one whose client was paused between the parts of a batch: the server
+is then waiting for the rest of it, and not idle."""
+
+
 def make_arguments(busy_s: float) -> Mapping[str, Any]:
     """A server that is gone without a word is given up after some seconds (libpq, "Parameter Key Words")."""
     return {
@@ -120,5 +130,6 @@ POSTGRES = Engineering(
     make_upsert=make_upsert,
     size="SELECT pg_database_size(current_database())",
     patient=PATIENT,
+    shut_out=SHUT_OUT,
     backup="pg_dump, or base backup and archive",
 )

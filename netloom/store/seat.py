@@ -51,6 +51,10 @@ class Seat(Protocol):
 
     def leave(self) -> None: ...
 
+    def clear_way(self) -> None:
+        """The seat is taken, and an earlier holder that is paused still has the log: end its transaction."""
+        ...
+
 
 def name_process() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
@@ -94,6 +98,9 @@ class LeaseSeat:
                 self.held.release()
                 self.held = None
 
+    def clear_way(self) -> None:
+        self.store.database.shut_out(self.store.engine)
+
 
 @dataclass(slots=True)
 class FileSeat:
@@ -123,6 +130,9 @@ class FileSeat:
         if self.lock is not None:
             self.lock.release()
             self.lock = None
+
+    def clear_way(self) -> None:
+        """Who holds the lock has nobody before it."""
 
 
 def make_seat(store: Store, address: str) -> Seat:
@@ -194,7 +204,12 @@ class Member:
         if not await asyncio.to_thread(self._seat.take):
             return
         self._sure_until = began + self._lease_s
-        if await self.writer.lead():
+        try:
+            led = await self.writer.lead()
+        except StoreLocked:
+            await asyncio.to_thread(self._seat.clear_way)
+            raise
+        if led:
             LOG.info("this server writes from revision %d on", self.writer.snapshot.revision)
 
     def _step_back(self) -> None:

@@ -129,6 +129,9 @@ class SqliteFile:
     def be_patient(self, connection: Connection) -> None:
         """Nothing here is in a hurry."""
 
+    def shut_out(self, engine: Engine) -> None:
+        """A process that is paused keeps the file; only its end frees it."""
+
     def find_damage(self, connection: Connection) -> list[str]:
         return find_damage(connection)
 

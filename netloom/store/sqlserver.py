@@ -35,7 +35,8 @@ class Engineering:
 
     `explain(error, place)`: the StoreError for what the driver raised. `one_maker(connection)`: within it nobody else
     makes tables. `unsafe(connection)`: settings under which a crash takes commits back, in words. `size`: SQL for the
-    bytes of our tables. `patient`: SQL for a transaction that may stand still for long.
+    bytes of our tables. `patient`: SQL for a transaction that may stand still for long. `shut_out`:
+    SQL that ends transactions of others which have held the log for longer than PAUSE_S; empty: the engine does so.
     """
 
     driver: str
@@ -48,6 +49,7 @@ class Engineering:
     make_upsert: Callable[[Table], Executable]
     size: str
     patient: str
+    shut_out: str
     backup: str
 
 
@@ -166,6 +168,11 @@ class SqlServer:
 
     def be_patient(self, connection: Connection) -> None:
         connection.exec_driver_sql(self.kind.patient)
+
+    def shut_out(self, engine: Engine) -> None:
+        if self.kind.shut_out:
+            with self.clear_errors(), engine.begin() as connection:
+                connection.exec_driver_sql(self.kind.shut_out).all()
 
     def find_damage(self, connection: Connection) -> list[str]:
         """The server looks after its own pages."""

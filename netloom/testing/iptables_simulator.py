@@ -1,6 +1,7 @@
 """A packet walked through the iptables chains of a port on a bridge of its own, with no kernel: does it pass?
 
-It reads the very rules that iptables is given, as far as `render.filters` writes them; what it does not know is an error.
+It reads the very rules that iptables is given, as far as `render.filters` writes them; what it does not know is an
+error.
 """
 
 from __future__ import annotations
@@ -57,13 +58,16 @@ class Walk:
     target: str
     version: int
     zone: int = 0
+    untracked: bool = False
 
     def run(self) -> bool:
         self.look("raw", "PREROUTING")
-        self.packet.update(self.held.connections.track(self.zone, self.packet))
+        if not self.untracked:
+            self.packet.update(self.held.connections.track(self.zone, self.packet))
         if self.look("filter", "FORWARD") == "DROP":
             return False
-        self.held.connections.commit(self.zone, self.packet, ())
+        if not self.untracked:
+            self.held.connections.commit(self.zone, self.packet, ())
         return True
 
     def look(self, table: str, chain: str) -> str:
@@ -75,8 +79,11 @@ class Walk:
             if target in ("ACCEPT", "DROP", "RETURN"):
                 return target
             if target == "CT":
-                self.zone = int(options[1])
-                return "RETURN"  # the first zone that is set stays
+                if options == ["--notrack"]:
+                    self.untracked = True
+                else:
+                    self.zone = int(options[1])
+                return "RETURN"  # what is set first stays
             if target == "CONNMARK":
                 self.set_mark(options[1])
                 continue
@@ -119,12 +126,13 @@ class Walk:
             case "--physdev-out":
                 return self.target == given
             case "--ctstate":
-                return any(state & STATES[name] for name in given.split(","))
+                names = given.split(",")
+                return (self.untracked and "UNTRACKED" in names) or any(state & STATES.get(name, 0) for name in names)
             case "--ctdir":
                 return bool(state & CT_RPL) == (given == "REPLY")
             case "--mark":
-                value, _, mask = given.partition("/")
-                return packet.get("ct_mark", 0) & int(mask, 0) == int(value, 0)
+                mark, _, mask = given.partition("/")
+                return packet.get("ct_mark", 0) & int(mask, 0) == int(mark, 0)
             case "--match-set":
                 fields = SOURCES if words.pop(0) == "src" else TARGETS
                 found = packet.get(fields[packet["eth_type"]], 0)

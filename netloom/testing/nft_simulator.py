@@ -1,7 +1,7 @@
 """A packet walked through the nft tables of a host with Linux bridges, with no kernel: does it pass?
 
-It reads the very text that nft is given, as far as `render.filters` writes it; what it does not know is an error. A walk
-goes as the kernel's does: arrive in the bridge, rules of the sender, forward in the bridge, rules of the receiver.
+It reads the very text that nft is given, as far as `render.filters` writes it; what it does not know is an error.
+A walk goes as in the kernel: arrive in the bridge, rules of the sender, forward in it, rules of the receiver.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Walk:
     mark: int = 0
     zone: int = 0
     family: str = "bridge"
-    tracked: bool = False
+    untracked: bool = False
 
     def run(self) -> bool:
         is_ip = self.packet["eth_type"] in (IPV4, IPV6)
@@ -105,13 +105,13 @@ class Walk:
                 self.track()
             elif self.enter(family, chain) == "drop":
                 return False
-        if is_ip:
+        if is_ip and not self.untracked:
             self.held.connections.commit(self.zone, self.packet, ())
         return True
 
     def track(self) -> None:
-        self.packet.update(self.held.connections.track(self.zone, self.packet))
-        self.tracked = True
+        if not self.untracked:
+            self.packet.update(self.held.connections.track(self.zone, self.packet))
 
     def enter(self, family: str, chain: str) -> str:
         self.family = family
@@ -140,6 +140,9 @@ class Walk:
         match word:
             case "accept" | "drop":
                 return word
+            case "notrack":
+                self.untracked = True
+                return True
             case "jump":
                 return self.look(words.pop(0)) or True
             case "iifname" | "oifname":
@@ -191,7 +194,8 @@ class Walk:
         if word == "vmap":
             return self.follow(self.get_map(words.pop(0)).get(str(self.mark)))
         if word != "set":
-            return str(self.mark) in word.strip("{}").split(",")
+            given = words.pop(0) if word == "!=" else word
+            return (str(self.mark) in given.strip("{}").split(",")) is not (word == "!=")
         given = words.pop(0)
         if given in ("iifname", "oifname"):
             del words[:1]
@@ -208,7 +212,8 @@ class Walk:
             return True
         state = self.packet.get("ct_state", 0)
         if what == "state":
-            return any(state & STATES[name] for name in words.pop(0).split(","))
+            given = words.pop(0).split(",")
+            return (self.untracked and "untracked" in given) or any(state & STATES.get(name, 0) for name in given)
         if what == "direction":
             return bool(state & CT_RPL) == (words.pop(0) == "reply")
         if words[0] == "set":

@@ -26,6 +26,7 @@ from netloom.model.flow import (
     Goto,
     Match,
     Move,
+    Multipath,
     Output,
     PopVlan,
     PushVlan,
@@ -48,7 +49,9 @@ Packet = dict[str, int]
 MOST_STEPS = 400
 LOGGED = {REASON_ACCEPTED: "ACCEPT", REASON_DROPPED: "DROP"}
 _ALWAYS = frozenset(
-    name for name in WIDTH if name.startswith(("reg", "tun_", "ct_", "pkt_", "vlan_", "nd_", "metadata", "icmp"))
+    name
+    for name in WIDTH
+    if name.startswith(("reg", "tun_", "ct_", "pkt_", "vlan_", "nd_", "metadata", "icmp", "ip_frag"))
 )
 
 
@@ -187,6 +190,8 @@ class _Run:
                     self.look_up(host, bridge, action.table, packet)
                 case Ct():
                     self.track(host, bridge, action, packet)
+                case Multipath():
+                    packet[action.field] = find_path(packet) % action.links
                 case CtClear():
                     forget(packet)
                 case DecTtl():
@@ -316,10 +321,27 @@ def find_met(flows: Iterable[Held]) -> list[int]:
     return sorted(number for (number, of), met in clauses.items() if len(met) == of)
 
 
+def find_path(packet: Packet) -> int:
+    """A number that is the same for both directions of a connection."""
+    ends = (
+        "ip_src",
+        "ip_dst",
+        "ipv6_src",
+        "ipv6_dst",
+        "tcp_src",
+        "tcp_dst",
+        "udp_src",
+        "udp_dst",
+        "sctp_src",
+        "sctp_dst",
+    )
+    return sum(packet.get(name, 0) for name in ends)
+
+
 def forget(packet: Packet) -> None:
     """What was known of its connection."""
-    for name in ("ct_state", "ct_zone", "ct_mark"):
-        packet.pop(name, None)
+    for name in [name for name in packet if name.startswith("ct_")]:
+        del packet[name]
 
 
 def matches(match: Match, packet: Packet) -> bool:

@@ -36,6 +36,7 @@ from netloom.store.load import load_snapshot
 from netloom.store.writer import Writer
 from tests.bench.collections import bench_collections, bench_grants, bench_group_of_rules, bench_rush
 from tests.bench.depth import find_deepest
+from tests.bench.groups import bench_groups, bench_renderer
 from tests.bench.switch import bench_switch
 from tests.dataplane.conftest import why_not
 from tests.faults.server import Server
@@ -203,7 +204,7 @@ async def bench_wire(state: Path) -> Figures:
     server = Server(state, extra=NO_QUOTA)
     server.start()
     options = load_server_options((), {"state_path": str(state), "auth_strategy": "noauth"})
-    host = HostOptions("h1", state / "h1", f"unix:{state}/feed.sock", state, "br-int", "br-tun", "192.0.2.1")
+    host = HostOptions("h1", state / "h1", f"unix:{state}/feed.sock", state, local_ip="192.0.2.1")
     token = await asyncio.to_thread(make_join_token, options, "h1")
     await asyncio.to_thread(join, host, token)
     feed = make_feed(replace(host, tunnel_types=("vxlan",)))
@@ -292,6 +293,8 @@ def main() -> None:
     say("a host with Open vSwitch and 200 ports")
     reason = why_not()
     switch = {"not measured": reason} if reason else bench_switch()
+    say("security groups")
+    groups = {**bench_renderer(), **({} if reason else bench_groups())}
     spins += [spin() for _ in range(5)]
     machine = {
         "cpus": os.cpu_count(), "python": platform.python_version(),
@@ -307,6 +310,7 @@ def main() -> None:
                 "full": full,
                 **collections,
                 "switch": switch,
+                "security_groups": groups,
             },
             indent=2,
         )

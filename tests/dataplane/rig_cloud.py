@@ -17,6 +17,7 @@ from typing import Any
 
 from pyroute2 import netns as spaces
 
+from netloom.drivers.netns.keepers import Keepers
 from tests.dataplane.ovs import OvsHost, run, start_host, stop_host, wait_until
 from tests.dataplane.rig import NO_QUOTA, Instance, Rig, drop_spaces
 from tests.faults.server import Server
@@ -168,6 +169,13 @@ def make_bridge(host: OvsHost, bridge: str, device: str, mac: str) -> None:
     host.vsctl("add-br", bridge, "--", *mine, "--", "add-port", bridge, device)
 
 
+def stop_keepers(rig: Rig) -> None:
+    """The daemons of routers with copies: they outlive agents."""
+    folder = rig.folder / rig.name / "keepers"
+    for path in folder.iterdir() if folder.is_dir() else ():
+        Keepers(folder).stop(path.name)
+
+
 @contextmanager
 def make_cloud(hosts: int = 2, *server: str) -> Iterator[Cloud]:
     """A server and joined hosts h1, h2, … with their agents running. All that is made here goes at the end."""
@@ -185,6 +193,7 @@ def make_cloud(hosts: int = 2, *server: str) -> Iterator[Cloud]:
     finally:
         for rig in cloud.hosts.values():
             rig.stop_agent(signal.SIGKILL)
+            stop_keepers(rig)
             drop_spaces(rig.host.rundir / "netns")
             stop_host(rig.host)
         if cloud.server.process is not None and cloud.server.process.poll() is None:

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, Pinging, open_socket
+from tests.dataplane.rig import Instance, Pinging, Rig, open_socket
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, make_cloud, pings, wait_ping
 
 pytestmark = pytest.mark.dataplane
@@ -241,6 +242,71 @@ def boot_v6(cloud: Cloud, host: str, network: str) -> Instance:
     run("ip", "-n", one.netns, "link", "set", one.device, "down")
     run("ip", "-n", one.netns, "link", "set", one.device, "up")
     return one
+
+
+def test_another_host_hides_addresses_when_the_first_is_lost() -> None:
+    """BFD on the tunnels finds out, and what goes out goes on within a second; and back when the first is back."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with make_cloud(3) as cloud:
+        external = cloud.make_external()
+        networks = {name: cloud.make_plain_network(name) for name in ("red", "blue")}
+        subnet = cloud.make_subnet(networks["red"], "10.1.0.0/24")
+        router = cloud.make_router(subnet, external=external, distributed=True, ha=True)
+        _, first = find_gateway(cloud, router)
+        third = next(name for name in reversed(cloud.hosts) if name != first)
+        one = cloud.boot(third, networks["red"], "10.1.0.1")
+        wait_ping(one.netns, OUTSIDE)
+        for rig in cloud.hosts.values():
+            wait_until(lambda rig=rig: count_watched(rig) == 2, 20)  # type: ignore[misc]
+        away, lost_s = cloud.hosts[first].host, measure_outage(one, lambda: None)
+        print(f"without a loss: {lost_s:.2f} s")
+        lost_s = measure_outage(one, lambda: away.stop("ovs-vswitchd"))
+        print(f"the first host is lost: {lost_s:.2f} s")
+        assert lost_s <= 1.0
+        lost_s = measure_outage(one, away.start_switch)
+        print(f"and back: {lost_s:.2f} s")
+
+
+def test_a_router_changes_its_form(cloud: Cloud) -> None:
+    """From a namespace to flows and back, with its addresses, its floating IPs and what it hides."""
+    external = cloud.make_external()
+    networks = {name: cloud.make_plain_network(name) for name in ("red", "blue")}
+    subnets = [cloud.make_subnet(networks["red"], "10.1.0.0/24"), cloud.make_subnet(networks["blue"], "10.2.0.0/24")]
+    router = cloud.make_router(*subnets, external=external)
+    a = cloud.boot("h1", networks["red"], "10.1.0.1")
+    c = cloud.boot("h2", networks["blue"], "10.2.0.1")
+    floating = cloud.associate(external, c.id)["floating_ip_address"]
+    for form in (False, True, False):
+        for change in ({"admin_state_up": False}, {"distributed": form}, {"admin_state_up": True}):
+            cloud.api.ask("PUT", f"routers/{router}", {"router": change})
+        run("ip", "-n", cloud.outside, "neigh", "flush", "dev", "eth0")
+        for netns, address in ((a.netns, c.address), (a.netns, OUTSIDE), (cloud.outside, floating)):
+            wait_ping(netns, address, 30)
+        cloud.wait_router(router)
+        for rig in cloud.hosts.values():
+            assert not rig.plan_anew(), "nothing of the other form is left"
+
+
+def count_watched(rig: Rig) -> int:
+    """Tunnels whose other end is heard of by BFD."""
+    shown = rig.host.vsctl("--columns=bfd_status", "list", "interface")
+    return len(re.findall(r"\bstate=up", shown))
+
+
+def measure_outage(one: Instance, change: Callable[[], object], seconds: float = 5) -> float:
+    """The longest time without an answer from outside while `change` happens, to its end; 20 ms from ping to ping."""
+    command = ["ip", "netns", "exec", one.netns, "ping", "-n", "-D", "-i", "0.02", OUTSIDE]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    time.sleep(0.5)
+    change()
+    time.sleep(seconds)
+    end = time.time()
+    process.send_signal(signal.SIGINT)
+    shown, _ = process.communicate(timeout=10)
+    answered = [float(at) for at in re.findall(r"^\[([0-9.]+)\].* ttl=", shown, re.MULTILINE)]
+    assert answered, shown
+    return max(later - sooner for sooner, later in pairwise([*answered, end]))
 
 
 # -- traffic -----------------------------------------------------------------------------------------------------------

@@ -159,6 +159,24 @@ def test_what_a_translation_began_ends_with_it(folder: Folder, taken: Thing, lef
     assert asyncio.run(story()) == left
 
 
+def test_a_namespace_of_others_is_not_taken(folder: Folder) -> None:
+    """One that Neutron's agent left, with devices in it, stays as it is, and the refusal says what to do."""
+    theirs = folder / "netns" / NETNS
+    make_namespace(theirs)
+    inside(theirs, "ip", "link", "add", "qr-theirs", "type", "veth", "peer", "name", "other")
+
+    async def story() -> list[str]:
+        driver = NetnsDriver(folder / "netns", folder / "keepers")
+        found = [failure.reason for failure in await driver.apply([Put(THINGS[0])])]
+        assert await driver.read() == {}
+        await driver.close()
+        return found
+
+    (reason,) = asyncio.run(story())
+    assert NETNS in reason and "remove it" in reason
+    assert "qr-theirs" in inside(theirs, "ip", "link")
+
+
 def remember(path: Folder, ip: str, port: int) -> None:
     """An entry as a connection from outside makes it."""
     with entered(path):

@@ -10,7 +10,7 @@ import pytest
 from netloom.drivers.ovs.bridge import UNKNOWN
 from netloom.drivers.ovs.driver import OvsDriver
 from netloom.drivers.ovs.openflow.messages import PacketIn
-from netloom.model.device import Bridge, MeterBody, SwitchPort, make_pairs
+from netloom.model.device import Bond, Bridge, Export, MeterBody, Mirror, SwitchPort, make_pairs
 from netloom.model.driver import Driver
 from netloom.model.flow import Goto, Group, Meter, Output, SetField, ToController, make_match
 from netloom.model.plan import Put, Remove, State, Thing
@@ -38,17 +38,28 @@ THINGS = (
     make_flow("br-int", 0, 100, make_match(in_port=1), SetField("reg6", 5), Output(2)),
     make_flow("br-int", 0, 0, ()),
     make_flow("br-tun", 20, 50, make_match(tun_id=9), Output(7)),
+    Thing(("mirror", "br-int", "nl-a"), Mirror(("patch-tun",), (), "br-int")),
+    Thing(("mirror", "br-int", "nl-b"), Mirror(("br-int",), ("br-int",), "patch-tun", (5, 7))),
+    Thing(("export", "br-int", "netflow"), Export(("192.0.2.9:2055",))),
+    Thing(("export", "br-int", "sflow"), Export(("192.0.2.8:6343", "192.0.2.9:6343"), make_pairs(sampling="64"))),
+    Thing(("export", "br-tun", "ipfix"), Export(("192.0.2.9:4739",), make_pairs(obs_domain_id="7", sampling="64"))),
+    Thing(("bond", "br-tun", "bond0"), Bond(("nlb0", "nlb1"), "active-backup", "off")),
     Thing(("meter", "br-int", 7), MeterBody("kbps", 1000, 800)),
     Thing(("meter", "br-int", 262144), MeterBody("pktps", 1000, 100)),
     make_flow("br-int", 1, 5, make_match(reg1=5), Meter(7), SetField("reg6", 6), Goto(2)),
 )
 CHANGED = (
+    Thing(("mirror", "br-int", "nl-a"), Mirror((), ("patch-tun",), "br-int", (9,))),
+    Thing(("export", "br-int", "sflow"), Export(("192.0.2.7:6343",))),
+    Thing(("bond", "br-tun", "bond0"), Bond(("nlb0", "nlb1"), "balance-slb", "passive")),
     Thing(("meter", "br-int", 7), MeterBody("pktps", 500, 50)),
     Thing(("bridge", "br-tun"), Bridge("netdev", other_config=make_pairs(hwaddr="02:00:00:00:00:02"))),
     make_port("br-tun", "vxlan0", "vxlan", remote_ip="flow", key="flow", local_ip="10.0.0.2"),
     make_flow("br-int", 0, 100, make_match(in_port=1), SetField("reg6", 6), Output(3), cookie=8),
 )
 IMPOSSIBLE = (
+    Thing(("mirror", "br-int", "nl-c"), Mirror(("nowhere",), (), "br-int")),
+    Thing(("export", "br-op", "netflow"), Export(("192.0.2.9:2055",))),
     Thing(("meter", "br-int", 8), MeterBody("kbps", 1 << 32, 1)),
     make_flow("br-int", 3, 1, make_match(reg0=1), Group(999)),
     make_flow("br-int", 3, 2, make_match(ip_src="10.0.0.1"), Output(1)),
@@ -81,6 +92,11 @@ def test_ovs_driver_conforms(ovs_host: OvsHost, check: Check) -> None:
     """The Open vSwitch driver keeps every promise of a driver, beside an operator's own bridge and flows."""
     ovs_host.vsctl("add-br", "br-op", "--", "set", "bridge", "br-op", "datapath_type=netdev")
     ovs_host.vsctl("add-port", "br-op", "theirs", "--", "set", "interface", "theirs", "type=internal")
+    ovs_host.vsctl(
+        "set", "bridge", "br-op", "netflow=@n", "--", "--id=@n", "create", "netflow", "targets=192.0.2.1\\:1"
+    )
+    for pair in (("nlb0", "nlp0"), ("nlb1", "nlp1")):
+        ovs_host.inside("ip", "link", "add", pair[0], "type", "veth", "peer", "name", pair[1])
     ovs_host.ofctl("add-flow", "br-op", "cookie=0x5,table=3,priority=7,tcp,actions=drop")
 
     def look() -> object:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from netloom.model.slices import PortRow
-from netloom.testing.story_traffic import make_traffic
+from netloom.testing.story_traffic import make_answer, make_more, make_traffic
 from tests.dataplane.conftest import why_not
 from tests.dataplane.frames import await_frame, drain, encode_packet
 from tests.dataplane.group_kit import add_rule, make_address_group, make_dual_network, make_group, make_row
@@ -27,7 +27,7 @@ V6 = {"ethertype": "IPv6"}
 Case = tuple[str, dict[str, Any], str, str]
 """A rule's name and body; what it lets through; what it does not: messages as stories say them, with commas."""
 
-TCP80, TCPS = {"protocol": "tcp", "port_range_min": 80, "port_range_max": 80}, "tcp 80, tcp 79, tcp 81"
+TCP80 = {"protocol": "tcp", "port_range_min": 80, "port_range_max": 80}
 CASES: tuple[Case, ...] = (
     ("nothing", {}, "", "tcp 80, udp 53, ping, sctp 5, protocol 47, tcp 80 v6, ping v6"),
     ("all of v4", {"protocol": None}, "tcp 80, udp 53, ping, sctp 5, protocol 47", "tcp 80 v6, udp 53 v6, ping v6"),
@@ -106,6 +106,11 @@ def field() -> Iterator[Field]:
                     add_rule(rig, group, direction=direction, **filled)
                 rows += rig.make_ports(network, 1, security_groups=[group])
                 keys.append((direction, name))
+        free = make_group(rig, "free", stateful=False)
+        add_rule(rig, free, direction="ingress", **TCP80)
+        add_rule(rig, free, direction="egress", protocol="tcp", remote_ip_prefix="10.9.0.0/16")
+        rows += rig.make_ports(network, 1, security_groups=[free])
+        keys.append(("both", "free"))
         cables = rig.cable([*peers, *rows], rig.make_space("crowd"))
         rig.plug(cables)
         wait_active(rig)
@@ -146,3 +151,37 @@ def test_a_rule_lets_through_what_it_says_and_nothing_else(field: Field, case: C
         frame = say(words, sender, target)
         out.send(frame)
         assert not await_frame(into, frame, 0.05), f"{words} arrives"
+
+
+def test_an_answer_passes_with_its_connection(field: Field) -> None:
+    """By the switch's conntrack: what answers is let out without a rule, the same before it was asked is not."""
+    port, wire = field.ports["ingress", "one port"]
+    peer, peer_wire = field.peers["open"]
+    asked = make_traffic(peer, port, ["tcp", "80", "from", "7777", "to", "it"])
+    answer = encode_packet(make_answer(asked))
+    drain(peer_wire)
+    wire.send(answer)
+    assert not await_frame(peer_wire, answer, 0.1)
+    drain(wire)
+    peer_wire.send(encode_packet(asked))
+    assert await_frame(wire, encode_packet(asked), 3)
+    wire.send(answer)
+    assert await_frame(peer_wire, answer, 3)
+    peer_wire.send(encode_packet(make_more(asked)))
+    assert await_frame(wire, encode_packet(make_more(asked)), 3)
+
+
+def test_a_stateless_group_lets_no_answer_out(field: Field) -> None:
+    """Each packet is asked for by itself, also the answer to one that was let in."""
+    port, wire = field.ports["both", "free"]
+    peer, peer_wire = field.peers["open"]
+    asked = make_traffic(peer, port, ["tcp", "80", "to", "it"])
+    drain(wire)
+    peer_wire.send(encode_packet(asked))
+    assert await_frame(wire, encode_packet(asked), 3)
+    refused = say("tcp 81", peer, port)
+    peer_wire.send(refused)
+    assert not await_frame(wire, refused, 0.1)
+    drain(peer_wire)
+    wire.send(encode_packet(make_answer(asked)))
+    assert not await_frame(peer_wire, encode_packet(make_answer(asked)), 0.1)

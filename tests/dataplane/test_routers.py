@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def cloud() -> Iterator[Cloud]:
         yield found
 
 
-def make_side(cloud: Cloud, name: str, cidr: str, host: str, **given: object) -> tuple[str, Instance]:
+def make_side(cloud: Cloud, name: str, cidr: str, host: str, **given: Any) -> tuple[str, Instance]:
     """A network with one subnet and one instance: (subnet, instance)."""
     network = cloud.make_plain_network(name)
     subnet = cloud.make_subnet(network, cidr)
@@ -178,7 +179,7 @@ def test_the_same_addresses_behind_two_routers(cloud: Cloud) -> None:
     for name in ("one", "two"):
         network = cloud.make_plain_network(name)
         subnet = cloud.make_subnet(network, "10.1.0.0/24")
-        fixed = {"fixed_ips": [{"subnet_id": subnet, "ip_address": "10.1.0.10"}]}
+        fixed: dict[str, Any] = {"fixed_ips": [{"subnet_id": subnet, "ip_address": "10.1.0.10"}]}
         instance = cloud.boot("h1", network, "10.1.0.1", **fixed)
         router = cloud.make_router(subnet, external=external(cloud))
         cloud.wait_router(router)

@@ -19,7 +19,7 @@ from tests.faults.server import Server
 
 def make_options(server: Server, host: str) -> HostOptions:
     given = {
-        "host": host, "state_path": str(server.state / host), "netloom.feed_server": f"unix:{server.state}/feed.sock",
+        "host": host, "state_path": str(server.state / host), "netloom.feed_server": server.feed,
         "ovs.local_ip": f"192.0.2.{int(host[1:])}",
     }  # fmt: skip
     return load_host_options((), given)

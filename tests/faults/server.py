@@ -38,6 +38,12 @@ class Server:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
+    def feed(self) -> str:
+        """Where hosts find it."""
+        given = [text.partition("=")[2] for text in self.extra if text.startswith("netloom.feed_listen=")]
+        return given[-1] if given else f"unix:{self.state}/feed.sock"
+
+    @property
     def log(self) -> Path:
         return self.state / "server.out"
 

@@ -10,11 +10,14 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 
 from netloom.store.check import check_store
 from tests.databases import Missing
+from tests.faults.host import attached
 from tests.faults.server import Server
 from tests.faults.several import (
     NO_QUOTA,
@@ -142,6 +145,32 @@ def test_two_that_both_believe_to_write_lose_nothing(pair: list[Server]) -> None
 def is_broken(why: str) -> bool:
     """Whether the client's own connection to a dead server is what failed."""
     return any(word in why for word in ("Disconnected", "ClientOSError", "ConnectorError", "ConnectionReset"))
+
+
+def test_a_host_may_be_on_any_server(pair: list[Server]) -> None:
+    """A host that is connected to the server that does not write gets its ports at once, and what it says of them is
+    written: both servers show the port ACTIVE and the agent alive."""
+
+    async def ask(server: Server, method: str, path: str, body: Any = None) -> Any:
+        async with aiohttp.ClientSession(server.url) as session, session.request(method, path, json=body) as reply:
+            assert reply.status in (200, 201), await reply.text()
+            return await reply.json()
+
+    async def run() -> str:
+        network = (await ask(pair[writer], "POST", "/v2.0/networks", {"network": {}}))["network"]["id"]
+        body = {"port": {"network_id": network, "binding:host_id": "h1"}}
+        port: str = (await ask(pair[writer], "POST", "/v2.0/ports", body))["port"]["id"]
+        async with asyncio.timeout(20):
+            for server in pair:
+                while (await ask(server, "GET", f"/v2.0/ports/{port}"))["port"]["status"] != "ACTIVE":
+                    await asyncio.sleep(0.02)
+                agents = (await ask(server, "GET", "/v2.0/agents?host=h1"))["agents"]
+                assert agents and all(agent["alive"] for agent in agents)
+        return port
+
+    writer = asyncio.run(find_writer(pair))
+    with attached(pair[1 - writer], "h1", wires=True) as feed:
+        assert f"port/{asyncio.run(run())}" in feed.slices["host/h1"].rows
 
 
 async def writes(server: Server) -> bool:

@@ -38,7 +38,7 @@ def install() -> None:
     print(f"==> {VENV.relative_to(ROOT)}: pip install {' '.join(REQUIREMENTS)} (a minute the first time)", flush=True)
     shutil.rmtree(VENV, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(VENV)], env=plain_environment(), check=True)
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    pip = [str(VENV / "bin" / "python"), "-P", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
     subprocess.run([*pip, *REQUIREMENTS], env=plain_environment(), check=True)
     subprocess.run([*pip, "--no-deps", *ALONE], env=plain_environment(), check=True)
     STAMP.write_text(repr((REQUIREMENTS, ALONE)))

@@ -64,7 +64,7 @@ def install() -> None:
     shutil.rmtree(VENV, ignore_errors=True)
     environment = plain_environment()
     subprocess.run([sys.executable, "-m", "venv", str(VENV)], env=environment, check=True)
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    pip = [str(VENV / "bin" / "python"), "-P", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
     subprocess.run([*pip, *REQUIREMENTS], env=environment, check=True)
     (VENV / ".installed").write_text(repr(REQUIREMENTS))
 

@@ -132,11 +132,14 @@ def try_iptables(trio: Trio, world: World, packet: Packet, out: bool) -> bool:
     things = merge_groups(render_host(make_slices(world, "h1"), facts))[0].values()
     chains = iptables.make_chains(things, trio.of("iptables"))
     ways = (device("tap", ID), device("qvb", ID))
-    steps = [
-        lambda: iptables.passes(chains, *(ways if out else ways[::-1]), packet),
-        lambda: try_switch(trio, "hybrid", world, packet, out, hybrid=True),
-    ]
-    return all(step() for step in (steps if out else steps[::-1]))
+
+    def own() -> bool:
+        return iptables.passes(chains, *(ways if out else ways[::-1]), packet)
+
+    def switch() -> bool:
+        return try_switch(trio, "hybrid", world, packet, out, hybrid=True)
+
+    return own() and switch() if out else switch() and own()
 
 
 def try_nft(trio: Trio, world: World, packet: Packet, out: bool) -> bool:
@@ -229,6 +232,8 @@ def test_a_packet_passes_all_three_firewalls_or_none(state: Rules, happened: lis
         if made is None:
             continue
         packet, out = made
+        if not out and packet.get("udp_dst") == 67:
+            continue  # a question to DHCP never leaves the host that it is asked on
         verdicts = find_verdicts(trio, world, packet, out)
         assert len(set(verdicts.values())) == 1, (kind, what, out, verdicts)
         if kind in ("say", "answer", "more"):

@@ -47,3 +47,14 @@ delete www
 when a sends more
 then dropped in ingress-rules
 then logged DROP at b
+# A log of neither a port nor a group is one of every port of its project.
+create security_group_rule dns security_group_id=web direction=ingress protocol=udp
+delete all
+delete drops
+create log whole resource_type=security_group event=ACCEPT
+when a sends udp 53 to b
+then arrives at b
+then logged ACCEPT at a, ACCEPT at b
+delete whole
+when a sends udp 53 from 7000 to b
+then logged nothing

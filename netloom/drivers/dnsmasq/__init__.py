@@ -55,8 +55,11 @@ class DnsmasqDriver:
         return state
 
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
+        named = {op.thing.key[1] for op in ops}
+        watched = set(self._watched)
+        self._follow(watched - named)  # whose end is ours to bring about tells nobody anything
         failures = await asyncio.to_thread(self._apply, ops) if ops else []
-        self._follow({op.thing.key[1] for op in ops} | self._watched.keys())
+        self._follow(watched | named)
         return failures
 
     def _read(self) -> State:

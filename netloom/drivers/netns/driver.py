@@ -20,7 +20,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from netloom.drivers.netns import conntrack, kernel, links, nftables
 from netloom.drivers.netns.keepers import Keepers
 from netloom.drivers.netns.watch import Watch, Watched, open_watched
-from netloom.model.netns import Element, Namespace
+from netloom.model.netns import Namespace
 from netloom.model.plan import Failure, Key, Op, Put, Remove, State, Thing
 
 FOLDER, KEEPERS = Path("/run/netns"), Path("/run/netloom/keepers")
@@ -183,6 +183,7 @@ class NetnsDriver:
             if isinstance(op, Put):
                 kernel.make_namespace(path)
                 with kernel.entered(path):
+                    check_ours(path.name)
                     set_up(op.thing.value)
             elif kernel.is_namespace(path):
                 self._keepers.remove(path.name)
@@ -265,6 +266,13 @@ def read_namespace(ipr: IPRoute) -> Namespace | None:
     (lo,) = ipr.get_links(1)
     word, _, keeper = (lo.get("ifalias") or "").partition(" ")
     return Namespace(keeper) if word == WORD else None
+
+
+def check_ours(name: str) -> None:
+    """Raises OSError for a namespace that somebody else made. An empty one may be ours, from before it got its mark."""
+    with IPRoute() as ipr:
+        if read_namespace(ipr) is None and len(list(ipr.get_links())) > 1:
+            raise OSError(f"namespace {name} is there already, and was not made by Netloom: remove it")
 
 
 def are_settings_right() -> bool:
@@ -387,6 +395,3 @@ def forget(key: tuple[Any, ...]) -> None:
 def make_driver(options: Mapping[str, str]) -> NetnsDriver:
     """The driver from options: folder (where namespaces have their names), keepers (where daemons have their files)."""
     return NetnsDriver(Path(options.get("folder", FOLDER)), Path(options.get("keepers", KEEPERS)))
-
-
-__all__ = ["Element", "NetnsDriver", "make_driver"]

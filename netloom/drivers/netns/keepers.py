@@ -91,6 +91,8 @@ def start(place: Path) -> None:
         PROGRAM, "--vrrp", "--log-console", "--dont-fork", "--use-file", str(place / "keepalived.conf"),
         "--pid", str(place / "keepalived.pid"), "--vrrp_pid", str(place / "vrrp.pid"),
     ]  # fmt: skip
+    if not shutil.which(PROGRAM):
+        raise OSError(f"there is no {PROGRAM} on this host, which routers with copies need")
     with (place / "log").open("ab") as log:
         subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
@@ -138,6 +140,3 @@ def end_process(pid: int, place: str) -> None:
     os.kill(pid, signal.SIGTERM)
     if not wait_for(lambda: not is_alive(pid, place), STOP_S):
         os.kill(pid, signal.SIGKILL)
-
-
-__all__ = ["Keepers"]

@@ -11,7 +11,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,13 +26,10 @@ T = TypeVar("T")
 
 
 class Worker:
-    """One thread that goes into namespaces and comes back; `run` waits for it without holding anybody up."""
+    """One thread that goes into namespaces and comes back."""
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, "netns")
-
-    def submit(self, work: Callable[[], T]) -> T:
-        return self._pool.submit(work).result()
 
     @property
     def pool(self) -> ThreadPoolExecutor:

@@ -6,7 +6,7 @@ those that the kernel gives itself, and the routes and rules with protocol stati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -26,7 +26,6 @@ FAMILIES = {4: 2, 6: 10}
 NO_SUCH = (2, 3, 19, 99)
 """ENOENT, ESRCH, ENODEV, EADDRNOTAVAIL: what there is not need not be removed."""
 THERE = 17  # EEXIST
-DEFAULTS = {"0.0.0.0/0": 4, "::/0": 6}
 
 
 def family_of(text: str) -> int:
@@ -254,6 +253,3 @@ class tolerated(suppress):
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> bool:
         return isinstance(value, NetlinkError) and value.code in self._codes
-
-
-Change = Callable[[IPRoute], None]

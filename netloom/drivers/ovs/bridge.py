@@ -20,10 +20,11 @@ from netloom.drivers.ovs.openflow.check import find_fault
 from netloom.drivers.ovs.openflow.fields import CodecError
 from netloom.model.device import FlowBody
 from netloom.model.flow import COOKIE_MAGIC, COOKIE_MASK, Action, Resubmit
-from netloom.model.plan import Failure, Op, Put, State, Thing
+from netloom.model.plan import Failure, Op, Put, Remove, State, Thing
 
 LOG = logging.getLogger(__name__)
 
+LAST_TABLE = 254
 UNKNOWN = FlowBody(-1, (Resubmit(0),))
 """The body of a flow with our cookie that does what this version never writes: equal to nothing that is wanted."""
 
@@ -110,6 +111,13 @@ class BridgeFlows:
             return failures + [Failure(op, str(error)) for op, _ in left if isinstance(op, Put)]
         except (ChannelLost, TimeoutError) as error:
             return failures + [Failure(op, str(error)) for op, _ in left]
+
+    async def refresh(self) -> None:
+        """Make the switch look again at packets that it forwards from its cache: it does so for a change of flows, and
+        (3.1) not for one of mirrors. A flow that comes and goes in one bundle is such a change."""
+        thing = Thing(("flow", self.bridge, LAST_TABLE, 0, ()), FlowBody(COOKIE_MAGIC, ()))
+        for failure in await self.apply([Put(thing), Remove(thing)]):
+            LOG.warning("bridge %s: mirrors hold for new packets only: %s", self.bridge, failure.reason)
 
     async def read_meters(self) -> State:
         """All meters of the bridge. ChannelLost when the switch breaks off."""

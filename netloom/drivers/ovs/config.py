@@ -12,13 +12,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from netloom.drivers.ovs import rows
+from netloom.drivers.ovs import rows, watching
 from netloom.drivers.ovs.ovsdb import OvsdbClient, OvsdbError, OvsdbLost, Tables, as_list
 from netloom.model.facts import Interface
 from netloom.model.plan import Failure, Op, Put, State
 
-KINDS = frozenset({"bridge", "switch_port"})
-NEEDS: Mapping[str, frozenset[str]] = {"switch_port": frozenset({"bridge"})}
+KINDS = frozenset({"bridge", "switch_port"}) | watching.KINDS
+NEEDS: Mapping[str, frozenset[str]] = {
+    "switch_port": frozenset({"bridge"}),
+    "mirror": frozenset({"bridge", "switch_port"}),
+    "export": frozenset({"bridge"}),
+    "bond": frozenset({"bridge"}),
+}
 
 
 class OvsdbDriver:
@@ -43,7 +48,7 @@ class OvsdbDriver:
     async def read(self) -> State:
         """Marked bridges and ports, from the server's own words. OvsdbLost when there is none."""
         await self._client.ready()
-        return rows.read_things(self._client.tables, self._own)
+        return {**rows.read_things(self._client.tables, self._own), **watching.read_watching(self._client.tables)}
 
     async def apply(self, ops: Sequence[Op]) -> list[Failure]:
         """Make each op so, in a transaction for all or, if that is refused, one for each."""
@@ -95,6 +100,10 @@ class OvsdbDriver:
 
     def _encode(self, op: Op) -> list[rows.Operation]:
         tables, key = self._client.tables, op.thing.key
+        if key[0] in watching.KINDS:
+            if isinstance(op, Put):
+                return watching.PUT[key[0]](tables, key[1], key[2], op.thing.value)
+            return watching.REMOVE[key[0]](tables, key[1], key[2])
         if key[0] == "bridge":
             if isinstance(op, Put):
                 return rows.put_bridge(tables, key[1], op.thing.value, self._own)

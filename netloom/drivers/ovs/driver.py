@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from netloom.drivers.ovs import rows
+from netloom.drivers.ovs import config, rows
 from netloom.drivers.ovs.bridge import BridgeFlows
 from netloom.drivers.ovs.channel import ChannelLost, OnPacket
 from netloom.drivers.ovs.config import OvsdbDriver
@@ -21,11 +21,11 @@ from netloom.model.plan import Failure, Key, Op, Put, State, Thing
 
 LOG = logging.getLogger(__name__)
 
-KINDS = frozenset({"bridge", "switch_port", "flow", "meter"})
+KINDS = config.KINDS | {"flow", "meter"}
 SPOKEN = ("flow", "meter")
 """Kinds that are held by OpenFlow; the others by the database."""
 NEEDS: Mapping[str, frozenset[str]] = {
-    "switch_port": frozenset({"bridge"}),
+    **config.NEEDS,
     "meter": frozenset({"bridge"}),
     "flow": frozenset({"bridge", "switch_port", "meter"}),
 }
@@ -71,6 +71,8 @@ class OvsDriver:
         for kind, run in groupby(ops, key=lambda op: op.thing.kind if op.thing.kind in SPOKEN else ""):
             mine = list(run)
             failures += await (self._speak(kind, mine) if kind else self._config.apply(mine))
+            for bridge in sorted({op.thing.key[1] for op in mine if op.thing.kind == "mirror"}):
+                await self._flows(bridge).refresh()
         await self._drop_gone()
         return failures
 
@@ -154,9 +156,14 @@ class OvsDriver:
         return rows.read_underlay(self._config.tables)
 
     async def read_strays(self, bridge: str) -> dict[tuple[str, str], int]:
-        """By (type, remote address), the tunnel ports that others made on `bridge`."""
+        """By (type, remote address), the tunnel ports on `bridge` for one remote host each."""
         await self._config.read_bridges()
         return rows.read_strays(self._config.tables, bridge)
+
+    async def read_silent(self, bridge: str) -> frozenset[str]:
+        """The remote addresses of hosts that BFD lost on tunnels of `bridge`."""
+        await self._config.read_bridges()
+        return rows.read_silent(self._config.tables, bridge)
 
     def find_foreign(self) -> tuple[str, ...]:
         """What others made on the bridges that are ours alone, as last read: in words, with what takes it away."""

@@ -23,9 +23,22 @@ Tables = dict[str, dict[str, Row]]
 
 MONITORED: Mapping[str, Sequence[str]] = {
     "Open_vSwitch": ("bridges", "cur_cfg", "next_cfg"),
-    "Bridge": ("name", "ports", "datapath_type", "fail_mode", "protocols", "other_config", "external_ids"),
-    "Port": ("name", "interfaces", "external_ids"),
-    "Interface": ("name", "type", "options", "ofport", "ofport_request", "external_ids", "mac_in_use", "error"),
+    "Bridge": (
+        *("name", "ports", "datapath_type", "fail_mode", "protocols", "other_config", "external_ids"),
+        *("mirrors", "netflow", "sflow", "ipfix"),
+    ),
+    "Port": ("name", "interfaces", "external_ids", "bond_mode", "lacp"),
+    "Interface": (
+        *("name", "type", "options", "ofport", "ofport_request", "external_ids", "mac_in_use", "error"),
+        *("bfd", "bfd_status"),
+    ),
+    "Mirror": ("name", "select_src_port", "select_dst_port", "select_vlan", "output_port", "external_ids"),
+    "NetFlow": ("targets", "active_timeout", "engine_id", "engine_type", "external_ids"),
+    "sFlow": ("targets", "agent", "header", "polling", "sampling", "external_ids"),
+    "IPFIX": (
+        *("targets", "sampling", "obs_domain_id", "obs_point_id", "cache_active_timeout", "cache_max_flows"),
+        "external_ids",
+    ),
 }
 
 _RETRY_S = 0.05

@@ -77,6 +77,7 @@ def describe_port(interface: Row) -> SwitchPort:
         _pairs(interface["options"]),
         wanted[0] if wanted else None,
         _pairs(interface["external_ids"]),
+        _pairs(interface.get("bfd", {})),
     )
 
 
@@ -143,11 +144,11 @@ def read_underlay(tables: Tables) -> tuple[str, ...]:
     return tuple(sorted(name for name, row in found if "iface-id" not in row["external_ids"]))
 
 
-def _where(uuid: str) -> list[Any]:
+def where_uuid(uuid: str) -> list[Any]:
     return [["_uuid", "==", ["uuid", uuid]]]
 
 
-def _find(tables: Tables, table: str, name: str) -> tuple[str, Row] | None:
+def find_row(tables: Tables, table: str, name: str) -> tuple[str, Row] | None:
     return next(((uuid, row) for uuid, row in tables.get(table, {}).items() if row["name"] == name), None)
 
 
@@ -162,19 +163,19 @@ def _settings(bridge: Bridge) -> Operation:
 
 def put_bridge(tables: Tables, name: str, want: Bridge, own: frozenset[str]) -> list[Operation]:
     """Make, change or adopt a bridge."""
-    found = _find(tables, "Bridge", name)
+    found = find_row(tables, "Bridge", name)
     if found is None:
         return _make_bridge(tables, name, want)
     uuid, row = found
     if row["external_ids"].get(MARK) == MADE:
-        return [{"op": "update", "table": "Bridge", "where": _where(uuid), "row": _settings(want)}]
+        return [{"op": "update", "table": "Bridge", "where": where_uuid(uuid), "row": _settings(want)}]
     marks = write_map({**row["external_ids"], MARK: ADOPTED, WANTED: format_wanted(want)})
     change: Operation = {"external_ids": marks}
     if name in own:
         change["fail_mode"] = write_set([want.fail_mode] if want.fail_mode else [])
     if speaks := as_list(row["protocols"]):
         change["protocols"] = write_set(sorted({*speaks, *want.protocols}))
-    return [{"op": "update", "table": "Bridge", "where": _where(uuid), "row": change}]
+    return [{"op": "update", "table": "Bridge", "where": where_uuid(uuid), "row": change}]
 
 
 def _make_bridge(tables: Tables, name: str, want: Bridge) -> list[Operation]:
@@ -186,10 +187,10 @@ def _make_bridge(tables: Tables, name: str, want: Bridge) -> list[Operation]:
     port = {"name": name, "interfaces": ["named-uuid", f"i_{tag}"]}
     bridge = {"name": name, "ports": ["named-uuid", f"p_{tag}"], "external_ids": mark, **_settings(want)}
     return [
-        _insert("Interface", f"i_{tag}", {"name": name, "type": "internal"}),
-        _insert("Port", f"p_{tag}", port),
-        _insert("Bridge", f"b_{tag}", bridge),
-        _mutate("Open_vSwitch", root, "bridges", "insert", ["named-uuid", f"b_{tag}"]),
+        insert_row("Interface", f"i_{tag}", {"name": name, "type": "internal"}),
+        insert_row("Port", f"p_{tag}", port),
+        insert_row("Bridge", f"b_{tag}", bridge),
+        mutate_row("Open_vSwitch", root, "bridges", "insert", ["named-uuid", f"b_{tag}"]),
     ]
 
 
@@ -198,28 +199,30 @@ def make_tag(name: str) -> str:
     return name.encode().hex()
 
 
-def _insert(table: str, name: str, row: Operation) -> Operation:
+def insert_row(table: str, name: str, row: Operation) -> Operation:
     return {"op": "insert", "table": table, "uuid-name": name, "row": row}
 
 
-def _mutate(table: str, uuid: str, column: str, how: str, item: list[str]) -> Operation:
+def mutate_row(table: str, uuid: str, column: str, how: str, item: list[str]) -> Operation:
     mutations = [[column, how, ["set", [item]]]]
-    return {"op": "mutate", "table": table, "where": _where(uuid), "mutations": mutations}
+    return {"op": "mutate", "table": table, "where": where_uuid(uuid), "mutations": mutations}
 
 
 def remove_bridge(tables: Tables, name: str) -> list[Operation]:
     """Delete what we made; take our mark off what we adopted. The rows below go with it (OVSDB collects garbage)."""
-    found = _find(tables, "Bridge", name)
+    found = find_row(tables, "Bridge", name)
     if found is None:
         return []
     uuid, row = found
     mark = row["external_ids"].get(MARK)
     if mark == MADE:
         roots = tuple(tables.get("Open_vSwitch", {}))
-        return [_mutate("Open_vSwitch", root, "bridges", "delete", ["uuid", uuid]) for root in roots]
+        return [mutate_row("Open_vSwitch", root, "bridges", "delete", ["uuid", uuid]) for root in roots]
     if mark == ADOPTED:
         kept = {key: held for key, held in row["external_ids"].items() if key not in (MARK, WANTED)}
-        return [{"op": "update", "table": "Bridge", "where": _where(uuid), "row": {"external_ids": write_map(kept)}}]
+        return [
+            {"op": "update", "table": "Bridge", "where": where_uuid(uuid), "row": {"external_ids": write_map(kept)}}
+        ]
     return []
 
 
@@ -229,22 +232,23 @@ def _interface(want: SwitchPort) -> Operation:
         "options": write_map(dict(want.options)),
         "ofport_request": write_set([] if want.ofport_request is None else [want.ofport_request]),
         "external_ids": write_map(dict(want.external_ids)),
+        "bfd": write_map(dict(want.bfd)),
     }
 
 
 def put_port(tables: Tables, bridge: str, name: str, want: SwitchPort) -> list[Operation]:
     """Make or change a switch port. Refused for a port that somebody else made, or that is on another bridge."""
-    home = _find(tables, "Bridge", bridge)
+    home = find_row(tables, "Bridge", bridge)
     if home is None:
         raise Refused(f"there is no bridge {bridge}")
-    found = _find(tables, "Port", name)
+    found = find_row(tables, "Port", name)
     if found is None:
         tag = make_tag(name)
         port = {"name": name, "interfaces": ["named-uuid", f"i_{tag}"], "external_ids": write_map({MARK: MADE})}
         return [
-            _insert("Interface", f"i_{tag}", {"name": name, **_interface(want)}),
-            _insert("Port", f"p_{tag}", port),
-            _mutate("Bridge", home[0], "ports", "insert", ["named-uuid", f"p_{tag}"]),
+            insert_row("Interface", f"i_{tag}", {"name": name, **_interface(want)}),
+            insert_row("Port", f"p_{tag}", port),
+            mutate_row("Bridge", home[0], "ports", "insert", ["named-uuid", f"p_{tag}"]),
         ]
     uuid, row = found
     if uuid not in as_list(home[1]["ports"]):
@@ -256,39 +260,53 @@ def put_port(tables: Tables, bridge: str, name: str, want: SwitchPort) -> list[O
             raise Refused(f"port {name} is there already, and was not made by Netloom: remove it or rename it")
         return [_mark("Port", uuid, {**row["external_ids"], MARK: ADOPTED})]
     change = {"op": "update", "table": "Interface", "row": _interface(want)}
-    return [{**change, "where": _where(member)} for member in members]
+    return [{**change, "where": where_uuid(member)} for member in members]
 
 
 def _mark(table: str, uuid: str, ids: Mapping[str, str]) -> Operation:
-    return {"op": "update", "table": table, "where": _where(uuid), "row": {"external_ids": write_map(ids)}}
+    return {"op": "update", "table": table, "where": where_uuid(uuid), "row": {"external_ids": write_map(ids)}}
 
 
 def remove_port(tables: Tables, bridge: str, name: str) -> list[Operation]:
     """Delete a port that we made on that bridge, take our mark off one that we adopted; the rest is left alone."""
-    home, found = _find(tables, "Bridge", bridge), _find(tables, "Port", name)
+    home, found = find_row(tables, "Bridge", bridge), find_row(tables, "Port", name)
     if home is None or found is None or found[0] not in as_list(home[1]["ports"]):
         return []
     mark = found[1]["external_ids"].get(MARK)
     if mark == ADOPTED:
         kept = {key: held for key, held in found[1]["external_ids"].items() if key != MARK}
         return [_mark("Port", found[0], kept)]
-    return [_mutate("Bridge", home[0], "ports", "delete", ["uuid", found[0]])] if mark == MADE else []
+    return [mutate_row("Bridge", home[0], "ports", "delete", ["uuid", found[0]])] if mark == MADE else []
 
 
 TUNNELS = ("vxlan", "gre", "geneve")
 
 
 def read_strays(tables: Tables, bridge: str) -> dict[tuple[str, str], int]:
-    """By (type, remote address), the tunnel ports that others made on `bridge`, one for each remote host.
+    """By (type, remote address), the tunnel ports on `bridge` for one remote host each, whoever made them.
 
     The switch gives what comes from that host to that port rather than to the one of ours for all hosts.
     """
     out: dict[tuple[str, str], int] = {}
-    for name, port, row in walk_ports(tables):
+    for name, _, row in walk_ports(tables):
         number, remote = read_ofport(row), row["options"].get("remote_ip", "")
-        if name == bridge and MARK not in port["external_ids"] and row["type"] in TUNNELS and number and number > 0:
+        if name == bridge and row["type"] in TUNNELS and number and number > 0:
             out[row["type"], remote] = number
     return {key: number for key, number in out.items() if key[1] not in ("", "flow")}
+
+
+EXPIRED = "Control Detection Time Expired"
+
+
+def read_silent(tables: Tables, bridge: str) -> frozenset[str]:
+    """The remote addresses of hosts that were heard of by BFD, and are no more: not those that never were."""
+    out = set()
+    for name, _, row in walk_ports(tables):
+        told = row.get("bfd_status", {})
+        watched = name == bridge and row.get("bfd", {}).get("enable") == "true"
+        if watched and told.get("diagnostic") == EXPIRED and told.get("state") != "up":
+            out.add(row["options"].get("remote_ip", ""))
+    return frozenset(out)
 
 
 def find_foreign(tables: Tables, bridge: str) -> tuple[str, ...]:

@@ -16,6 +16,9 @@ from netloom.model.plan import Op, Put
 MAJOR = "4e4c"
 HANDLE = f"{MAJOR}:"
 TOTAL = 0xFFF0
+QUEUED = 64
+"""Packets that wait in a shared queue, over all classes: fewer than fill the buffer of the socket that a switch in
+userspace sends by (208 KiB), or who sends most would have most of that, whatever the classes say."""
 _QDISC = re.compile(rf"^qdisc htb {MAJOR}: dev (\S+) root", re.MULTILINE)
 _CLASS = re.compile(rf"^class htb {MAJOR}:([0-9a-f]+) .*?rate (\S+) ceil (\S+) .*?burst ([0-9.]+[KMG]?b)", re.MULTILINE)
 _FLOW = re.compile(rf"flowid {MAJOR}:([0-9a-f]+)")
@@ -46,6 +49,8 @@ def render_shape(device: str, shape: Shape) -> Iterator[str]:
         yield class_line(device, HANDLE, TOTAL, ShapeClass(shape.total, shape.total, burst))
     for number, one in enumerate(shape.classes, 1):
         yield class_line(device, parent, number, one)
+        if shape.total:
+            yield f"qdisc add dev {device} parent {MAJOR}:{number:x} pfifo limit {max(QUEUED // len(shape.classes), 8)}"
         if keys := render_keys(one):
             yield f"filter add dev {device} parent {HANDLE} protocol all prio 1 u32 {keys} flowid {MAJOR}:{number:x}"
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from netloom.model.filter import FilterSet, Member, Way, make_chain
+from netloom.model.filter import Way, make_chain
 from netloom.model.plan import Thing
-from netloom.model.slices import Slice
 from netloom.model.why import HOST, Why
 from netloom.render.bridges.scene import BridgeScene, tap_name
 from netloom.render.filters.nft_base import BRIDGE, INET, OPEN, make_table
 from netloom.render.filters.nft_guard import render_guard
-from netloom.render.filters.nft_rules import chain_name, find_elements, render_rules, set_names
+from netloom.render.filters.nft_rules import chain_name, render_rules
 from netloom.render.flows.groups import Combination
 from netloom.render.flows.ports import is_trusted
 from netloom.render.scene import Plugged
@@ -51,7 +50,7 @@ def render_port_filter(plugged: Plugged, scene: BridgeScene, combination: int) -
 
 def render_combination(combination: Combination) -> tuple[Thing, ...]:
     """Chains in both directions, by the combination's number."""
-    ids = tuple(group.name for group in combination.groups)
+    ids = tuple(f"group/{id}" for id in combination.ids) or ("no group",)
     revision = max((group.revision for group in combination.groups), default=0)
     why = Why(revision, ids, "bridges.render_combination")
     out = []
@@ -60,21 +59,3 @@ def render_combination(combination: Combination) -> tuple[Thing, ...]:
         out.append(Thing(("filter_chain", "inet", name), make_chain(render_rules(combination, direction)), why))
         out.append(way("inet", direction, str(combination.number), f"jump {name}", why))
     return tuple(out)
-
-
-def render_set(remote: str, found: Slice | None) -> tuple[Thing, ...]:
-    """A set of addresses that rules name, in both IP versions."""
-    why = Why(found.revision if found else 0, (remote,), "bridges.render_set")
-    return tuple(thing for version in (4, 6) for thing in render_version(remote, version, found, why))
-
-
-def render_version(remote: str, version: int, found: Slice | None, why: Why) -> Iterator[Thing]:
-    for interval, name, elements in zip(
-        (False, True), set_names(remote, version), find_elements(found, version), strict=True
-    ):
-        yield Thing(("filter_set", "inet", name), FilterSet(TYPES[version], interval), why)
-        yield from render_members(name, elements, why)
-
-
-def render_members(name: str, elements: Iterable[str], why: Why) -> Iterator[Thing]:
-    return (Thing(("filter_member", "inet", name, element), Member(), why) for element in elements)

@@ -16,14 +16,15 @@ from netloom.render.bridges.filters import (
     render_combination,
     render_network_ways,
     render_port_filter,
-    render_set,
     render_tables,
 )
 from netloom.render.bridges.networks import render_network
 from netloom.render.bridges.scene import BridgeScene, make_scene
+from netloom.render.filters.nft_sets import SetBook
 from netloom.render.filters.zones import number_zones
 from netloom.render.flows.groups import Combination, find_ids, find_sets, make_combinations
 from netloom.render.flows.ports import is_trusted
+from netloom.render.same import Same
 from netloom.render.scene import Plugged, choose_segment, find_network, find_plugged, find_ports
 
 Groups = dict[str, tuple[Thing, ...]]
@@ -40,6 +41,7 @@ class BridgeRenderer:
     def __init__(self) -> None:
         self._held: dict[str, tuple[tuple[Any, ...], tuple[Thing, ...]]] = {}
         self._seen: set[str] = set()
+        self._sets = SetBook()
 
     def render(self, slices: Slices, facts: HostFacts) -> Groups:
         self._seen = set()
@@ -83,15 +85,12 @@ class BridgeRenderer:
 
     def _render_combinations(self, combinations: Iterable[Combination], slices: Slices) -> Groups:
         groups: Groups = {}
-        for one in combinations:
+        held = tuple(combinations)
+        for one in held:
             name = f"combination/{one.number}"
             groups[name] = self._keep(name, (one.number, *map(Same, one.groups)), partial(render_combination, one))
-            for remote in find_sets(one):
-                found = slices.get(remote)
-                groups[f"set/{remote}"] = self._keep(
-                    f"set/{remote}", (Same(found),), partial(render_set, remote, found)
-                )
-        return groups
+        self._sets.update(slices, (remote for one in held for remote in find_sets(one)))
+        return groups | self._sets.groups
 
     def _keep(self, name: str, key: tuple[Any, ...], make: Callable[[], tuple[Thing, ...]]) -> tuple[Thing, ...]:
         """What came of `key` last time, or what `make` gives; an equal result is the same object."""
@@ -103,21 +102,6 @@ class BridgeRenderer:
                 things = held[1]
             held = self._held[name] = (key, things)
         return held[1]
-
-
-class Same:
-    """Equal to another that holds the same object."""
-
-    __slots__ = ("held",)
-
-    def __init__(self, held: object) -> None:
-        self.held = held
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and other.held is self.held
-
-    def __hash__(self) -> int:
-        return id(self.held)
 
 
 def keep_port(one: Plugged, scene: Callable[[], BridgeScene], number: int) -> Callable[[], tuple[Thing, ...]]:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from zlib import crc32
 
+from netloom.model.address import ip_version
 from netloom.model.facts import HostFacts
 from netloom.model.filter import IpSet, IptablesChain, Member
 from netloom.model.flow import Action, Flow, Goto
 from netloom.model.plan import Thing
-from netloom.model.slices import PortRow, Slice, Slices
+from netloom.model.slices import PortRow, Row, Slices
 from netloom.model.why import HOST, Why
 from netloom.render import registers as reg
 from netloom.render.filters.iptables_rules import (
@@ -27,12 +29,22 @@ from netloom.render.filters.iptables_rules import (
     render_ingress,
     render_sources,
     set_name,
+    skip_tracking,
 )
-from netloom.render.filters.nft_rules import find_texts
+from netloom.render.filters.nft_sets import BUCKETS, Dialect, Owners, SetBook, explain_rows
 from netloom.render.filters.zones import number_zones
-from netloom.render.flows.groups import Combination, find_ids, find_rules, find_sets, make_combinations
+from netloom.render.flows.groups import (
+    DHCP_ANSWERS,
+    DHCP_ASKS,
+    Combination,
+    find_ids,
+    find_rules,
+    find_sets,
+    make_combinations,
+)
 from netloom.render.flows.ports import is_trusted
 from netloom.render.pipeline import DELIVER, EGRESS, INGRESS_FILTER, SERVICES
+from netloom.render.same import Same
 from netloom.render.scene import Plugged
 
 VERSIONS = (4, 6)
@@ -65,6 +77,7 @@ class HybridBook:
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[object, tuple[Thing, ...]]] = {}
+        self._sets = SetBook(IPSET)
 
     def render(self, plugged: Iterable[Plugged], slices: Slices, facts: HostFacts) -> dict[str, tuple[Thing, ...]]:
         """Nothing where the host does not keep rules so."""
@@ -83,12 +96,10 @@ class HybridBook:
 
         for port in guarded:
             one = combinations[find_ids(port)]
-            key = (port, port.revision, tuple((group.name, group.revision) for group in one.groups), one.number)
+            key = (port, port.revision, tuple(map(Same, one.groups)), one.number)
             keep(f"hybrid/{port.id}", key, lambda port=port, one=one: render_port(port, one))  # type: ignore[misc]
-        for remote in {remote for one in combinations.values() for remote in find_sets(one)}:
-            found = slices.get(remote)
-            of_set = (remote, found.revision if found else -1, len(found.rows) if found else 0)
-            keep(f"hybrid/{remote}", of_set, lambda remote=remote, found=found: render_set(remote, found))  # type: ignore[misc]
+        self._sets.update(slices, {remote for one in combinations.values() for remote in find_sets(one)})
+        groups |= self._sets.groups
         self._held = held
         return groups
 
@@ -108,7 +119,7 @@ def render_frame(ports: list[PortRow]) -> Iterator[Thing]:
         yield chain(version, "filter", f"{PREFIX}sg-chain", find_chains(ports), HOST)
         yield chain(version, "filter", FALLBACK, ("-j DROP",), HOST)
         yield chain(version, "raw", "PREROUTING", (f"-j {PREFIX}PREROUTING",), HOST)
-        yield chain(version, "raw", f"{PREFIX}PREROUTING", find_zones(zones), HOST)
+        yield chain(version, "raw", f"{PREFIX}PREROUTING", find_zones(zones, version), HOST)
 
 
 def device(kind: str, port_id: str) -> str:
@@ -138,10 +149,11 @@ def find_chains(ports: Iterable[PortRow]) -> Iterator[str]:
     yield "-j ACCEPT"
 
 
-def find_zones(zones: dict[str, int]) -> Iterator[str]:
+def find_zones(zones: dict[str, int], version: int) -> Iterator[str]:
     """Of what an instance sends, and of what the switch sends to it."""
     for port_id, zone in zones.items():
-        for kind in ("qvb", "tap"):
+        for kind, dhcp in (("qvb", DHCP_ANSWERS), ("tap", DHCP_ASKS)):
+            yield from skip_tracking(version, dhcp, device(kind, port_id))
             yield f"-m physdev --physdev-in {device(kind, port_id)} -j CT --zone {zone}"
 
 
@@ -158,11 +170,16 @@ def render_port(port: PortRow, combination: Combination) -> Iterator[Thing]:
         yield chain(version, "filter", chain_name("s", port.id), render_sources(port, version), why)
 
 
-def render_set(remote: str, found: Slice | None) -> Iterator[Thing]:
-    """A set of addresses that rules name; one that is not known yet is empty (law 4)."""
-    why = Why(found.revision if found else 0, (remote,), "hybrid.render_set")
-    for version in VERSIONS:
-        name = set_name(remote, version)
-        yield Thing(("ipset", name), IpSet(version), why)
-        for prefix in find_prefixes(find_texts(found), version):
-            yield Thing(("ipset_member", name, prefix), Member(), why)
+def render_head(remote: str, owners: Owners) -> Iterator[Thing]:
+    """The sets of a group or an address group, in both IP versions; one that is not known yet is empty (law 4)."""
+    why = Why(0, (remote,), "hybrid.render_head")
+    return (Thing(("ipset", set_name(remote, version)), IpSet(version), why) for version in VERSIONS)
+
+
+def render_member(remote: str, text: str, rows: dict[str, Row]) -> Iterator[Thing]:
+    version, why = ip_version(text), explain_rows(remote, rows, "hybrid.render_member")
+    for prefix in find_prefixes([text], version):
+        yield Thing(("ipset_member", set_name(remote, version), prefix), Member(), why)
+
+
+IPSET = Dialect(lambda text: crc32(text.encode()) % BUCKETS, render_head, render_member, "ipset")

@@ -92,6 +92,13 @@ def pass_always(version: int, dhcp: Iterable[tuple[int, int, int]], kinds: Itera
         yield from (f"-p 58 -m icmp6 --icmpv6-type {kind} {RETURN}" for kind in kinds)
 
 
+def skip_tracking(version: int, dhcp: Iterable[tuple[int, int, int]], device: str) -> Iterator[str]:
+    """DHCP makes no connections: nothing is an answer to it, or an error about it."""
+    for ethertype, source, target in dhcp:
+        if (ethertype == IPV4) == (version == 4):
+            yield f"-p 17 -m physdev --physdev-in {device} -m udp --sport {source} --dport {target} -j CT --notrack"
+
+
 # -- rules -------------------------------------------------------------------------------------------------------------
 
 
@@ -104,7 +111,7 @@ def render_rules(rules: Iterable[RuleRow], direction: str, version: int, statefu
     bit, back = REFUSED[direction], BACK[direction]
     refused, good = f"-m connmark --mark {bit:#x}/{bit:#x}", f"-m connmark --mark 0x0/{bit | back:#x}"
     known = (
-        "-m conntrack --ctstate INVALID -j DROP",
+        "-m conntrack --ctstate INVALID,UNTRACKED -j DROP",
         f"-m conntrack --ctstate ESTABLISHED --ctdir REPLY -m connmark --mark {back:#x}/{back:#x} -j DROP",
         f"-m conntrack --ctstate ESTABLISHED --ctdir REPLY {RETURN}",
         f"-m conntrack --ctstate RELATED {good} {RETURN}",

@@ -39,6 +39,14 @@ def find_passing(dhcp: Iterable[tuple[int, int, int]], kinds: Iterable[int]) -> 
     return "\n".join([*lines, f"    icmpv6 type {{ {', '.join(map(str, kinds))} }} accept"])
 
 
+def skip_tracking(dhcp: Iterable[tuple[int, int, int]], whose: str = "") -> str:
+    """DHCP makes no connections: nothing is an answer to it, or an error about it."""
+    return "\n".join(
+        f"    {whose}meta nfproto ipv{4 if version == IPV4 else 6} udp sport {source} udp dport {target} notrack accept"
+        for version, source, target in dhcp
+    )
+
+
 BRIDGE = """
   set ports { type ifname; }
   map guards { type ifname : verdict; }
@@ -76,6 +84,9 @@ INET = f"""
   map ingress {{ type mark : verdict; }}
   chain base_zone {{
     type filter hook prerouting priority -300; policy accept;
+    iifname != @bridges accept
+{skip_tracking(DHCP_ASKS, f"meta mark != {{ 0, {OPEN} }} ")}
+{skip_tracking(DHCP_ANSWERS)}
     ct zone set iifname map @zones
   }}
   chain base_egress {{

@@ -12,9 +12,9 @@ from hashlib import blake2b
 from ipaddress import collapse_addresses
 from typing import Any
 
-from netloom.model.address import ip_version, ip_width, parse_net
+from netloom.model.address import parse_net
 from netloom.model.flow import ICMP, ICMPV6, SCTP, TCP, UDP
-from netloom.model.slices import MemberRow, PrefixRow, RuleRow, Slice
+from netloom.model.slices import RuleRow
 from netloom.render import registers as reg
 from netloom.render.filters.nft_base import BACK, REFUSED
 from netloom.render.flows.group_tests import find_untestable
@@ -38,7 +38,7 @@ def render_rules(combination: Combination, direction: str) -> tuple[str, ...]:
     if combination.number & reg.STATELESS:
         return (*(f"{match} accept" for match in matches), "drop")
     known = (
-        "ct state invalid drop",
+        "ct state invalid,untracked drop",
         f"ct state established ct direction reply ct mark & {back} == {back} drop",
         "ct state established ct direction reply accept",
         f"ct state related ct mark & {bit | back} == 0 accept",
@@ -99,19 +99,7 @@ def set_names(remote: str, version: int) -> tuple[str, str]:
     return f"a{version}_{short}", f"p{version}_{short}"
 
 
-def find_elements(found: Slice | None, version: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Addresses, and prefixes that do not overlap. A set that is not known yet is empty (law 4)."""
-    texts = dict.fromkeys(text for text in find_texts(found) if ip_version(text) == version)
+def collapse_prefixes(texts: Iterable[str]) -> tuple[str, ...]:
+    """The same addresses in prefixes that do not overlap, as a set of intervals must have them."""
     nets: list[Any] = [parse_net(text) for text in texts]
-    whole = ip_width(version)
-    singles = [str(net.network_address) for net in nets if net.prefixlen == whole]
-    wide = collapse_addresses([net for net in nets if net.prefixlen < whole])
-    return tuple(sorted(set(singles))), tuple(map(str, wide))
-
-
-def find_texts(found: Slice | None) -> Iterable[str]:
-    for row in found.rows.values() if found else ():
-        if isinstance(row, MemberRow):
-            yield from row.addresses
-        elif isinstance(row, PrefixRow):
-            yield row.prefix
+    return tuple(map(str, collapse_addresses(nets)))

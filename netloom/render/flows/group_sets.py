@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 from zlib import crc32
 
 from netloom.model.address import ip_version, parse_net
-from netloom.model.flow import Conjunction, Goto, make_match
+from netloom.model.flow import Conjunction, Flow, Goto, make_match
 from netloom.model.plan import Thing
 from netloom.model.slices import MemberRow, PrefixRow, Row, Slice, Slices, find_changed
 from netloom.model.why import Why
@@ -124,31 +123,28 @@ class SetBook:
     def _make(self, dirty: Iterable[Block]) -> None:
         buckets = set()
         for block in dirty:
-            number = block.bucket
-            bucket = self._made.setdefault(number, {})
-            things = tuple(
-                map(make_thing, render_block(block, self._owners.get(block, {}), self._uses, self._integration))
-            )
+            buckets.add(number := block.bucket)
+            flows = render_block(block, self._owners.get(block, {}), self._uses, self._integration)
+            things = tuple(map(make_thing, flows))
             if things:
-                bucket[block] = things
+                self._made.setdefault(number, {})[block] = things
             else:
-                bucket.pop(block, None)
-            buckets.add(number)
+                self._made.get(number, {}).pop(block, None)
         for number in buckets:
-            bucket = self._made[number]
-            found = tuple(thing for block in sorted(bucket) for thing in bucket[block])
-            if found:
-                self.groups[f"members/{number:02x}"] = found
-            else:
-                self.groups.pop(f"members/{number:02x}", None)
-                del self._made[number]
+            self._fill(f"members/{number:02x}", self._made.get(number, {}))
+
+    def _fill(self, key: str, bucket: Mapping[Block, tuple[Thing, ...]]) -> None:
+        if bucket:
+            self.groups[key] = tuple(thing for block in sorted(bucket) for thing in bucket[block])
+        else:
+            self.groups.pop(key, None)
 
 
 def find_all(found: Slice | None) -> Iterator[Block]:
     return (block for row in (found.rows.values() if found else ()) for block in find_blocks(row))
 
 
-def render_block(block: Block, owners: Owners, uses: Mapping[str, Use], integration: str) -> Iterator[Any]:
+def render_block(block: Block, owners: Owners, uses: Mapping[str, Use], integration: str) -> Iterator[Flow]:
     """One flow for each table that asks for a set which the block is in."""
     tables = sorted({table for name in owners for table, version in uses[name].places if version == block.version})
     for table in tables:

@@ -20,8 +20,8 @@ TARGETS = {4: "ip_dst", 6: "ipv6_dst"}
 Tests = dict[str, int | str | tuple[int, int]]
 OF_PACKETS = {"icmp_type", "icmpv6_type", "sctp_dst"}
 VALID = (CT_TRK, CT_TRK | CT_INV)
-LATER = (2, 2)
-"""A fragment that is not the first one."""
+FRAGMENT, LATER = (1, 1), (2, 2)
+"""Any fragment, and any but the first. Open vSwitch hides ports and types of both."""
 
 
 def find_tests(rule: RuleRow) -> Iterator[Tests]:
@@ -42,21 +42,24 @@ def find_tests(rule: RuleRow) -> Iterator[Tests]:
 
 
 def track_tests(tests: Tests) -> Iterator[Tests]:
-    """The same of the connection that a tracked packet is of: so each fragment is known by what its first one says.
+    """The same of a packet that is tracked: of its connection where it may be a fragment.
 
-    Types of ICMP are of packets alone, and Open vSwitch's own conntrack knows no ports of SCTP; of these the later
-    fragments pass where any of their protocol might.
+    A first fragment has its ports in the connection alone, a later one nowhere, and of ICMP and SCTP none has what a
+    rule may name. What is not there is not asked for: a piece of a packet is of no use without the first one.
     """
     if "ip_proto" not in tests:
         yield tests
         return
-    port = next((tests[name] for name in PORTS.values() if name in tests), None)
     known: Tests = {"eth_type": tests["eth_type"], "ct_state": VALID, "ct_nw_proto": tests["ip_proto"]}
-    if tests.keys() & OF_PACKETS:
-        yield tests
+    port = next((tests[name] for name in ("tcp_dst", "udp_dst") if name in tests), None)
+    if port is not None:
+        yield {**known, "ct_tp_dst": port}
         yield {**known, "ip_frag": LATER}
+    elif tests.keys() & OF_PACKETS:
+        yield tests
+        yield {**known, "ip_frag": FRAGMENT}
     else:
-        yield known if port is None else {**known, "ct_tp_dst": port}
+        yield known
 
 
 def find_untestable(rule: RuleRow) -> str:

@@ -26,6 +26,7 @@ from netloom.model.flow import (
     Goto,
     Match,
     Move,
+    Multipath,
     Resubmit,
     SetField,
     ToController,
@@ -40,6 +41,7 @@ from netloom.render.pipeline import (
     INBOUND,
     NEIGHBOUR,
     OUTBOUND,
+    PATH,
     REASON_EXPIRED,
     REASON_HEARD,
     ROUTE,
@@ -210,9 +212,6 @@ def find_passing(scene: RouterScene) -> Iterator[Rule]:
 
 # -- where it sends it -------------------------------------------------------------------------------------------------
 
-Paths = dict[str, list[tuple[Leg, str, str, int]]]
-"""By prefix, equal ways to it: (leg, next hop or empty, id of the reason, revision)."""
-
 
 def find_routes(scene: RouterScene) -> Iterator[Rule]:
     """The longest prefix first; a subnet of the router's own before a route to the same prefix, and those before the
@@ -220,13 +219,34 @@ def find_routes(scene: RouterScene) -> Iterator[Rule]:
     for leg in (*scene.inner, *scene.outer):
         for subnet in leg.subnets:
             yield make_route(scene, leg, subnet.cidr, 2, "", (f"subnet/{subnet.id}",), leg.revision)
-    taken = set[str]()
-    for route in scene.row.routes:
-        way = find_leg(scene, route.nexthop)
-        if way is not None and route.destination not in taken:
-            taken.add(route.destination)
-            yield make_route(scene, way, route.destination, 1, route.nexthop, (), scene.row.revision)
+    for choice, (destination, nexthops) in enumerate(find_extra(scene).items()):
+        if len(nexthops) > 1:
+            yield from make_choice(scene, choice, destination, nexthops)
+        else:
+            (nexthop, leg) = nexthops[0]
+            yield make_route(scene, leg, destination, 1, nexthop, (), scene.row.revision)
     yield from find_defaults(scene)
+
+
+def find_extra(scene: RouterScene) -> dict[str, list[tuple[str, Leg]]]:
+    """By destination in order, its next hops, each with the leg that it is on."""
+    found: dict[str, list[tuple[str, Leg]]] = {}
+    for route in sorted(scene.row.routes, key=lambda route: (route.destination, ip_int(route.nexthop))):
+        leg = find_leg(scene, route.nexthop)
+        if leg is not None:
+            found.setdefault(route.destination, []).append((route.nexthop, leg))
+    return found
+
+
+def make_choice(scene: RouterScene, choice: int, destination: str, nexthops: list[tuple[str, Leg]]) -> Iterator[Rule]:
+    """Equal routes: each connection keeps to one (RFC 2992)."""
+    family, revision = family_of(destination), scene.row.revision
+    choose = (Multipath(len(nexthops), reg.PATH), SetField(reg.CHOICE, choice), Goto(PATH))
+    match = family.match(scene.number, **{family.dst: destination})
+    yield ROUTE, find_priority(destination, 1), match, choose, (), revision
+    for path, (nexthop, leg) in enumerate(nexthops):
+        on = family.match(scene.number, **{reg.CHOICE: choice, reg.PATH: path})
+        yield PATH, 100, on, find_way(leg, family, nexthop), name_port(leg.port), revision
 
 
 def find_defaults(scene: RouterScene) -> Iterator[Rule]:
@@ -258,12 +278,20 @@ def is_on(leg: Leg, address: str) -> bool:
 def make_route(
     scene: RouterScene, leg: Leg, prefix: str, rank: int, nexthop: str, ids: tuple[str, ...], revision: int
 ) -> Rule:
-    family, net = family_of(prefix), parse_net(prefix)
-    actions = (
+    family = family_of(prefix)
+    match = family.match(scene.number, **{family.dst: prefix})
+    return ROUTE, find_priority(prefix, rank), match, find_way(leg, family, nexthop), ids, revision
+
+
+def find_priority(prefix: str, rank: int) -> int:
+    return 10 + 3 * parse_net(prefix).prefixlen + rank
+
+
+def find_way(leg: Leg, family: Family, nexthop: str) -> tuple[Action, ...]:
+    """Out by a leg, to a next hop or, where that is empty, straight to the destination."""
+    return (
         *(family.hop_to(nexthop) if nexthop else family.hop_there()),
         reg.set_network(leg.network.number),
         SetField("eth_src", mac_int(leg.port.mac)),
         Goto(OUTBOUND if leg.port.kind == "gateway" else NEIGHBOUR),
     )
-    match = family.match(scene.number, **{family.dst: prefix})
-    return ROUTE, 10 + 3 * net.prefixlen + rank, match, actions, ids, revision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,10 @@ class Bench:
 
     def __init__(self, ask: Callable[[Request, Caller], Coroutine[Any, Any, Answer]] | None, **settings: Any) -> None:
         self.proxy = MetadataProxy(Path("/nowhere"), MetadataSettings(**settings), ask)
-        self.proxy._callers = {"127.0.0.1": CALLER}
+        self.proxy._callers = {"q": {"127.0.0.1": CALLER}}
 
     async def __aenter__(self) -> Bench:
-        self.server = await asyncio.start_server(self.proxy._serve, "127.0.0.1", 0)
+        self.server = await asyncio.start_server(partial(self.proxy._serve, "q"), "127.0.0.1", 0)
         self.port = self.server.sockets[0].getsockname()[1]
         return self
 

@@ -158,6 +158,22 @@ def test_host_routes_come_with_the_default_route() -> None:
     assert got[3] == SERVER
 
 
+METADATA_ON_LINK = bytes.fromhex("20a9fea9fe00000000")
+
+
+@pytest.mark.parametrize(
+    ("told", "router", "there"),
+    [("", False, False), ("isolated", False, True), ("isolated", True, False), ("all", True, True)],
+)
+def test_an_isolated_subnet_is_told_the_way(told: str, router: bool, there: bool) -> None:
+    """enable_isolated_metadata: where no router of ours has the gateway's address; force_metadata: everywhere."""
+    owner = "network:router_interface"
+    places = (PlaceRow("r", "fa:16:3e:00:00:01", "h1", (Address("10.0.0.1"),), device_owner=owner),) if router else ()
+    frame, scope = dhcp4(DISCOVER), scope_of(SUBNET, places=places)
+    got = options_of(frame, scope=scope, settings=Settings(metadata_route=told))
+    assert (METADATA_ON_LINK in got.get(121, b"")) == there
+
+
 def test_sibling_subnets_are_on_link() -> None:
     """Instances on two subnets of one network reach each other without a router."""
     other = SubnetRow("t4", "net-1", "10.2.0.0/24", 4)

@@ -34,6 +34,7 @@ class FullCloud:
         self.make_routers()
         self.make_groups()
         self.make_services()
+        self.make_taps()
         self.make_admin_things()
         self.start = self.memory.snapshot
 
@@ -127,6 +128,14 @@ class FullCloud:
         self.new("metering_label_rule", self.admin, metering_label_id=label["id"], **rule)
         group = self.id("security_group")
         self.new("log", self.admin, resource_type="security_group", resource_id=group, project_id="demo")
+
+    def make_taps(self) -> None:
+        """Copies of the first port's frames, to another port and to a collector."""
+        source, towards = self.id("port"), self.new("port", self.member, network_id=self.id("network"))
+        service = self.new("tap_service", self.member, name="tap", port_id=towards["id"])
+        self.new("tap_flow", self.member, tap_service_id=service["id"], source_port=source, direction="BOTH")
+        way = {"directions": {"IN": 11}, "remote_ip": "192.0.2.9", "mirror_type": "gre"}
+        self.new("tap_mirror", self.member, port_id=source, **way)
 
     def make_admin_things(self) -> None:
         flavor = self.new("flavor", self.admin, name="single", service_type="L3_ROUTER_NAT")

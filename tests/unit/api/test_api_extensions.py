@@ -131,6 +131,23 @@ def test_tags_are_added_several_at_once(cloud: FullCloud, kind: str, path: str) 
     assert sorted(cloud.member.get(url).json["tags"]) == ["new", "old", "other"]
 
 
+def test_frames_are_copied_as_asked(cloud: FullCloud) -> None:
+    """taas, taas-vlan-filter and tap-mirror: services, their flows and mirrors; what cannot be is refused."""
+    flow = ask(cloud.member, f"taas/tap_flows/{cloud.id('tap_flow')}")["tap_flow"]
+    assert (flow["tap_service_id"], flow["direction"], flow["vlan_filter"]) == (cloud.id("tap_service"), "BOTH", None)
+    body = {"tap_service_id": cloud.id("tap_service"), "source_port": cloud.id("port"), "direction": "IN"}
+    made = cloud.member.post("/v2.0/taas/tap_flows", {"tap_flow": {**body, "vlan_filter": "1-3,9"}})
+    assert (made.status, made.json["tap_flow"]["vlan_filter"]) == (201, "1-3,9")
+    assert cloud.member.post("/v2.0/taas/tap_flows", {"tap_flow": {**body, "vlan_filter": "x"}}).status == 400
+    mirror = ask(cloud.member, "taas/tap_mirrors")["tap_mirrors"][0]
+    again = {name: mirror[name] for name in ("port_id", "directions", "remote_ip", "mirror_type")}
+    for remote_ip in (mirror["remote_ip"], "192.0.2.77"):
+        refused = cloud.member.post("/v2.0/taas/tap_mirrors", {"tap_mirror": {**again, "remote_ip": remote_ip}})
+        assert refused.error[:2] == (409, "TapMirrorTunnelConflict")
+    assert cloud.member.delete(f"/v2.0/taas/tap_services/{cloud.id('tap_service')}").status == 204
+    assert ask(cloud.member, "taas/tap_flows")["tap_flows"] == []
+
+
 # -- what many resources have ------------------------------------------------------------------------------------------
 
 

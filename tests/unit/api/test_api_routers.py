@@ -100,6 +100,13 @@ def create_gateway_with(**more: Any) -> Callable[[Cloud, Client], Reply]:
     )
 
 
+def gateways(verb: str) -> Callable[[Cloud, Client], Reply]:
+    return lambda cloud, client: client.put(
+        f"{cloud.url}/{verb}_external_gateways",
+        {"router": {"external_gateways": [{"network_id": cloud.outer["id"]}]}},
+    )
+
+
 FIXED = [{"ip_address": "203.0.113.77"}]
 CASES = (
     Case("create_router", create_with(), WRITERS, others=400, service=400),
@@ -142,6 +149,9 @@ CASES = (
         lambda cloud, client: client.put(f"{cloud.url}/remove_extraroutes", {"router": {"routes": [ROUTE]}}),
         WRITERS,
     ),
+    Case("add_external_gateways", gateways("add"), WRITERS),
+    Case("update_external_gateways", gateways("update"), WRITERS),
+    Case("remove_external_gateways", gateways("remove"), WRITERS),
     Case("get_l3-agents", lambda cloud, client: client.get(f"{cloud.url}/l3-agents"), ("admin",)),
     Case(
         "get_dhcp-agents", lambda cloud, client: client.get(f"/v2.0/networks/{cloud.inner['id']}/dhcp-agents"),

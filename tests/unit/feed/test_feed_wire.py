@@ -21,7 +21,7 @@ from netloom.feed.client import Feed, open_stream, request_join
 from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
 from netloom.feed.hub import Hub
 from netloom.model.delta import SliceDelta, apply_delta
-from netloom.model.slices import FollowRow, NetworkRow, PortRow, Row, Slice, find_leads
+from netloom.model.slices import FloatingRow, FollowRow, NetworkRow, PortRow, Row, Slice, find_leads
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -183,6 +183,29 @@ def test_a_host_is_told_what_its_ports_lead_to_and_acknowledges_it(tmp_path: Pat
         assert bench.told.acks == [("h1", bench.source.revision, ["p1"], {})]
         await stop(task)
         await until(lambda: bench.told.here == {"h1": False})
+
+    run(tmp_path, test)
+
+
+def test_a_host_speaks_of_routers_that_it_follows(tmp_path: Path) -> None:
+    """Of floating IPs of those that it is led to, and of copies of those that it carries; of no others."""
+
+    async def test(bench: Bench) -> None:
+        give(bench.source, "h1", "p1", "n1")
+        for router in ("mine", "other"):
+            row = FloatingRow(f"fip-{router}", "ext", "203.0.113.9", "fa:16:3e:00:00:09")
+            bench.source.put(f"router/{router}", {f"floating/{row.id}": row})
+        bench.source.put("host/h1", {"follow/router/mine": FollowRow("router/mine")})
+        feed = bench.feed("h1")
+        task = asyncio.create_task(feed.run())
+        await until(lambda: "router/mine" in feed.slices)
+        await feed.send_ack(
+            feed.revision, ["p1", "fip-mine", "fip-other"], {}, {"mine": "active", "other": "active"}
+        )  # fmt: skip
+        await until(lambda: bool(bench.told.copies))
+        assert bench.told.acks == [("h1", bench.source.revision, ["fip-mine", "p1"], {})]
+        assert bench.told.copies == {"h1": {"mine": "active"}}
+        await stop(task)
 
     run(tmp_path, test)
 

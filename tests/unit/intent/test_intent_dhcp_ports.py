@@ -121,6 +121,15 @@ def test_a_full_subnet_has_no_server_and_is_not_refused() -> None:
     assert servers(world, network) == {}
 
 
+def test_a_host_with_linux_bridges_runs_none() -> None:
+    """Its networks are answered by hosts, as without servers."""
+    world = World(CENTRAL)
+    world.host("h1", switch="linuxbridge")
+    network = world.network()
+    world.subnet(network, cidr="10.0.0.0/24")
+    assert servers(world, network) == {}
+
+
 def test_settings_that_changed_are_caught_up_with() -> None:
     """From distributed to dnsmasq and back: servers come, and go; a port that somebody else made stays."""
     world = World(SETTINGS)

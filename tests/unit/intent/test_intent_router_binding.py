@@ -9,6 +9,7 @@ import pytest
 from netloom.intent.agent import mark_alive, report_host
 from netloom.intent.port_status import acknowledge
 from netloom.intent.router_copies import move_routers, report_copies
+from netloom.intent.router_schedule import show_state
 from netloom.intent.schema import Doc
 from tests.unit.intent.intent_kit import HOST, SETTINGS
 from tests.unit.intent.router_kit import RouterWorld
@@ -205,3 +206,19 @@ def test_routers_stay_where_nobody_else_can_have_them(world: RouterWorld) -> Non
         world.run(lambda s, c, name=name: mark_alive(s, c, name, False))  # type: ignore[misc]
     world.run(lambda s, c: move_routers(s, c, host))
     assert find_hosts(world, router) == [host]
+
+
+def test_a_copy_whose_host_is_not_heard_of_is_not_shown_as_active(world: RouterWorld) -> None:
+    """Where another says that it is active; while none does, the last word stands."""
+    router = make(world, ha=True)
+    one, other = find_hosts(world, router)
+    say(world, one, router, "active")
+    world.run(lambda s, c: mark_alive(s, c, one, False))
+    agents = {host: world.agent("L3 agent", host)["id"] for host in (one, other)}
+
+    def shown(host: str) -> str:
+        return str(show_state(world.snapshot, world.get("router", router), agents[host])["ha_state"])
+
+    assert (shown(one), shown(other)) == ("active", "standby")
+    say(world, other, router, "active")
+    assert (shown(one), shown(other)) == ("standby", "active")

@@ -15,7 +15,8 @@ from netloom.lab.boot import choose_address, describe_wait
 from netloom.lab.client import Client
 from netloom.lab.cloud import render_agent_config, render_server_config
 from netloom.lab.demo import INSTANCES, Trial, plan_trials, trial_row
-from netloom.lab.instances import parse_ping
+from netloom.lab.demo_routed import plan_routed
+from netloom.lab.instances import find_inside, parse_ping
 from netloom.lab.shell import LabError
 from netloom.lab.show import make_console, make_table
 from netloom.lab.state import Host, Instance, Lab, Place
@@ -156,3 +157,14 @@ def test_tables_print_what_they_are_given() -> None:
 def test_what_a_port_waits_for_is_shown() -> None:
     """A port that does not turn ACTIVE says what it waits for."""
     assert describe_wait({"status": "DOWN", "waits_for": "no device"}) == "it is DOWN and waits for: no device"
+
+
+def test_the_demo_shows_a_router() -> None:
+    """Between networks both ways, out, and in by the floating IP from the machine outside."""
+    green = Instance("green1", "h2", "green", "", "", "", ("10.1.0.2",))
+    lab = Lab(instances={made.name: made for made in (*MADE, green)})
+    trials = [(trial.source, trial.address) for trial in plan_routed(lab, "203.0.113.9")]
+    assert trials == [
+        ("blue1", "10.1.0.2"), ("green1", "10.0.0.2"), ("green1", "203.0.113.1"), ("outside", "203.0.113.9"),
+    ]  # fmt: skip
+    assert find_inside(lab, "outside") == "nl-outside"

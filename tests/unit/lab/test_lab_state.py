@@ -78,7 +78,7 @@ def test_a_half_written_file_is_never_seen(tmp_path: Path) -> None:
 
 def test_names_of_namespaces() -> None:
     """Every namespace of a lab is named from its prefix; instances go first when they are removed."""
-    assert LAB.namespaces() == ("nl-i-web", "nl-h1", "nl-h2", "nl-ul")
+    assert LAB.namespaces() == ("nl-i-web", "nl-h1", "nl-h2", "nl-outside", "nl-ul")
     assert len(WEB.device) == 14 and WEB.device == "tap0123456789a"
 
 

@@ -38,6 +38,25 @@ def test_a_host_that_comes_back_begins_anew(world: RouterWorld) -> None:
     assert [due(absence, world, 76), due(absence, world, 150), due(absence, world, 151)] == [[], [], ["h1"]]
 
 
+def test_a_short_visit_counts(world: RouterWorld) -> None:
+    """A host that came and went again between two looks has all of its time again."""
+    absence = Absence(75)
+    assert due(absence, world, 0) == []
+    absence.come("h1")
+    assert [due(absence, world, 75), due(absence, world, 149), due(absence, world, 150)] == [[], [], ["h1"]]
+
+
+def test_a_dhcp_agents_networks_count_as_work(world: RouterWorld) -> None:
+    """A host without routers that serves a network by DHCP is looked for as well."""
+    network = world.network()
+    world.subnet(network, "10.77.0.0/24")
+    (agent_id,) = world.get("network", network)["dhcp_agents"]
+    host = world.get("agent", {"id": agent_id})["host"]
+    absence = Absence(75)
+    assert due(absence, world, 0) == []
+    assert host in due(absence, world, 75)
+
+
 def test_another_server_may_have_it(world: RouterWorld) -> None:
     """With several servers a host is gone when the one that had it says so."""
     absence = Absence(75)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from netloom.api.identity import users
-from netloom.main.identities import find_public_url, load_users
+from netloom.api.identity.builtin import BuiltinIdentity
+from netloom.main.identities import find_public_url, follow_users, load_users
 from netloom.main.options import ServerOptions, load_server_options
 
 
@@ -46,3 +50,23 @@ def test_clouds_yaml_follows_the_address(tmp_path: Path, monkeypatch: pytest.Mon
     path.unlink()
     load_users(load(tmp_path))
     assert not path.exists()
+
+
+def test_a_token_that_another_process_revoked_is_void_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of one machine share the file of revoked tokens, and each takes over what the others write."""
+    monkeypatch.setattr(users, "BCRYPT_ROUNDS", 4)
+    store, path = load_users(load(tmp_path)), tmp_path / "identity.json"
+
+    async def run() -> None:
+        identity = BuiltinIdentity(store, bytes(32))
+        following = asyncio.ensure_future(follow_users(identity, path, 0.01))
+        await asyncio.sleep(0.05)
+        path.write_bytes(users.save_identity(replace(store, revoked={"audit": 2e9})))
+        async with asyncio.timeout(10):
+            while "audit" not in identity.store.revoked:
+                await asyncio.sleep(0.01)
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+
+    asyncio.run(run())

@@ -38,6 +38,23 @@ def test_a_host_without_tunnel_address_has_no_tunnels(tmp_path: Path) -> None:
     assert (options.tunnel_types, options.host) == ((), socket.gethostname())
 
 
+def test_novas_metadata_service_is_named_as_in_neutron(tmp_path: Path) -> None:
+    """metadata_agent.ini is read as it is; without it Nova is on this host and DHCP tells isolated subnets the way."""
+    options = load(
+        tmp_path,
+        "nova_metadata_host = fd00::7\nnova_metadata_port = 8776\nnova_metadata_protocol = https\n"
+        "metadata_proxy_shared_secret = s3cret\nforce_metadata = true\n",
+    )
+    assert options.metadata is not None
+    assert (options.metadata.url, options.metadata.secret) == ("https://[fd00::7]:8776", "s3cret")
+    assert options.metadata_route == "all"
+    plain = load(tmp_path)
+    assert plain.metadata is not None
+    assert (plain.metadata.url, plain.metadata_route) == ("http://127.0.0.1:8775", "isolated")
+    off = load(tmp_path, "[netloom]\nmetadata_path = off\n")
+    assert (off.metadata, off.metadata_route) == (None, "")
+
+
 @pytest.mark.parametrize(
     ("text", "option", "allowed"),
     [
@@ -51,6 +68,7 @@ def test_a_host_without_tunnel_address_has_no_tunnels(tmp_path: Path) -> None:
         ("[ovs]\nbridge_mappings = a:br-x,b:br-x\n", "[ovs] bridge_mappings", "one physical network"),
         ("[ovs]\ndatapath_type = dpdk\n", "[ovs] datapath_type", "system, netdev"),
         ("[agent]\ntunnel_types = vxlan,ipip\n", "[agent] tunnel_types", "vxlan, gre, geneve"),
+        ("auth_ca_cert = missing.pem\n", "auth_ca_cert", "can be read"),
         ("[netloom]\nfeed_server = somewhere\n", "[netloom] feed_server", "host:port"),
         ("[netloom]\nfeed_server = [::1]:x\n", "[netloom] feed_server", "host:port"),
     ],

@@ -160,6 +160,15 @@ BAD = [
     ("DEFAULT", "allow_automatic_l3agent_failover", "2", "true or false"),
     ("DEFAULT", "network_auto_schedule", "2", "true or false"),
     ("DEFAULT", "dhcp_agents_per_network", "0", "at least 1"),
+    ("DEFAULT", "allow_automatic_dhcp_failover", "2", "true or false"),
+    ("DEFAULT", "dhcp_driver", "isc", "distributed, dnsmasq"),
+    ("DEFAULT", "nova_metadata_host", "two words", "an address or a host's name"),
+    ("DEFAULT", "nova_metadata_port", "70000", "at most 65535"),
+    ("DEFAULT", "nova_metadata_protocol", "ftp", "http, https"),
+    ("DEFAULT", "nova_metadata_insecure", "2", "true or false"),
+    ("DEFAULT", "enable_isolated_metadata", "2", "true or false"),
+    ("DEFAULT", "force_metadata", "2", "true or false"),
+    ("netloom", "metadata_path", "router", "host, namespace, off"),
     ("DEFAULT", "pagination_max_limit", "0", "1 or more"),
     ("DEFAULT", "pagination_max_limit", "many", "1 or more"),
     ("DEFAULT", "allow_bulk", "2", "true or false"),
@@ -226,6 +235,10 @@ def test_every_option_that_can_be_bad_is_tried() -> None:
         "dns_domain",
         "state_path",
         "l3_ha_network_physical_name",
+        "metadata_proxy_shared_secret",
+        "auth_ca_cert",
+        "nova_client_cert",
+        "nova_client_priv_key",
     }
     server = ("DEFAULT", "oslo_middleware", "ml2", "ml2_type_vlan", "ml2_type_vxlan", "ml2_type_gre", "ml2_type_geneve")
     same = {
@@ -243,6 +256,19 @@ def test_every_option_that_can_be_bad_is_tried() -> None:
         if (group, option.name) not in tried and option.name not in plain | same | {"host"}
     }
     assert missing == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "driver"),
+    [
+        ("", "distributed"),
+        ("dhcp_driver = dnsmasq", "dnsmasq"),
+        ("dhcp_driver = neutron.agent.linux.dhcp.Dnsmasq", "dnsmasq"),
+    ],
+)
+def test_neutrons_dhcp_driver_means_dnsmasq(tmp_path: Path, text: str, driver: str) -> None:
+    """What operators have in dhcp_agent.ini is understood."""
+    assert load(tmp_path, f"[DEFAULT]\n{text}\n").settings.dhcp_driver == driver
 
 
 def test_an_unknown_option_on_the_command_line_is_refused(tmp_path: Path) -> None:

@@ -47,11 +47,10 @@ def test_what_was_never_sent_is_told_from_what_was_never_answered(tmp_path: Path
     """Nobody listens: not delivered. The peer dies with the call: unanswered. It comes back: the same peer works."""
 
     async def die(what: str, body: msgspec.Raw) -> Any:
-        server._writers.pop().transport.abort()
+        dying._writers.pop().transport.abort()
         await asyncio.sleep(1)
 
-    async def run() -> None:
-        nonlocal server
+    async def run(server: PeerServer) -> None:
         address = f"unix:{tmp_path}/b.sock"
         peer = Peer(address, "key", None)
         with pytest.raises(NotDelivered):
@@ -68,8 +67,8 @@ def test_what_was_never_sent_is_told_from_what_was_never_answered(tmp_path: Path
         await peer.close()
         await server.stop()
 
-    server = PeerServer("key", die)
-    asyncio.run(run())
+    dying = PeerServer("key", die)
+    asyncio.run(run(dying))
 
 
 def test_a_caller_without_the_stores_key_hears_nothing(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from netloom.intent.errors import ApiError
@@ -16,6 +17,7 @@ from netloom.intent.snapshot import Snapshot
 from netloom.store.check import check_store
 from netloom.store.context import make_contexts
 from netloom.store.engine import Store, open_shared
+from netloom.store.errors import StoreLocked
 from netloom.store.history import History, shorten
 from netloom.store.journal import SqlJournal
 from netloom.store.lease import load_key
@@ -140,6 +142,10 @@ def test_who_becomes_the_writer_shuts_out_what_was_made_before(tmp_path: Path) -
     assert check_store(url_of(tmp_path), SMALL) == []
 
 
+def find_sureness(member: Member) -> bool:
+    return member.is_sure
+
+
 def test_a_server_that_is_not_sure_of_its_seat_writes_nothing(tmp_path: Path) -> None:
     """One that was paused for longer than a lease hands its requests back instead of guessing."""
 
@@ -148,10 +154,10 @@ def test_a_server_that_is_not_sure_of_its_seat_writes_nothing(tmp_path: Path) ->
             clock = [0.0]
             member = Member(writer, make_seat(store, "unix:/a"), now=lambda: clock[0])
             await member._try()
-            assert member.is_sure
+            assert find_sureness(member) is True
             assert (await writer.submit(create("a"), ADMIN)).revision == 2
             clock[0] += 60
-            assert not member.is_sure
+            assert find_sureness(member) is False
             with pytest.raises(NotWriting):
                 await writer.submit(create("b"), ADMIN)
             await member._keep()
@@ -177,6 +183,36 @@ def test_the_seat_goes_to_another_by_order_and_comes_back(tmp_path: Path) -> Non
                     await old.writer.submit(create("x"), ADMIN)
                 assert not await old.step_down()
             assert (await members[0].find_writer()).holder == ""
+
+    asyncio.run(run())
+
+
+@pytest.mark.engines("postgresql")
+def test_a_writer_that_was_paused_inside_a_batch_keeps_nobody_out(tmp_path: Path) -> None:
+    """Its transaction has taken the next revision and waits for the rest of the batch: who takes over ends it."""
+    url = url_of(tmp_path)
+    open_shared(url).close()
+    row = b"INSERT INTO log VALUES (1, 'now', 'paused', '', '[]')"
+
+    async def run() -> None:
+        async with several(tmp_path, 1) as ((_, _),):
+            store = open_shared(url, busy_s=4.0)
+            writer = make_writer(store)
+            member = Member(writer, make_seat(store, "unix:/b"))
+            with psycopg.connect(url) as paused:
+                paused.pgconn.enter_pipeline_mode()
+                for statement in (b"BEGIN", row):
+                    paused.pgconn.send_query_params(statement, None)
+                paused.pgconn.send_flush_request()
+                paused.pgconn.flush()
+                with pytest.raises(StoreLocked):
+                    await member._try()
+                await member._try()
+                assert member.writes and writer.snapshot.revision == 1
+                paused.pgconn.finish()
+            await member.step_down()
+            await writer.close()
+            store.close()
 
     asyncio.run(run())
 
@@ -220,7 +256,8 @@ def test_an_id_that_no_column_takes_fails_alone(tmp_path: Path) -> None:
         async with several(tmp_path, 1, writing=True) as ((_, writer),):
             answers = await asyncio.gather(
                 writer.submit(create("a"), ADMIN), writer.submit(create("b", id="x" * 300), ADMIN),
-                writer.submit(create("c", id="nul\0"), ADMIN), writer.submit(create("d"), ADMIN), return_exceptions=True,
+                writer.submit(create("c", id="nul\0"), ADMIN), writer.submit(create("d"), ADMIN),
+                return_exceptions=True,
             )  # fmt: skip
             assert [getattr(answer, "status", 0) for answer in answers] == [0, 400, 400, 0]
             assert writer.snapshot.revision == 2

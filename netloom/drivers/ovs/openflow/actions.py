@@ -24,6 +24,7 @@ from netloom.model.flow import (
     Group,
     Meter,
     Move,
+    Multipath,
     Nat,
     Output,
     PopVlan,
@@ -129,6 +130,14 @@ def _ct(action: Ct) -> bytes:
     return _nx(35, struct.pack("!H", flags) + zone + struct.pack("!B3xH", table, 0) + inner)
 
 
+def _multipath(action: Multipath) -> bytes:
+    if not 1 <= action.links <= 0xFFFF:
+        raise CodecError(f"multipath over {action.links} links")
+    # symmetric_l4, basis 0; modulo_n; all bits of the field from bit 0
+    body = struct.pack("!HH2xHHI2xH", 1, 0, 0, action.links - 1, 0, 31) + encode_header(action.field)
+    return _nx(10, body)
+
+
 def _ct_clear(_: CtClear) -> bytes:
     return _nx(43, b"")
 
@@ -146,6 +155,7 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     Conjunction: _conjunction,
     Ct: _ct,
     CtClear: _ct_clear,
+    Multipath: _multipath,
 }
 
 

@@ -80,6 +80,8 @@ def find_fault(match: Match) -> str:
     """Why a switch would refuse the match, or answer it in another form; empty when it is fine."""
     exact = {name: value for name, value, mask in match if mask is None}
     for name, _, _ in match:
+        if name == "nx_in_port":
+            return "nx_in_port is only written: match in_port"
         if name == "vlan_tci":
             return "vlan_tci is dumped as vlan_vid and vlan_pcp: match those"
         if name in _TRACKED and not _knows_connection(match):

@@ -24,6 +24,7 @@ from netloom.model.flow import (
     Group,
     Meter,
     Move,
+    Multipath,
     Nat,
     Output,
     PopVlan,
@@ -107,6 +108,13 @@ def _conjunction(data: bytes) -> Action:
     return Conjunction(number, clause + 1, of)
 
 
+def _multipath(data: bytes) -> Action:
+    fields, basis, algorithm, most, argument, bits = struct.unpack_from("!HH2xHHI2xH", data, 10)
+    if (fields, basis, algorithm, argument, bits) != (1, 0, 0, 0, 31):
+        raise CodecError("multipath of a form that is not ours")
+    return Multipath(most + 1, read_header(data, 28)[0])
+
+
 def _nat(data: bytes) -> Nat:
     flags, present = struct.unpack_from("!HH", data, 12)
     at, addresses, ports = 16, [], []
@@ -153,6 +161,7 @@ _DECODERS: dict[int, Callable[[bytes], Action]] = {
     25: _set_field,
     _NX_BASE + 6: _move,
     _NX_BASE + 7: _reg_load,
+    _NX_BASE + 10: _multipath,
     _NX_BASE + 14: _resubmit,
     _NX_BASE + 20: _controller,
     _NX_BASE + 33: _reg_load2,

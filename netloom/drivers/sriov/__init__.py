@@ -1,0 +1,125 @@
+"""SR-IOV: the kind "vf". A virtual function has its MAC, VLAN and limits set in its NIC, by the physical function.
+
+Law: the functions of the NICs that configuration names are ours; one is there when it has a MAC, and taking it away
+sets it as the NIC had it at first. Which functions a NIC has is read from /sys (virtfn0, virtfn1 …), what is set in
+them from netlink, as `ip -json link show` tells it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from netloom.model.device import VirtualFunction
+from netloom.model.plan import Failure, Key, Op, Put, State, Thing
+
+RunIp = Callable[[Sequence[str]], Awaitable[str]]
+"""`ip` with these words; what it prints. SriovError with its complaint."""
+NO_MAC = "00:00:00:00:00:00"
+STATES = {True: "enable", False: "disable"}
+
+
+class SriovError(OSError):
+    """What the NIC, or `ip`, complained of."""
+
+
+async def run_ip(words: Sequence[str]) -> str:
+    process = await asyncio.create_subprocess_exec(
+        "ip", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, complaint = await process.communicate()
+    if process.returncode:
+        raise SriovError(complaint.decode(errors="replace").strip() or f"ip ended with {process.returncode}")
+    return out.decode()
+
+
+class SriovDriver:
+    """Virtual functions of the NICs `devices`, by PCI slot."""
+
+    def __init__(self, devices: Sequence[str], sysfs: Path = Path("/sys"), run: RunIp = run_ip) -> None:
+        self._devices, self._sysfs, self._run = tuple(devices), sysfs, run
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset({"vf"})
+
+    @property
+    def needs(self) -> Mapping[str, frozenset[str]]:
+        return {}
+
+    def find_slots(self) -> dict[str, tuple[str, int]]:
+        """By PCI slot, the NIC and the number of each virtual function."""
+        found = {}
+        for device in self._devices:
+            for link in (self._sysfs / "class/net" / device / "device").glob("virtfn*"):
+                found[link.resolve().name] = device, int(link.name.removeprefix("virtfn"))
+        return found
+
+    async def read(self) -> State:
+        """The functions that have a MAC."""
+        slots = {place: slot for slot, place in self.find_slots().items()}
+        out: dict[Key, Thing] = {}
+        for device in dict.fromkeys(device for device, _ in slots):
+            for told in json.loads(await self._run(["-json", "link", "show", "dev", device]))[0].get("vfinfo_list", []):
+                slot = slots.get((device, told["vf"]))
+                if slot and told.get("address", NO_MAC) != NO_MAC:
+                    key: Key = ("vf", slot)
+                    out[key] = Thing(key, parse_function(told))
+        return out
+
+    async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
+        """Each in its own call. A slot that no NIC has fails a Put and satisfies a Remove."""
+        slots = self.find_slots()
+        return [failure for op in ops if (failure := await self._apply_one(op, slots.get(op.thing.key[1])))]
+
+    async def _apply_one(self, op: Op, place: tuple[str, int] | None) -> Failure | None:
+        if place is None:
+            reason = f"no NIC of {', '.join(self._devices)} has a function at PCI slot {op.thing.key[1]}"
+            return Failure(op, reason) if isinstance(op, Put) else None
+        words = render_function(op.thing.value) if isinstance(op, Put) else RESET
+        try:
+            await self._run(["link", "set", "dev", place[0], "vf", str(place[1]), *words])
+            return None
+        except OSError as error:
+            return Failure(op, str(error))
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+RESET = (
+    *("mac", NO_MAC, "vlan", "0", "spoofchk", "on", "trust", "off"),
+    *("max_tx_rate", "0", "min_tx_rate", "0", "state", "auto"),
+)
+
+
+def render_function(want: VirtualFunction) -> tuple[str, ...]:
+    """The words for `ip link set … vf N`; rates in Mbit/s, as NICs have them."""
+    return (
+        *("mac", want.mac, "vlan", str(want.vlan)),
+        *("spoofchk", "on" if want.spoof_check else "off", "trust", "on" if want.trusted else "off"),
+        *("max_tx_rate", str(want.most_mbps), "min_tx_rate", str(want.least_mbps)),
+        *("state", STATES[want.up]),
+    )
+
+
+def parse_function(told: Mapping[str, Any]) -> VirtualFunction:
+    """From one of `ip -json`'s vfinfo_list."""
+    vlans, rate = told.get("vlan_list") or [{}], told.get("rate") or {}
+    return VirtualFunction(
+        told["address"],
+        int(vlans[0].get("vlan") or 0),
+        bool(told.get("spoofchk")),
+        bool(told.get("trust")),
+        told.get("link_state") != "disable",
+        int(rate.get("max_tx") or 0),
+        int(rate.get("min_tx") or 0),
+    )
+
+
+def make_driver(options: Mapping[str, str]) -> SriovDriver:
+    """The driver from options: devices, comma-separated."""
+    return SriovDriver(tuple(filter(None, options.get("devices", "").split(","))))

@@ -1,0 +1,52 @@
+"""Virtual functions (SR-IOV): the settings of a port that a NIC switches itself, past the host's switch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netloom.model.device import VirtualFunction
+from netloom.model.facts import HostFacts
+from netloom.model.plan import Thing
+from netloom.model.slices import NetworkRow, PortRow, Segment, Slices
+from netloom.model.why import Why
+from netloom.render.qos import find_limits
+from netloom.render.scene import find_network, find_ports
+
+
+def render_functions(slices: Slices, facts: HostFacts) -> Iterator[Thing]:
+    """One for each port at a PCI slot whose network a NIC of this host carries."""
+    for port in find_ports(slices, facts.host):
+        network = find_network(slices.get(f"network/{port.network_id}")) if port.pci_slot else None
+        segment = find_segment(network, facts) if network else None
+        if network is None or segment is None:
+            continue
+        limits = find_limits(slices, port.policy)
+        value = VirtualFunction(
+            port.mac,
+            segment.segmentation_id,
+            port.port_security,
+            port.trusted,
+            port.admin_state_up and network.admin_state_up,
+            find_mbps(limits.sent.rate if limits.sent else 0),
+            find_mbps(limits.least),
+        )
+        why = Why(port.revision, (f"port/{port.id}", f"network/{network.id}"), "functions.render_functions")
+        yield Thing(("vf", port.pci_slot), value, why)
+
+
+def find_mbps(kbps: int) -> int:
+    """As NICs have rates: in whole Mbit/s, and 0 is none; so less than one is one."""
+    return -(-kbps // 1000)
+
+
+def find_segment(network: NetworkRow, facts: HostFacts) -> Segment | None:
+    kinds = ("flat", "vlan")
+    found = (s for s in network.segments if s.network_type in kinds and s.physical_network in facts.device_mappings)
+    return next(found, None)
+
+
+def find_reason(port: PortRow, network: NetworkRow, facts: HostFacts) -> str:
+    """Why the function cannot be set; empty: it can, as far as the host knows."""
+    if find_segment(network, facts) is None:
+        return f"no NIC for SR-IOV of host {facts.host} carries network {network.id}"
+    return ""

@@ -1,0 +1,120 @@
+"""Taps on real switches: copies to a port of the same host and of another, and to a collector outside."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.dataplane.conftest import why_not
+from tests.dataplane.ovs import run, wait_until
+from tests.dataplane.rig import Instance, make_echo, open_socket
+from tests.dataplane.rig_cloud import Cloud, make_cloud
+
+pytestmark = pytest.mark.dataplane
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    if reason := why_not():
+        pytest.skip(reason)
+    with make_cloud(2) as made:
+        yield made
+
+
+def hears(source: Instance, target: Instance, device: tuple[str, str], find: Callable[[bytes, bytes], bool]) -> bool:
+    """Whether a copy of what `source` sends to `target` comes to the device (namespace, name) within a second."""
+    sender, hearer = open_socket(source.netns, source.device), open_socket(*device)
+    mark = os.urandom(16)
+    with closing(sender) as wire, closing(hearer) as heard:
+        wire.send(make_echo(source, target.mac, target.address, mark))
+
+        def came() -> bool:
+            try:
+                while True:
+                    if find(heard.recv(4096), mark):
+                        return True
+            except BlockingIOError:
+                return False
+
+        try:
+            wait_until(came, 1)
+        except AssertionError:
+            return False
+    return True
+
+
+def request_of(one: Instance) -> Callable[[bytes, bytes], bool]:
+    """The frame itself, as it was sent."""
+    mac = bytes.fromhex(one.mac.replace(":", ""))
+    return lambda frame, mark: frame[6:12] == mac and frame[42:58] == mark and frame[34:35] == b"\x08"
+
+
+def add_tap(cloud: Cloud, watcher: Instance, tapped: Instance, direction: str) -> str:
+    api = cloud.api
+    found = [s for s in api.ask("GET", "taas/tap_services")["tap_services"] if s["port_id"] == watcher.id]
+    service = found[0] if found else api.ask(
+        "POST", "taas/tap_services", {"tap_service": {"port_id": watcher.id}}
+    )["tap_service"]  # fmt: skip
+    body = {"tap_service_id": service["id"], "source_port": tapped.id, "direction": direction}
+    flow = api.ask("POST", "taas/tap_flows", {"tap_flow": body})["tap_flow"]
+    assert flow["status"] == "ACTIVE"
+    return str(flow["id"])
+
+
+def test_copies_come_to_a_port_here_and_there(cloud: Cloud) -> None:
+    """What a port sends, then both ways, to a watcher on its own host and to one on another; and no more at the end."""
+    network = cloud.api.make_network("red", "10.1.0.0/24")
+    one, other, near = (cloud.boot("h1", network, "") for _ in range(3))
+    far = cloud.boot("h2", network, "")
+    for watcher in (near, far):
+        device = (watcher.netns, watcher.device)
+        assert not hears(one, other, device, request_of(one))
+        flow = add_tap(cloud, watcher, one, "OUT")
+        wait_until(lambda device=device: hears(one, other, device, request_of(one)))  # type: ignore[misc]
+        assert not hears(other, one, device, request_of(other))
+        cloud.api.ask("DELETE", f"taas/tap_flows/{flow}")
+        flow = add_tap(cloud, watcher, one, "BOTH")
+        wait_until(lambda device=device: hears(other, one, device, request_of(other)))  # type: ignore[misc]
+        assert hears(one, other, device, request_of(one))
+        assert not any(rig.plan_anew() for rig in cloud.hosts.values())
+        cloud.api.ask("DELETE", f"taas/tap_flows/{flow}")
+        wait_until(lambda device=device: not hears(one, other, device, request_of(one)))  # type: ignore[misc]
+    assert "nl" not in cloud.hosts["h1"].host.vsctl("list", "mirror")
+
+
+def in_gre(key: int, kind: int) -> Callable[[bytes, bytes], bool]:
+    """A frame in GRE (RFC 2890) with the key, or in ERSPAN type II with the session."""
+
+    def find(frame: bytes, mark: bytes) -> bool:
+        if frame[12:14] != b"\x08\x00" or frame[23] != 47 or mark not in frame:
+            return False
+        flags, inner = struct.unpack_from("!HH", frame, 34)
+        if inner != kind:
+            return False
+        if kind == 0x6558:
+            return bool(flags & 0x2000) and int(struct.unpack_from("!I", frame, 38)[0]) == key
+        at = 38 + (4 if flags & 0x1000 else 0)
+        return int(struct.unpack_from("!H", frame, at + 2)[0]) & 0x3FF == key
+
+    return find
+
+
+@pytest.mark.parametrize(("kind", "ethertype"), [("gre", 0x6558), ("erspanv1", 0x88BE)])
+def test_copies_go_to_a_collector(cloud: Cloud, kind: str, ethertype: int) -> None:
+    """A machine on the underlay gets what the port sends and receives, each with its own tunnel id."""
+    network = cloud.api.make_network("red", "10.1.0.0/24")
+    one, other = (cloud.boot("h1", network, "") for _ in range(2))
+    collector = "192.0.2.99"
+    run("ip", "-n", cloud.underlay, "addr", "add", f"{collector}/24", "dev", "wire")
+    body = {"port_id": one.id, "directions": {"IN": 7, "OUT": 8}, "remote_ip": collector, "mirror_type": kind}
+    mirror = cloud.api.ask("POST", "taas/tap_mirrors", {"tap_mirror": body})["tap_mirror"]
+    device = (cloud.underlay, "wire")
+    wait_until(lambda: hears(one, other, device, in_gre(8, ethertype)))
+    assert hears(other, one, device, in_gre(7, ethertype))
+    assert not cloud.api.plan_anew()
+    cloud.api.ask("DELETE", f"taas/tap_mirrors/{mirror['id']}")
+    wait_until(lambda: not hears(one, other, device, in_gre(8, ethertype)))

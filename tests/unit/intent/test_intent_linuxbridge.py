@@ -1,0 +1,87 @@
+"""Ports bound to hosts that switch with Linux bridges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from netloom.intent.schema import Doc
+from netloom.intent.snapshot import Snapshot
+from netloom.model.slices import HostRow
+from netloom.resolve.slices import resolve_slice
+from tests.unit.intent.intent_kit import SETTINGS, World
+
+BRIDGES: dict[str, Any] = {
+    "switch": "linuxbridge", "tunnel_types": ["vxlan"], "bridge_mappings": {"physnet1": "eth1"},
+    "tunneling_ip": "192.0.2.7",
+}  # fmt: skip
+
+
+def find_types(snapshot: Snapshot, host: str) -> set[str]:
+    return {agent["agent_type"] for agent in snapshot.find("agent", "host", host)}
+
+
+def bind(world: World, network: Doc, host: str, **more: Any) -> Doc:
+    return world.port(network, binding__host_id=host, **more)
+
+
+def test_a_port_is_plugged_into_the_networks_own_bridge() -> None:
+    """Nova is told vif_type bridge, and the segment is one that the host carries."""
+    world = World()
+    world.host("h1", **BRIDGES)
+    network = world.network()
+    port = bind(world, network, "h1")
+    assert (port["binding:vif_type"], port["status"]) == ("bridge", "DOWN")
+    assert port["binding:vif_details"] == {
+        "port_filter": True, "connectivity": "l2", "bound_drivers": {"0": "linuxbridge"},
+    }  # fmt: skip
+    vlan = world.network(
+        provider__network_type="vlan", provider__physical_network="physnet1", provider__segmentation_id=100
+    )
+    assert bind(world, vlan, "h1")["binding:vif_type"] == "bridge"
+
+
+def test_what_linux_bridges_cannot_carry_is_said() -> None:
+    """Another kind of tunnel, another kind of port: the binding fails with the reason."""
+    world = World()
+    world.host("h1", **BRIDGES)
+    geneve = world.network(segments=[{"provider:network_type": "geneve"}])
+    for network, words, more in (
+        (geneve, "host h1 has no geneve tunnels", {}),
+        (world.network(), "Linux bridges do not plug ports of vnic_type direct", {"binding__vnic_type": "direct"}),
+    ):
+        port = bind(world, network, "h1", **more)
+        assert port["binding:vif_type"] == "binding_failed"
+        assert words in port["waits_for"]
+
+
+def test_a_mechanism_that_is_off_binds_nothing() -> None:
+    """With mechanism_drivers = openvswitch alone a host with Linux bridges gets no ports."""
+    world = World(replace(SETTINGS, mechanism_drivers=("openvswitch",)))
+    world.host("h1", **BRIDGES)
+    assert bind(world, world.network(), "h1")["binding:vif_type"] == "binding_failed"
+
+
+def test_both_switches_are_in_one_network() -> None:
+    """Each host finds the other's tunnel address in the network, whatever it switches with."""
+    world = World()
+    world.host("h1")
+    world.host("h2", **BRIDGES)
+    network = world.network()
+    assert [bind(world, network, host)["binding:vif_type"] for host in ("h1", "h2")] == ["ovs", "bridge"]
+    found = resolve_slice(world.snapshot, f"network/{network['id']}")
+    assert found is not None
+    ends = {row.name: row.tunnel_ip for row in found.rows.values() if isinstance(row, HostRow)}
+    assert ends == {"h1": "192.0.2.1", "h2": "192.0.2.7"}
+
+
+def test_a_host_that_changes_its_switch_has_one_agent_for_it() -> None:
+    """From Open vSwitch to Linux bridges and back: the agents are those of what it has now, and it has no routers."""
+    world = World()
+    for told, wanted in (
+        ({}, {"Open vSwitch agent", "DHCP agent", "L3 agent", "Metadata agent"}),
+        (BRIDGES, {"Linux bridge agent", "DHCP agent"}),
+        ({}, {"Open vSwitch agent", "DHCP agent", "L3 agent", "Metadata agent"}),
+    ):
+        world.host("h1", **told)
+        assert find_types(world.snapshot, "h1") == wanted
