@@ -38,7 +38,7 @@ class Missing(Exception):
 def find_program(name: str, *places: str) -> str:
     found = shutil.which(name, path=":".join((*places, os.environ.get("PATH", ""), "/usr/sbin")))
     if found is None:
-        raise Missing(f"{name} is not installed; scripts/setup system does that")
+        raise Missing(f"{name} is not installed; scripts/setup judges does that")
     return found
 
 

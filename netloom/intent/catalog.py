@@ -40,6 +40,7 @@ from netloom.intent import (
     service_provider,
     taas,
     trunk,
+    vlan_transparent,
 )
 from netloom.intent.agent import AGENT
 from netloom.intent.availability_zone import AVAILABILITY_ZONE
@@ -119,6 +120,7 @@ EXTENSIONS: Mapping[str, Extension] = {
         *segment_range.EXTENSIONS,
         *trunk.EXTENSIONS,
         *taas.EXTENSIONS,
+        *vlan_transparent.EXTENSIONS,
         *local_ip.EXTENSIONS,
         *metering.EXTENSIONS,
         *router.EXTENSIONS,

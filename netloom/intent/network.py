@@ -39,6 +39,7 @@ from netloom.intent.segments import (
     release_segments,
 )
 from netloom.intent.snapshot import Snapshot
+from netloom.intent.vlan_transparent import NETWORK_PART as TRANSPARENT_PART
 
 PARTS: tuple[Part, ...] = (
     TOPOLOGY_PART,
@@ -50,6 +51,7 @@ PARTS: tuple[Part, ...] = (
     HA_PART,
     DHCP_PART,
     PVLAN_PART,
+    TRANSPARENT_PART,
 )
 """What other features add to a network, in the order in which they decide."""
 MAX_NUMBER = 2**24 - 1

@@ -63,10 +63,9 @@ def acknowledge_floating(draft: Draft, host: str, id: str, carried: bool, revisi
     fip = draft.get("floatingip", id)
     if fip is None or not fip["router_id"] or not may_translate(draft, fip, host):
         return
-    described = fip.get("described_at") or 0
-    if (carried and (revision is None or described <= revision)) or not carried:
-        if (fip["status"] == "ACTIVE") != carried:
-            put_floating(draft, fip, carried)
+    outdated = carried and revision is not None and revision < (fip.get("described_at") or 0)
+    if not outdated and (fip["status"] == "ACTIVE") != carried:
+        put_floating(draft, fip, carried)
 
 
 def may_translate(draft: Draft, fip: Doc, host: str) -> bool:

@@ -116,6 +116,7 @@ class NetworkRow:
     dns_domain: str = ""
     external: bool = False
     segments: tuple[Segment, ...] = ()
+    vlan_transparent: bool = False  # tags of those who use it are carried
     revision: int = field(default=0, compare=False)
 
 

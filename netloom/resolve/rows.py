@@ -285,6 +285,7 @@ def resolve_network(snapshot: Snapshot, network: str, id: str) -> Row | None:
         dns_domain=find_domain(doc),
         external=doc["router:external"],
         segments=tuple(read_segment(s) for s in find_segments(snapshot, network)),
+        vlan_transparent=bool(doc.get("vlan_transparent")),
         revision=found.revision,
     )
 

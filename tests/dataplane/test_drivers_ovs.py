@@ -37,7 +37,6 @@ THINGS = (
     make_port("br-tun", "vxlan0", "vxlan", remote_ip="flow", key="flow", local_ip="10.0.0.1"),
     make_flow("br-int", 0, 100, make_match(in_port=1), SetField("reg6", 5), Output(2)),
     make_flow("br-int", 0, 0, ()),
-    make_flow("br-tun", 20, 50, make_match(tun_id=9), Output(7)),
     Thing(("mirror", "br-int", "nl-a"), Mirror(("patch-tun",), (), "br-int")),
     Thing(("mirror", "br-int", "nl-b"), Mirror(("br-int",), ("br-int",), "patch-tun", (5, 7))),
     Thing(("export", "br-int", "netflow"), Export(("192.0.2.9:2055",))),
@@ -47,6 +46,7 @@ THINGS = (
     Thing(("meter", "br-int", 7), MeterBody("kbps", 1000, 800)),
     Thing(("meter", "br-int", 262144), MeterBody("pktps", 1000, 100)),
     make_flow("br-int", 1, 5, make_match(reg1=5), Meter(7), SetField("reg6", 6), Goto(2)),
+    make_flow("br-tun", 20, 50, make_match(tun_id=9), Output(7)),
 )
 CHANGED = (
     Thing(("mirror", "br-int", "nl-a"), Mirror((), ("patch-tun",), "br-int", (9,))),

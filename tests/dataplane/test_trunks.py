@@ -17,7 +17,7 @@ from netloom.testing.story_answers import ask_dhcp4
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
 from tests.dataplane.rig import Instance, Rig, make_echo, make_rig, open_socket, to_bytes, wait_active
-from tests.dataplane.tagged import add_tag, exchange, listen_tags
+from tests.dataplane.tagged import add_tag, exchange, listen_tags, read_tagged
 
 pytestmark = pytest.mark.dataplane
 
@@ -127,6 +127,37 @@ def test_a_subport_has_a_guard_of_its_own(rig: Rig) -> None:
             wire.send(add_tag(make_echo(forged, peer.mac, peer.address, mark), 100))
             assert ping_tagged(wire, mine, peer, 100) == 100  # what was sent before it has been seen to
             assert not any(mark in frame for frame in drain(heard))
+
+
+def test_a_network_that_carries_tags(rig: Rig) -> None:
+    """Between two instances of a VLAN-transparent network a tag stays; on another network the frame goes nowhere."""
+    for transparent in (True, False):
+        body = {"network": {"name": "red", "vlan_transparent": transparent}}
+        network = rig.ask("POST", "networks", body)["network"]["id"]
+        rig.ask("POST", "subnets", {"subnet": {"network_id": network, "cidr": "10.1.0.0/24", "ip_version": 4}})
+        ports = rig.make_ports(network, 2, port_security_enabled=False)
+        one, other = (rig.boot(port, 10 * transparent + n) for n, port in enumerate(ports, 1))
+        rig.plug([one, other])
+        wait_active(rig)
+        sender, hearer = open_socket(one.netns, one.device), open_socket(other.netns, other.device)
+        with closing(sender) as wire, closing(hearer) as heard:
+            listen_tags(heard)
+            mark = os.urandom(16)
+            wire.send(add_tag(make_echo(one, other.mac, other.address, mark), 77))
+            wire.send(make_echo(one, other.mac, other.address, mark))
+            came: list[int] = []
+
+            def listen(came: list[int] = came, heard: socket.socket = heard, mark: bytes = mark) -> bool:
+                try:
+                    vlan, frame = read_tagged(heard)
+                except BlockingIOError:
+                    return False
+                if mark in frame and frame[34:35] == b"\x08":
+                    came.append(vlan)
+                return 0 in came
+
+            wait_until(listen)
+            assert came == ([77, 0] if transparent else [0])
 
 
 def drain(wire: socket.socket) -> Iterator[bytes]:

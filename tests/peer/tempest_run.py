@@ -1,9 +1,9 @@
 """Tempest against Netloom behind a real Keystone: `python -m tests.peer.tempest_run [regular expression …]`.
 
 Starts both and two hosts that say of every port that it is wired, makes the external network that Tempest wants to know
-of, runs all of `tempest.api.network` and of the API tests of `neutron_tempest_plugin` (or what the expressions name), and prints what
-failed, what was left out and why, and each skip with its reason. Status 1 if a test failed. The results are written to
-build/tempest.json as well.
+of, runs all of `tempest.api.network` and the API tests of `neutron_tempest_plugin` (or what the expressions name), and
+prints what failed, what was left out and why, and each skip with its reason. Status 1 if a test failed. The results are
+written to build/tempest.json as well.
 """
 
 from __future__ import annotations

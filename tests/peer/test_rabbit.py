@@ -19,7 +19,7 @@ from tests.faults.test_nova_is_told import ask
 from tests.peer.judges import ROOT, VENV, install, plain_environment
 from tests.peer.rabbit import Rabbit, is_installed
 
-pytestmark = pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed: scripts/setup system")
+pytestmark = pytest.mark.skipif(not is_installed(), reason="RabbitMQ is not installed: scripts/setup judges")
 
 
 @contextmanager

@@ -40,14 +40,14 @@ def make_cloud() -> Cloud:
     cloud = Cloud()
     for name in HOSTS:
         cloud.tell_host(name, [])
+    for name in sorted(ROUTERS, key=lambda name: name[-1]):
+        cloud.create("router", name, ["distributed=true"])
     for tenant in TENANTS:
         for color, cidr in CIDRS.items():
             cloud.create("network", f"{tenant}{color}", [])
             gateway = str(ip_network(cidr)[1])
             words = [f"network_id={tenant}{color}", f"cidr={cidr}", f'gateway_ip="{gateway}"']
             cloud.create("subnet", f"{tenant}{color}s", words)
-        for n in (1, 2):
-            cloud.create("router", f"{tenant}r{n}", ["distributed=true"])
         attempt(cloud, ("join", f"{tenant}r1", f"{tenant}red"))
         attempt(cloud, ("join", f"{tenant}r1", f"{tenant}blue"))
         attempt(cloud, ("port", f"{tenant}red", "11", "h1"))

@@ -24,7 +24,8 @@ from netloom.model.plan import Failure, Op, Put, Remove, State, Thing
 
 LOG = logging.getLogger(__name__)
 
-LAST_TABLE = 254
+SPARE_TABLE = 253
+"""No table of ours; 254 is the switch's own, and refused."""
 UNKNOWN = FlowBody(-1, (Resubmit(0),))
 """The body of a flow with our cookie that does what this version never writes: equal to nothing that is wanted."""
 
@@ -115,7 +116,7 @@ class BridgeFlows:
     async def refresh(self) -> None:
         """Make the switch look again at packets that it forwards from its cache: it does so for a change of flows, and
         (3.1) not for one of mirrors. A flow that comes and goes in one bundle is such a change."""
-        thing = Thing(("flow", self.bridge, LAST_TABLE, 0, ()), FlowBody(COOKIE_MAGIC, ()))
+        thing = Thing(("flow", self.bridge, SPARE_TABLE, 0, ()), FlowBody(COOKIE_MAGIC, ()))
         for failure in await self.apply([Put(thing), Remove(thing)]):
             LOG.warning("bridge %s: mirrors hold for new packets only: %s", self.bridge, failure.reason)
 
