@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from netloom.intent.binding import HOST, is_bound
 from netloom.intent.schema import Doc
 from netloom.intent.security_group_values import INGRESS, PROTOCOLS
-from netloom.intent.snapshot import Record, Snapshot
+from netloom.intent.snapshot import Snapshot
 from netloom.model.slices import FollowRow, GroupRow, MemberRow, PrefixRow, Row, RuleRow
 
 RowKey = tuple[str, str]
@@ -141,14 +141,3 @@ def resolve_prefix(snapshot: Snapshot, address_group: str, prefix: str) -> Row |
     if found is None or prefix not in found.doc["addresses"]:
         return None
     return PrefixRow(prefix, found.revision)
-
-
-def resolve_followed_group(snapshot: Snapshot, host: str, group: str) -> Row | None:
-    """A host follows the groups of the ports that are bound to it."""
-    ports = [record for record in find_ports(snapshot, group, host) if is_bound(record.doc)]
-    return FollowRow(f"group/{group}", max(record.revision for record in ports)) if ports else None
-
-
-def find_ports(snapshot: Snapshot, group: str, host: str) -> Iterator[Record]:
-    table = snapshot.records("port")
-    return (table[id] for id in snapshot.find_ids("port", "group_host", (group, host)))

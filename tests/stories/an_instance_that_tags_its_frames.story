@@ -32,6 +32,9 @@ when sub sends broadcast
 then arrives at b, c
 when b sends broadcast
 then arrives at c, sub
+# the tag is for the subport alone: what leaves the host after it has none
+when c sends broadcast
+then arrives at b, sub
 when parent sends ip to r
 then arrives at r
 when r sends ip to parent

@@ -31,3 +31,11 @@ then to agent
 when one sends dhcp
 then to agent
 then told ip=10.1.0.6
+# the tag of one is for that one alone: what leaves after it has none
+host h2
+create port x network_id=red binding:host_id=h1 fixed_ips=[{ip_address: 10.1.0.8}] port_security_enabled=false security_groups=[]
+create port y network_id=red binding:host_id=h2 fixed_ips=[{ip_address: 10.1.0.9}] port_security_enabled=false security_groups=[]
+when x sends broadcast
+then arrives at parent, one, two, y
+when y sends broadcast
+then arrives at parent, one, two, x
