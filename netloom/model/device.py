@@ -125,7 +125,7 @@ def fit_burst(burst: int, ceil: int) -> int:
     """The least burst, kbit, not below `burst` that a kernel tells back as it was given: it keeps them as times of
     64 ns at the rate `ceil` (kbit/s), so at high rates they have steps."""
     step = 1
-    while step * 8_000_000 < ceil:
+    while step * 7_500_000 < ceil:  # a time cut off to its tick is then off by less than half a step
         step *= 2
     return -(-burst // step) * step
 
