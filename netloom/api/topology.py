@@ -9,7 +9,7 @@ from netloom.api import controller
 from netloom.api.message import Request, Response, make_json, not_allowed, not_found
 from netloom.api.query import parse_fields
 from netloom.api.served import Api, Place, forbidden
-from netloom.intent.auto_topology import (
+from netloom.intent.l3.auto_topology import (
     AUTO_ALLOCATED_TOPOLOGY,
     check_requirements,
     make_removal,

@@ -7,52 +7,52 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netloom.intent import (
-    address_group,
-    address_scope,
-    agent_extensions,
-    auto_topology,
-    conntrack_helper,
-    default_security_group_rule,
-    dns,
-    flavor,
-    floatingip,
-    floatingip_pool,
-    ip_availability,
-    local_ip,
-    local_ip_association,
-    log,
+from netloom.intent import rbac
+from netloom.intent.addressing import address_scope, dns, ip_availability
+from netloom.intent.addressing.subnet import SUBNET
+from netloom.intent.addressing.subnetpool import EXTENSIONS as SUBNETPOOL_EXTENSIONS
+from netloom.intent.addressing.subnetpool import SUBNETPOOL
+from netloom.intent.agents import agent_extensions, flavor, service_provider
+from netloom.intent.agents.agent import AGENT
+from netloom.intent.agents.availability_zone import AVAILABILITY_ZONE
+from netloom.intent.extension import CORE, Extension
+from netloom.intent.l2 import (
     mac,
-    metering,
-    ndp_proxy,
     port_binding,
     port_extras,
-    port_forwarding,
     pvlan,
-    qos,
-    rbac,
-    router,
-    security_group,
-    security_group_rule,
-    security_group_statefulness,
     segment,
     segment_range,
-    service_provider,
     taas,
     trunk,
     vlan_transparent,
 )
-from netloom.intent.agent import AGENT
-from netloom.intent.availability_zone import AVAILABILITY_ZONE
-from netloom.intent.extension import CORE, Extension
-from netloom.intent.network import NETWORK
-from netloom.intent.port import PORT
+from netloom.intent.l2.network import NETWORK
+from netloom.intent.l2.port import PORT
+from netloom.intent.l3 import (
+    auto_topology,
+    conntrack_helper,
+    floatingip,
+    floatingip_pool,
+    local_ip,
+    local_ip_association,
+    metering,
+    ndp_proxy,
+    port_forwarding,
+    router,
+)
+from netloom.intent.qos import qos
 from netloom.intent.quota import EXTENSIONS as QUOTA_EXTENSIONS
 from netloom.intent.quota import QUOTA
 from netloom.intent.schema import Catalog
-from netloom.intent.subnet import SUBNET
-from netloom.intent.subnetpool import EXTENSIONS as SUBNETPOOL_EXTENSIONS
-from netloom.intent.subnetpool import SUBNETPOOL
+from netloom.intent.security import (
+    address_group,
+    default_security_group_rule,
+    log,
+    security_group,
+    security_group_rule,
+    security_group_statefulness,
+)
 
 RESOURCES = (
     NETWORK,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import chain
 
-from netloom.intent.dhcp_schedule import DHCP_AGENT
-from netloom.intent.router_schedule import L3_AGENT
+from netloom.intent.agents.dhcp_schedule import DHCP_AGENT
+from netloom.intent.l3.router_schedule import L3_AGENT
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 

@@ -19,13 +19,13 @@ from netloom.feed import messages as m
 from netloom.feed import pki
 from netloom.feed.hub import Hub
 from netloom.feed.pki import HostBook, JoinError
-from netloom.intent.agent import mark_alive, report_host
-from netloom.intent.dhcp_ports import settle_networks
-from netloom.intent.dhcp_schedule import move_networks
+from netloom.intent.agents.agent import mark_alive, report_host
+from netloom.intent.agents.dhcp_ports import settle_networks
+from netloom.intent.agents.dhcp_schedule import move_networks
 from netloom.intent.errors import ApiError
+from netloom.intent.l2.port_status import acknowledge
+from netloom.intent.l3.router_copies import move_routers, report_copies
 from netloom.intent.operation import Operation, Outcome, Requester
-from netloom.intent.port_status import acknowledge
-from netloom.intent.router_copies import move_routers, report_copies
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.main.absence import Absence

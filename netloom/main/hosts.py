@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from netloom.feed.pki import HostEntry, TokenBook
-from netloom.intent.binding import SWITCH_AGENTS
+from netloom.intent.l2.binding import SWITCH_AGENTS
 from netloom.main.authority import HOSTS, TOKENS, load_book, load_hosts, open_authority
 from netloom.main.options import ServerOptions
 from netloom.store.engine import find_database

@@ -12,8 +12,8 @@ from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 
-from netloom.intent.protocols import NAMES as PROTOCOLS
-from netloom.intent.segments import TYPES
+from netloom.intent.l2.segments import TYPES
+from netloom.intent.l3.protocols import NAMES as PROTOCOLS
 from netloom.main.option_table import MAX_MTU, MIN_MTU
 from netloom.model.address import parse_mac
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from oslo_config import cfg
 from oslo_config.types import HostAddress
 
+from netloom.intent.l2.segments import TYPES
 from netloom.intent.operation import CONNTRACK_HELPERS
 from netloom.intent.quota import DEFAULTS as QUOTAS
 from netloom.intent.quota import UNLIMITED
-from netloom.intent.segments import TYPES
 from netloom.main import nova_table, rabbit_table
 
 AUTH_STRATEGIES = ("builtin", "keystone", "noauth")

@@ -17,9 +17,9 @@ from netloom import __version__
 from netloom.api.identity.keystone import KeystoneSettings
 from netloom.api.parts import ApiSettings
 from netloom.feed.pki import HOST_LIFE
+from netloom.intent.l2.segments import TYPES
 from netloom.intent.operation import Settings
 from netloom.intent.quota import DEFAULTS as QUOTAS
-from netloom.intent.segments import TYPES
 from netloom.main import option_checks as checks
 from netloom.main.nova_options import NovaOptions, make_nova
 from netloom.main.option_checks import Given, OptionError

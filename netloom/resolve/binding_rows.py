@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netloom.intent.binding import HOST, is_bound
-from netloom.intent.port_binding_part import expects
-from netloom.intent.qos_use import in_force_on_host
+from netloom.intent.l2.binding import HOST, is_bound
+from netloom.intent.l2.port_binding_part import expects
+from netloom.intent.l2.trunk_port import DETAILS, TRUNK_ID
+from netloom.intent.qos.qos_use import in_force_on_host
 from netloom.intent.schema import Doc
-from netloom.intent.security_group_port import group_keys
+from netloom.intent.security.security_group_port import group_keys
 from netloom.intent.snapshot import Record, Snapshot
-from netloom.intent.trunk_port import DETAILS, TRUNK_ID
 from netloom.resolve.copy_rows import find_copied, find_copies
 
 RowKey = tuple[str, str]

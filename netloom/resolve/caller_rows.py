@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netloom.intent.binding import HOST, OVS_AGENT, is_bound
+from netloom.intent.l2.binding import HOST, OVS_AGENT, is_bound
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.model.slices import Address, CallerRow, FollowRow, Row

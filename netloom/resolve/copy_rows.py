@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netloom.intent.binding import HOST, is_bound
-from netloom.intent.router_find import GATEWAY, HA_INTERFACE
+from netloom.intent.l2.binding import HOST, is_bound
+from netloom.intent.l3.router_find import GATEWAY, HA_INTERFACE
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netloom.intent.binding import HOST, SWITCH_AGENTS, find_switch, is_bound, refuse_segment
-from netloom.intent.router_find import DVR_INTERFACE, GATEWAY
+from netloom.intent.l2.binding import HOST, SWITCH_AGENTS, find_switch, is_bound, refuse_segment
+from netloom.intent.l2.segments import find_segments
+from netloom.intent.l3.router_find import DVR_INTERFACE, GATEWAY
 from netloom.intent.schema import Doc
-from netloom.intent.segments import find_segments
 from netloom.intent.snapshot import Snapshot
 
 RowKey = tuple[str, str]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from netloom.intent.binding import HOST, is_bound
+from netloom.intent.l2.binding import HOST, is_bound
 from netloom.intent.schema import Doc
-from netloom.intent.security_group_values import INGRESS, PROTOCOLS
+from netloom.intent.security.security_group_values import INGRESS, PROTOCOLS
 from netloom.intent.snapshot import Snapshot
 from netloom.model.slices import FollowRow, GroupRow, MemberRow, PrefixRow, Row, RuleRow
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netloom.intent.qos_use import OWN, find_gateway_policy
+from netloom.intent.qos.qos_use import OWN, find_gateway_policy
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.model.slices import FollowRow, QosRow, Row

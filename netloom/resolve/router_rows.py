@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from netloom.intent.binding import HOST, is_bound
-from netloom.intent.qos_use import OWN, find_gateway_policy
-from netloom.intent.router_find import (
+from netloom.intent.l2.binding import HOST, is_bound
+from netloom.intent.l3.router_find import (
     FLOATING_IP,
     GATEWAY,
     HA_PORT,
     INTERFACE_OWNERS,
     SNAT_INTERFACE,
 )
+from netloom.intent.qos.qos_use import OWN, find_gateway_policy
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.model.slices import (

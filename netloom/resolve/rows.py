@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from netloom.intent.binding import HOST, SWITCH_AGENTS, find_switch, is_bound
-from netloom.intent.dns import find_domain
-from netloom.intent.qos_use import in_force_on_host
+from netloom.intent.addressing.dns import find_domain
+from netloom.intent.addressing.subnet_prefix import PROVISIONAL
+from netloom.intent.l2.binding import HOST, SWITCH_AGENTS, find_switch, is_bound
+from netloom.intent.l2.segments import find_segments
+from netloom.intent.qos.qos_use import in_force_on_host
 from netloom.intent.schema import Doc
-from netloom.intent.segments import find_segments
 from netloom.intent.snapshot import Record, Snapshot
-from netloom.intent.subnet_prefix import PROVISIONAL
 from netloom.model.slices import (
     Address,
     AddressPair,

@@ -6,9 +6,9 @@ again, and both are changes of the subport; so nothing here is touched by a trun
 
 from __future__ import annotations
 
+from netloom.intent.l2.trunk_port import TRUNK_ID
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
-from netloom.intent.trunk_port import TRUNK_ID
 
 
 def find_seat(snapshot: Snapshot, port: Doc) -> tuple[str, int]:

@@ -10,13 +10,13 @@ from collections.abc import Hashable, Iterable, Iterator
 from itertools import combinations
 from typing import Any
 
-from netloom.intent.address_scope import SCOPES
-from netloom.intent.addresses import is_auto
+from netloom.intent.addressing.address_scope import SCOPES
+from netloom.intent.addressing.addresses import is_auto
+from netloom.intent.addressing.pools import is_host_address
 from netloom.intent.blocks import hold, overlap
-from netloom.intent.pools import is_host_address
+from netloom.intent.l2.segments import TYPES
 from netloom.intent.schema import Doc
-from netloom.intent.security_group_make import show_rule
-from netloom.intent.segments import TYPES
+from netloom.intent.security.security_group_make import show_rule
 from netloom.intent.snapshot import Snapshot
 from netloom.testing.consistency_segments import check_routed, check_trunks
 

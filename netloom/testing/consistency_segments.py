@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netloom.intent.binding import HOST, is_bound
-from netloom.intent.routed import ROUTED_OWNER
+from netloom.intent.addressing.routed import ROUTED_OWNER
+from netloom.intent.l2.binding import HOST, is_bound
+from netloom.intent.l2.trunk_port import DETAILS, TRUNK_ID, find_status, find_subports, make_details
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
-from netloom.intent.trunk_port import DETAILS, TRUNK_ID, find_status, find_subports, make_details
 
 
 def check_trunks(snapshot: Snapshot) -> Iterator[str]:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
-from netloom.intent.agent import mark_alive, report_host
+from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.catalog import CATALOG
+from netloom.intent.l2.port_status import acknowledge
+from netloom.intent.l3.router_find import GATEWAY, SNAT_INTERFACE
+from netloom.intent.l3.router_find import find_ports as find_router_ports
 from netloom.intent.operation import Context, Operation, Requester, Settings
 from netloom.intent.operations import make_action, make_create, make_delete, make_update
-from netloom.intent.port_status import acknowledge
-from netloom.intent.router_find import GATEWAY, SNAT_INTERFACE
-from netloom.intent.router_find import find_ports as find_router_ports
 from netloom.intent.schema import Doc, parse_create, parse_update
 from netloom.intent.snapshot import Snapshot
 from netloom.model.delta import SliceDelta, apply_delta

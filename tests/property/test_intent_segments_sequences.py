@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from netloom.intent.catalog import CATALOG
 from netloom.intent.errors import ApiError
+from netloom.intent.l2.port_status import acknowledge
 from netloom.intent.operations import make_action
-from netloom.intent.port_status import acknowledge
 from netloom.intent.schema import Doc
 from netloom.testing.consistency import check_snapshot
 from tests.unit.intent.intent_kit import SETTINGS, World

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netloom.intent.errors import ApiError
-from netloom.intent.floatingip_assoc import show_details
-from netloom.intent.port_forwarding import SHOWN
-from netloom.intent.port_status import acknowledge
-from netloom.intent.router_find import find_gateway_ports, find_interface_ports
+from netloom.intent.l2.port_status import acknowledge
+from netloom.intent.l3.floatingip_assoc import show_details
+from netloom.intent.l3.port_forwarding import SHOWN
+from netloom.intent.l3.router_find import find_gateway_ports, find_interface_ports
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.testing.consistency import check_snapshot

@@ -8,14 +8,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.intent.binding import PROFILE
 from netloom.intent.catalog import CATALOG
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError
+from netloom.intent.l2.binding import PROFILE
+from netloom.intent.l2.port_binding_part import ACTIVE, make_binding
 from netloom.intent.operations import make_action, make_create
-from netloom.intent.port_binding_part import ACTIVE, make_binding
-from netloom.intent.qos_placement import make_request
-from netloom.intent.qos_rules import TYPES, show_rule
+from netloom.intent.qos.qos_placement import make_request
+from netloom.intent.qos.qos_rules import TYPES, show_rule
 from netloom.intent.schema import Doc, parse_create
 from tests.unit.intent.test_intent_qos import VALUES, Admin
 

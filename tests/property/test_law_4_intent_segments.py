@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.intent.agent import report_host
+from netloom.intent.agents.agent import report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.errors import ApiError
+from netloom.intent.l2.port_status import acknowledge
 from netloom.intent.operation import Operation
 from netloom.intent.operations import make_action, make_create, make_delete, make_update
-from netloom.intent.port_status import acknowledge
 from netloom.intent.schema import parse_create, parse_update
 from netloom.intent.snapshot import Change, Snapshot
 from tests.unit.intent.intent_kit import SETTINGS, World

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.intent.agent import mark_alive, report_host
+from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.catalog import CATALOG
+from netloom.intent.l3.router_copies import move_routers, report_copies
 from netloom.intent.operations import make_relation
-from netloom.intent.router_copies import move_routers, report_copies
 from netloom.model.slices import Slice
 from netloom.resolve.slices import SliceBook
 from tests.property.test_law_6_groups_and_routers import act, check, find_names, make_world

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.intent.agent import mark_alive, report_host
+from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operations import make_action
 from netloom.model.slices import Slice

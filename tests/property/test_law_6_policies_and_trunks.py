@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.intent.agent import report_host
+from netloom.intent.agents.agent import report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operations import make_create
 from netloom.intent.schema import parse_create

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.intent.agent import report_host
+from netloom.intent.agents.agent import report_host
 from netloom.intent.errors import ApiError
 from netloom.intent.snapshot import Change
 from netloom.model.delta import SliceDelta, apply_delta, squash_deltas

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.intent.port_status import acknowledge
+from netloom.intent.l2.port_status import acknowledge
 from netloom.intent.schema import Doc
 from tests.unit.intent.intent_kit import World
 

@@ -11,9 +11,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netloom.intent.addressing.pools import net_range
 from netloom.intent.errors import ApiError
-from netloom.intent.pools import net_range
-from netloom.intent.router_find import (
+from netloom.intent.l3.router_find import (
     GATEWAY,
     HA_PORT,
     INTERFACE_OWNERS,
@@ -21,7 +21,7 @@ from netloom.intent.router_find import (
     SNAT_INTERFACE,
     interface_owner,
 )
-from netloom.intent.router_show import show_gateway
+from netloom.intent.l3.router_show import show_gateway
 from netloom.intent.schema import Doc
 from netloom.model.address import ip_version
 from tests.unit.intent.router_kit import RouterWorld, gateway

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from netloom.intent.agent import report_host
+from netloom.intent.agents.agent import report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Requester
 from tests.unit.api.api_client import ADMIN, MEMBER, Client, Memory, make_client

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from netloom.intent.agent import report_host
+from netloom.intent.agents.agent import report_host
 from tests.unit.api.api_client import ADMIN, MEMBER, OTHER, READER, Client, Memory, make_client
 from tests.unit.intent.intent_kit import HOST, World
 

@@ -15,7 +15,7 @@ from netloom.api.message import parse_params
 from netloom.api.query import ListQuery, make_links, parse_query
 from netloom.api.served import keep
 from netloom.api.views import Eyes, make_viewer
-from netloom.intent.agent import report_host
+from netloom.intent.agents.agent import report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.errors import ApiError
 from netloom.intent.kinds import BOOL, COUNT, NAME, PROJECT, UUID

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from netloom.intent.agent import report_host
+from netloom.intent.agents.agent import report_host
 from netloom.intent.operation import Requester
 from tests.unit.api.api_client import ADMIN, MEMBER, OTHER, READER, Client, Memory, Reply, make_client
 

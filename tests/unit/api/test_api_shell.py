@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from netloom.api.parts import Unauthorized
-from netloom.intent.agent import report_host
+from netloom.intent.agents.agent import report_host
 from netloom.intent.operation import Requester
 from tests.unit.api.api_client import ADMIN, MEMBER, OTHER, READER, Memory, make_client
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netloom.intent.agent import report_host
+from netloom.intent.agents.agent import report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.errors import ApiError
 from netloom.intent.operation import Context, Operation, Outcome, Requester, Settings

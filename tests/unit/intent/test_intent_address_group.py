@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from netloom.intent.address_group import ADDRESS_GROUP_RESOURCE, parse_action
 from netloom.intent.operations import make_action
 from netloom.intent.schema import Doc, parse_create, parse_update
+from netloom.intent.security.address_group import ADDRESS_GROUP_RESOURCE, parse_action
 from tests.unit.intent.intent_kit import World, refused
 from tests.unit.intent.test_intent_security_group import group
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netloom.intent.agent import mark_alive
-from netloom.intent.availability_zone import list_zones
+from netloom.intent.agents.agent import mark_alive
+from netloom.intent.agents.availability_zone import list_zones
 from netloom.intent.catalog import CATALOG
 from tests.unit.intent.intent_kit import MISSING, SETTINGS, refused
 from tests.unit.intent.router_kit import RouterWorld

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from netloom.intent.agent import mark_alive, report_host
-from netloom.intent.availability_zone import list_zones
-from netloom.intent.port_status import acknowledge
+from netloom.intent.agents.agent import mark_alive, report_host
+from netloom.intent.agents.availability_zone import list_zones
+from netloom.intent.l2.port_status import acknowledge
 from netloom.intent.schema import Doc
 from tests.unit.intent.intent_kit import World, refused
 

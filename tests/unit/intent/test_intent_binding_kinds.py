@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from netloom.intent.binding import HOST, PROFILE, VIF_DETAILS, VIF_TYPE, VNIC_TYPE
+from netloom.intent.l2.binding import HOST, PROFILE, VIF_DETAILS, VIF_TYPE, VNIC_TYPE
 from netloom.intent.schema import Doc
 from netloom.resolve.rows import resolve_row
 from tests.unit.intent.intent_kit import World

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netloom.intent.agent import mark_alive
-from netloom.intent.binding import HOST as HOST_ID
-from netloom.intent.dhcp_ports import name_device, settle_networks
-from netloom.intent.dhcp_schedule import DHCP_AGENT, add_network, move_networks, remove_network
+from netloom.intent.agents.agent import mark_alive
+from netloom.intent.agents.dhcp_ports import name_device, settle_networks
+from netloom.intent.agents.dhcp_schedule import DHCP_AGENT, add_network, move_networks, remove_network
+from netloom.intent.l2.binding import HOST as HOST_ID
 from netloom.intent.schema import Doc
 from tests.unit.intent.intent_kit import SETTINGS, World
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netloom.intent.dns import find_domain
+from netloom.intent.addressing.dns import find_domain
 from netloom.intent.schema import Doc
 from tests.unit.intent.intent_kit import SETTINGS, World, refused
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from netloom.intent.agents.flavor import show_next_provider
+from netloom.intent.agents.service_provider import list_providers
 from netloom.intent.catalog import CATALOG
-from netloom.intent.flavor import show_next_provider
 from netloom.intent.operation import Requester, Settings
-from netloom.intent.service_provider import list_providers
 from tests.unit.intent.intent_kit import MISSING, refused
 from tests.unit.intent.router_kit import RouterWorld
 

@@ -6,8 +6,8 @@ import pytest
 
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError
-from netloom.intent.floatingip_parts import put_status
-from netloom.intent.port_status import acknowledge
+from netloom.intent.l2.port_status import acknowledge
+from netloom.intent.l3.floatingip_parts import put_status
 from netloom.intent.schema import Doc, parse_create
 from tests.unit.intent.floatingip_kit import OTHER, Outside
 from tests.unit.intent.intent_kit import MISSING, World, refused

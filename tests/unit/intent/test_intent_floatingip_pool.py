@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netloom.intent.floatingip_pool import list_pools
+from netloom.intent.l3.floatingip_pool import list_pools
 from netloom.intent.operation import Requester
 from netloom.intent.schema import Doc
 from tests.unit.intent.floatingip_kit import OTHER, Outside

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from netloom.intent.l2.segments import TYPES
 from netloom.intent.operation import Settings
-from netloom.intent.segments import TYPES
 from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, refused
 
 

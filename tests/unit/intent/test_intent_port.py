@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from netloom.intent.network import NETWORK
+from netloom.intent.l2.network import NETWORK
 from netloom.intent.schema import Doc
 from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, addresses, refused
 

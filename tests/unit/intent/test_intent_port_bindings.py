@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from netloom.intent.catalog import CATALOG
+from netloom.intent.l2.port_binding import needs_active, run_ensure
 from netloom.intent.operations import make_action, make_create, make_delete, make_update
-from netloom.intent.port_binding import needs_active, run_ensure
 from netloom.intent.schema import Doc, parse_create, parse_update
 from tests.unit.intent.intent_kit import World, refused
 

@@ -10,7 +10,7 @@ import pytest
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Context, Requester
 from netloom.intent.operations import make_create, make_delete, make_update
-from netloom.intent.qos_rules import TYPES
+from netloom.intent.qos.qos_rules import TYPES
 from netloom.intent.schema import Doc, parse_create, parse_update
 from tests.unit.intent.intent_kit import MISSING, World, plain, refused
 

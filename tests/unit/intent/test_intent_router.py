@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from netloom.intent.catalog import CATALOG
-from netloom.intent.router_find import ROUTER_OWNERS
-from netloom.intent.router_gateway import parse_gateway
+from netloom.intent.l3.router_find import ROUTER_OWNERS
+from netloom.intent.l3.router_gateway import parse_gateway
 from netloom.intent.schema import Doc, parse_create
 from tests.unit.intent.intent_kit import MISSING, addresses, refused
 from tests.unit.intent.router_kit import RouterWorld, gateway

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from netloom.intent.agent import mark_alive, report_host
-from netloom.intent.port_status import acknowledge
-from netloom.intent.router_copies import move_routers, report_copies
-from netloom.intent.router_schedule import show_state
+from netloom.intent.agents.agent import mark_alive, report_host
+from netloom.intent.l2.port_status import acknowledge
+from netloom.intent.l3.router_copies import move_routers, report_copies
+from netloom.intent.l3.router_schedule import show_state
 from netloom.intent.schema import Doc
 from tests.unit.intent.intent_kit import HOST, SETTINGS
 from tests.unit.intent.router_kit import RouterWorld

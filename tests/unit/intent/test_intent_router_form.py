@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from netloom.intent.agent import mark_alive
-from netloom.intent.router_schedule import L3_AGENTS
+from netloom.intent.agents.agent import mark_alive
+from netloom.intent.l3.router_schedule import L3_AGENTS
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Change
 from tests.unit.intent.intent_kit import MISSING, SETTINGS, addresses, refused

@@ -11,8 +11,8 @@ import pytest
 from netloom.intent.operation import Context
 from netloom.intent.quota import make_quota_update
 from netloom.intent.schema import Doc, parse_create
-from netloom.intent.security_group import SECURITY_GROUP
-from netloom.intent.security_group_rule import ENSURE_DEFAULT_GROUP
+from netloom.intent.security.security_group import SECURITY_GROUP
+from netloom.intent.security.security_group_rule import ENSURE_DEFAULT_GROUP
 from tests.unit.intent.intent_kit import MISSING, World, refused
 
 

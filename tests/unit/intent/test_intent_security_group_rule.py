@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from netloom.intent.default_security_group_rule import DEFAULT_SECURITY_GROUP_RULE, INITIAL, run_settle
 from netloom.intent.quota import make_quota_update
 from netloom.intent.schema import Doc, parse_create
-from netloom.intent.security_group_rule import SECURITY_GROUP_RULE
-from netloom.intent.security_group_values import PROTOCOLS, same_key
+from netloom.intent.security.default_security_group_rule import DEFAULT_SECURITY_GROUP_RULE, INITIAL, run_settle
+from netloom.intent.security.security_group_rule import SECURITY_GROUP_RULE
+from netloom.intent.security.security_group_values import PROTOCOLS, same_key
 from tests.unit.intent.intent_kit import MISSING, World, refused
 from tests.unit.intent.test_intent_security_group import group
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from netloom.intent.catalog import CATALOG
+from netloom.intent.l2.segment_choice import leave_out
+from netloom.intent.l2.segment_range import MAX_LISTED
 from netloom.intent.operation import Requester
 from netloom.intent.schema import Doc, parse_create, parse_update
-from netloom.intent.segment_choice import leave_out
-from netloom.intent.segment_range import MAX_LISTED
 from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, refused
 
 KIND = "network_segment_range"

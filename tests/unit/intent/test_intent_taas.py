@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from netloom.intent.port_status import acknowledge
+from netloom.intent.l2.port_status import acknowledge
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Change
 from netloom.model.delta import apply_delta

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from netloom.intent.catalog import CATALOG
+from netloom.intent.l2.port_status import acknowledge
 from netloom.intent.operations import make_action
-from netloom.intent.port_status import acknowledge
 from netloom.intent.schema import Doc, parse_create
 from tests.unit.intent.intent_kit import MISSING, SETTINGS, World, refused
 

@@ -1,0 +1,1 @@
+"""Subnets, pools of prefixes, scopes, and the addresses of ports."""

@@ -1,0 +1,1 @@
+"""Agents, zones, flavors, and which host serves what."""

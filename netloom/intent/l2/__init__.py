@@ -1,0 +1,1 @@
+"""Networks, their segments, ports, bindings, trunks and mirrors."""

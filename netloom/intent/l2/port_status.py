@@ -1,0 +1,91 @@
+"""The status of ports, from what their hosts acknowledge.
+
+Law 8: a port is ACTIVE when its host has acknowledged the revision that describes it, and for no other reason; while
+it is not, `waits_for` says what it waits for. Law 9: a host speaks for the ports that are bound to it, and no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from netloom.intent.draft import Draft
+from netloom.intent.l2 import binding
+from netloom.intent.l2.binding import HOST
+from netloom.intent.l2.taas_port import follow_port as follow_taps
+from netloom.intent.l2.trunk_port import follow_port
+from netloom.intent.l3.floatingip_parts import mirror_port
+from netloom.intent.l3.floatingip_parts import put_status as put_floating
+from netloom.intent.operation import Context, Outcome
+from netloom.intent.schema import Doc
+from netloom.intent.snapshot import Snapshot
+from netloom.intent.stamp import make_updated
+
+MAX_REASON = 255
+
+
+def acknowledge(
+    snapshot: Snapshot,
+    context: Context,
+    host: str,
+    wired: Collection[str],
+    pending: Mapping[str, str],
+    revision: int | None = None,
+) -> Outcome:
+    """What follows from a host's word that `wired` ports carry traffic and `pending` ones (id → reason) do not yet.
+
+    `revision` is what the host had seen when it said so; None: all there is. A port that was described anew since
+    waits on. Ports of other hosts, and ports that are gone, are passed over. Nothing new gives an empty Outcome.
+    """
+    draft = Draft(snapshot, context)
+    for id in wired:
+        acknowledge_floating(draft, host, id, True, revision)
+        port = find_port(snapshot, host, id)
+        if port is not None and (revision is None or port["described_at"] <= revision):
+            put_status(draft, port, "ACTIVE", "")
+    for id, reason in pending.items():
+        acknowledge_floating(draft, host, id, False, revision)
+        port = find_port(snapshot, host, id)
+        if port is not None:
+            put_status(draft, port, "DOWN", reason[:MAX_REASON])
+    return draft.finish()
+
+
+def find_port(snapshot: Snapshot, host: str, id: str) -> Doc | None:
+    """The port if it is bound to this host and switched on."""
+    port = snapshot.get("port", id)
+    if port is None or port[HOST] != host or not binding.is_bound(port) or not port["admin_state_up"]:
+        return None
+    return port
+
+
+def acknowledge_floating(draft: Draft, host: str, id: str, carried: bool, revision: int | None) -> None:
+    """A floating IP is ACTIVE when a host that may translate it has acknowledged the revision that describes it."""
+    fip = draft.get("floatingip", id)
+    if fip is None or not fip["router_id"] or not may_translate(draft, fip, host):
+        return
+    outdated = carried and revision is not None and revision < (fip.get("described_at") or 0)
+    if not outdated and (fip["status"] == "ACTIVE") != carried:
+        put_floating(draft, fip, carried)
+
+
+def may_translate(draft: Draft, fip: Doc, host: str) -> bool:
+    """Whether the floating IP's router is on the host, or distributed and its port is."""
+    router = draft.get("router", fip["router_id"])
+    if router is None:
+        return False
+    agents = (draft.get("agent", one["agent_id"]) for one in router["l3_agents"])
+    if any(agent is not None and agent["host"] == host for agent in agents):
+        return True
+    port = draft.get("port", fip["port_id"]) if router["distributed"] and fip["port_id"] else None
+    return port is not None and port[HOST] == host
+
+
+def put_status(draft: Draft, port: Doc, status: str, waits_for: str) -> None:
+    """Only a status that differs makes a new revision of the port; another reason to wait is noted without one."""
+    if port["status"] != status:
+        new = make_updated(port, {"status": status, "waits_for": waits_for}, draft.context)
+        follow_port(draft, port, draft.put("port", new))
+        follow_taps(draft, port, new)
+        mirror_port(draft, new)
+    elif port["waits_for"] != waits_for:
+        draft.put("port", {**port, "waits_for": waits_for})

@@ -1,0 +1,1 @@
+"""Routers, floating IPs and all that translates addresses."""

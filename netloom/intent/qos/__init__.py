@@ -1,0 +1,1 @@
+"""Quality of service: policies, their rules, and who is held to them."""

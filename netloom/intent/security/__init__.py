@@ -1,0 +1,1 @@
+"""Security groups, their rules, sets of addresses, and logs of what they do."""
