@@ -359,7 +359,6 @@ def array_of(keys: Mapping[str, Any], required: Sequence[str] = (), nullable: bo
 UUID = Kind("uuid", parse_uuid, _UUID_SCHEMA)
 UUID_OR_NONE = Kind("uuid", or_none(parse_uuid), {"type": ["string", "null"], "format": "uuid"})
 BOOL = Kind("boolean", parse_bool, {"type": "boolean"}, filter_bool)
-BOOL_OR_NONE = Kind("boolean", or_none(parse_bool), {"type": ["boolean", "null"]}, filter_bool)
 NAME = Kind("name", parse_name, {"type": "string", "maxLength": 255})
 TEXT = text_kind(255)
 LONG_TEXT = text_kind(1024)

@@ -33,7 +33,7 @@ LOG = logging.getLogger(__name__)
 LOOK_S = 0.2
 """How often who does not write looks whether the seat is free."""
 AWAY_S = 3 * LEASE_S
-"""How long a server that stepped down leaves the seat to others."""
+"""How long a server that stepped down leaves the seat to others, if none takes it."""
 
 
 class Seat(Protocol):
@@ -198,7 +198,10 @@ class Member:
 
     async def _try(self) -> None:
         self.found = await asyncio.to_thread(self._seat.look)
-        if self.found.holder or self._now() < self._away_until:
+        if self.found.holder:
+            self._away_until = -1.0  # another has had the seat: when that leaves it, there is no reason to wait
+            return
+        if self._now() < self._away_until:
             return
         began = self._now()
         if not await asyncio.to_thread(self._seat.take):

@@ -28,7 +28,7 @@ def create_network(draft: Draft, doc: Doc) -> Values:
 NETWORK_PART = Part(
     (
         Field(
-            TRANSPARENT, kinds.BOOL_OR_NONE, "Whether tags of those who use it are carried; for life.", None,
+            TRANSPARENT, kinds.BOOL, "Whether tags of those who use it are carried; for life.", None,
             alias="vlan-transparent",
         ),
     ),
@@ -38,6 +38,6 @@ NETWORK_PART = Part(
 EXTENSIONS = (
     Extension(
         "vlan-transparent", "Vlantransparent", "Networks that carry tags of those who use them.",
-        "2015-03-23T09:00:00-07:00",
+        "2015-03-23T09:00:00-00:00",
     ),
 )  # fmt: skip
