@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -98,15 +99,22 @@ def apply_by_wire(actual: State, ops: Plan) -> State:
     return {thing.key: thing for thing in things}
 
 
+def is_half(thing: Thing) -> bool:
+    """Whether it is a flow that is half a conjunction."""
+    return thing.kind == "flow" and any(isinstance(action, Conjunction) for action in thing.value.actions)
+
+
 @settings(max_examples=150, deadline=None)
 @given(states, states)
 def test_law_2_after_a_plan_nothing_is_left_to_do(actual: State, desired: State) -> None:
-    """An agent that has done its work finds nothing to do, and each difference cost it one op."""
+    """An agent that has done its work finds nothing to do, and each difference cost it one op; two where half a
+    conjunction changes, which loses first and gains later."""
 
     async def use() -> None:
         driver = MemoryDriver(dict(actual))
         ops = plan(desired, await driver.read(), NEEDS)
-        assert len({op.thing.key for op in ops}) == len(ops)
+        for key, count in Counter(op.thing.key for op in ops).items():
+            assert count == 1 or (count == 2 and is_half(actual[key]))
         await driver.apply(ops)
         assert await driver.read() == desired
         assert plan(desired, await driver.read(), NEEDS) == ()

@@ -56,6 +56,12 @@ def find_deliveries(cloud: Cloud, states: dict[str, State], packets: Iterable[Se
     return found
 
 
+def is_flooded(delivery: Delivery, last: Step) -> bool:
+    """Whether it went to ports of a new port's own network: a host that does not know the new one's MAC address yet
+    treats it as unknown, and all ports here are without port security, so that any MAC may be behind them."""
+    return last[0] == "port" and all(device.startswith(f"tap-{last[1]}-") for device in delivery[2])
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(steps, max_size=4), steps)
 def test_law_3_no_prefix_routes_to_where_neither_end_does(story: list[Step], last: Step) -> None:
@@ -75,7 +81,8 @@ def test_law_3_no_prefix_routes_to_where_neither_end_does(story: list[Step], las
         for op in plan(after[name], at[name], NEEDS):
             at = {**at, name: change(at[name], op.thing, isinstance(op, Put))}
             found = find_deliveries(cloud, at, packets)
-            assert found <= allowed, (name, op, found - allowed)
+            wrong = {one for one in found - allowed if not is_flooded(one, last)}
+            assert not wrong, (name, op, wrong)
         assert at[name].keys() == after[name].keys()
 
 
