@@ -16,7 +16,19 @@ from netloom.intent.extension import Extension
 from netloom.intent.operation import Context, Outcome, Requester
 from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_READER, any_of
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, REQUIRED, Catalog, Doc, Field, Index, Kind, Resource, Rules, Sharing
+from netloom.intent.schema import (
+    GENERATED,
+    REQUIRED,
+    Catalog,
+    Doc,
+    Field,
+    Index,
+    Kind,
+    Resource,
+    Rules,
+    Sharing,
+    index_by,
+)
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
 
@@ -240,9 +252,9 @@ RBAC_POLICY = Resource(
     ),
     Rules(ADMIN_OR_MEMBER, ADMIN_OR_READER, ADMIN_OR_MEMBER, ADMIN_OR_MEMBER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("object_id", lambda doc: (doc["object_id"],)),
-        Index("target_tenant", lambda doc: (doc["target_tenant"],)),
+        index_by("project_id"),
+        index_by("object_id"),
+        index_by("target_tenant"),
         Index("target", lambda doc: ((doc["object_type"], doc["action"], doc["target_tenant"]),)),
         Index(
             "grant",

@@ -92,6 +92,16 @@ class Index:
     style: str = "set"
 
 
+def index_by(name: str) -> Index:
+    """Find by an attribute."""
+    return Index(name, lambda doc: (doc[name],))
+
+
+def index_where_set(name: str) -> Index:
+    """Find by an attribute, where it is set."""
+    return Index(name, lambda doc: (doc[name],) if doc[name] else ())
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """A list filter that is not simply 'attribute equals one of the values', such as fixed_ips=ip_address=….
@@ -391,6 +401,8 @@ __all__ = [
     "Rules",
     "Sharing",
     "Update",
+    "index_by",
+    "index_where_set",
     "merge_project",
     "parse_create",
     "parse_update",

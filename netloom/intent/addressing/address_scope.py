@@ -16,7 +16,18 @@ from netloom.intent.operation import Context, Outcome
 from netloom.intent.part import Part
 from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_READER, any_of
 from netloom.intent.rbac import drop_grants, may_use, share_with_all
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Resource, Rules, Sharing
+from netloom.intent.schema import (
+    GENERATED,
+    REQUIRED,
+    Doc,
+    Field,
+    Index,
+    Resource,
+    Rules,
+    Sharing,
+    index_by,
+    index_where_set,
+)
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
 
@@ -186,8 +197,8 @@ ADDRESS_SCOPE = Resource(
         ADMIN_OR_MEMBER,
     ),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
+        index_by("project_id"),
+        index_where_set("name"),
         Index("public", lambda doc: (True,) if doc["shared"] else ()),
     ),
     create=create,

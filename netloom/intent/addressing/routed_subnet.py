@@ -15,7 +15,7 @@ from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict, not_found
 from netloom.intent.part import Part, Values
 from netloom.intent.policy_rules import ADMIN
-from netloom.intent.schema import Doc, Field, Index
+from netloom.intent.schema import Doc, Field, index_where_set
 from netloom.intent.stamp import make_updated
 from netloom.model.address import parse_net
 
@@ -187,7 +187,7 @@ SUBNET_PART = Part(
             alias="segment",
         ),
     ),
-    indexes=(Index("segment_id", lambda doc: (doc["segment_id"],) if doc["segment_id"] else ()),),
+    indexes=(index_where_set("segment_id"),),
     create=create,
     update=update,
     delete=delete,

@@ -39,7 +39,20 @@ from netloom.intent.policy_rules import (
     any_of,
 )
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Filter, Index, Kind, Resource, Rules, Sharing
+from netloom.intent.schema import (
+    GENERATED,
+    REQUIRED,
+    Doc,
+    Field,
+    Filter,
+    Index,
+    Kind,
+    Resource,
+    Rules,
+    Sharing,
+    index_by,
+    index_where_set,
+)
 from netloom.intent.snapshot import Snapshot
 from netloom.model.address import ip_text, ip_version
 
@@ -293,11 +306,11 @@ SUBNET = Resource(
         _MEMBER,
     ),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("network_id", lambda doc: (doc["network_id"],)),
-        Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
+        index_by("project_id"),
+        index_by("network_id"),
+        index_where_set("name"),
         Index("public", lambda doc: (True,) if doc["shared"] or doc["router:external"] else ()),
-        Index("subnetpool_id", lambda doc: (doc["subnetpool_id"],) if doc["subnetpool_id"] else ()),
+        index_where_set("subnetpool_id"),
         Index("prefix", prefix_keys, "blocks"),
         Index("pool_share", share_keys),
         *find_indexes(PARTS),

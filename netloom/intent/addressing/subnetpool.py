@@ -21,7 +21,19 @@ from netloom.intent.addressing.subnetpool_make import (
 from netloom.intent.extension import Extension
 from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_READER, any_of
 from netloom.intent.quota import DEFAULTS
-from netloom.intent.schema import GENERATED, REQUIRED, Action, Field, Index, Kind, Resource, Rules, Sharing
+from netloom.intent.schema import (
+    GENERATED,
+    REQUIRED,
+    Action,
+    Field,
+    Index,
+    Kind,
+    Resource,
+    Rules,
+    Sharing,
+    index_by,
+    index_where_set,
+)
 
 
 def parse_pool_name(value: Any) -> str:
@@ -146,10 +158,10 @@ SUBNETPOOL = Resource(
         ADMIN_OR_MEMBER,
     ),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("name", lambda doc: (doc["name"],)),
+        index_by("project_id"),
+        index_by("name"),
         Index("public", lambda doc: (True,) if doc["shared"] else ()),
-        Index("address_scope_id", lambda doc: (doc["address_scope_id"],) if doc["address_scope_id"] else ()),
+        index_where_set("address_scope_id"),
         Index("default", lambda doc: (doc["ip_version"],) if doc["is_default"] else (), "unique"),
     ),
     filters=stamp.STANDARD_FILTERS,

@@ -24,7 +24,7 @@ from netloom.intent.l3 import router_schedule
 from netloom.intent.l3.router_schedule import L3_AGENT
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN
-from netloom.intent.schema import GENERATED, Doc, Field, Index, Resource, Rules
+from netloom.intent.schema import GENERATED, Doc, Field, Index, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
 
@@ -237,8 +237,8 @@ AGENT = Resource(
     ),
     Rules(ADMIN, ADMIN, ADMIN, ADMIN),
     indexes=(
-        Index("host", lambda doc: (doc["host"],)),
-        Index("agent_type", lambda doc: (doc["agent_type"],)),
+        index_by("host"),
+        index_by("agent_type"),
         Index("host_type", lambda doc: ((doc["host"], doc["agent_type"]),), "unique"),
     ),
     create=create,

@@ -40,7 +40,18 @@ from netloom.intent.part import Part, find_fields, find_filters, find_indexes, r
 from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_READER, ADVSVC, SERVICE, any_of
 from netloom.intent.qos.qos_use import NETWORK_PART as QOS_PART
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, Doc, Field, Index, Kind, Resource, Rules, Sharing
+from netloom.intent.schema import (
+    GENERATED,
+    Doc,
+    Field,
+    Index,
+    Kind,
+    Resource,
+    Rules,
+    Sharing,
+    index_by,
+    index_where_set,
+)
 from netloom.intent.security.security_group_port import NETWORK_PART as SECURITY_PART
 from netloom.intent.snapshot import Snapshot
 
@@ -426,8 +437,8 @@ NETWORK = Resource(
         ADMIN_OR_MEMBER,
     ),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
+        index_by("project_id"),
+        index_where_set("name"),
         Index("public", lambda doc: (True,) if doc["shared"] or doc["router:external"] else ()),
         Index("is_default", lambda doc: (True,) if doc["is_default"] else ()),
         Index("number", lambda doc: (("number", doc["number"]),), "bits"),

@@ -42,7 +42,18 @@ from netloom.intent.policy_rules import (
 )
 from netloom.intent.qos.qos_use import PORT_PART as QOS_PART
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import (
+    GENERATED,
+    REQUIRED,
+    Doc,
+    Field,
+    Index,
+    Kind,
+    Resource,
+    Rules,
+    index_by,
+    index_where_set,
+)
 from netloom.intent.security.log import PORT_PART as LOG_PART
 from netloom.intent.security.security_group_port import PORT_PART as SECURITY_PART
 from netloom.intent.snapshot import Snapshot
@@ -230,17 +241,17 @@ def ip_keys(doc: Doc) -> tuple[Hashable, ...]:
 
 
 INDEXES = (
-    Index("project_id", lambda doc: (doc["project_id"],)),
-    Index("network_id", lambda doc: (doc["network_id"],)),
-    Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
-    Index("device_id", lambda doc: (doc["device_id"],) if doc["device_id"] else ()),
+    index_by("project_id"),
+    index_by("network_id"),
+    index_where_set("name"),
+    index_where_set("device_id"),
     Index(HOST, lambda doc: (doc[HOST],) if doc[HOST] else ()),
     Index("network_host", lambda doc: ((doc["network_id"], doc[HOST]),) if is_bound(doc) else ()),
     Index(
         "network_owner",
         lambda doc: ((doc["network_id"], doc["device_owner"]),) if doc["device_owner"].startswith("network:") else (),
     ),
-    Index("mac_address", lambda doc: (doc["mac_address"],)),
+    index_by("mac_address"),
     Index("ip_address", lambda doc: tuple({f["ip_address"] for f in doc["fixed_ips"]})),
     Index("subnet_id", lambda doc: tuple({f["subnet_id"] for f in doc["fixed_ips"]})),
     Index("mac", lambda doc: ((doc["network_id"], doc["mac_address"]),), "unique"),

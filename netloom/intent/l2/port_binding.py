@@ -29,7 +29,7 @@ from netloom.intent.l2.port_binding_part import (
 )
 from netloom.intent.operation import Context, Outcome, Requester
 from netloom.intent.policy_rules import ADMIN_OR_SERVICE, SERVICE
-from netloom.intent.schema import GENERATED, REQUIRED, Action, Doc, Ensure, Field, Index, Resource, Rules
+from netloom.intent.schema import GENERATED, REQUIRED, Action, Doc, Ensure, Field, Index, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 
 
@@ -155,8 +155,8 @@ BINDING = Resource(
     ),
     Rules(SERVICE, ADMIN_OR_SERVICE, ADMIN_OR_SERVICE, SERVICE),
     indexes=(
-        Index("port_id", lambda doc: (doc["port_id"],)),
-        Index("host", lambda doc: (doc["host"],)),
+        index_by("port_id"),
+        index_by("host"),
         Index("expecting", lambda doc: (doc["host"],) if expects(doc) else ()),
     ),
     create=create,

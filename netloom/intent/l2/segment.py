@@ -31,7 +31,7 @@ from netloom.intent.l2.segments import (
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN
 from netloom.intent.qos.qos_use import refresh_network
-from netloom.intent.schema import REQUIRED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import REQUIRED, Doc, Field, Index, Kind, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 
 
@@ -116,7 +116,7 @@ SEGMENT = Resource(
     tuple(replace(f, visible=False) if f.name == "project_id" else f for f in FIELDS),
     Rules(ADMIN, ADMIN, ADMIN, ADMIN),
     indexes=(
-        Index("network_id", lambda doc: (doc["network_id"],)),
+        index_by("network_id"),
         Index("number", number_keys, "bits"),
     ),
     filters=(stamp.CHANGED_SINCE,),

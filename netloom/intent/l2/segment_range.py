@@ -20,7 +20,7 @@ from netloom.intent.l2.segment_choice import KIND, list_configured
 from netloom.intent.l2.segments import TYPES
 from netloom.intent.operation import Context, Outcome, Requester, Settings
 from netloom.intent.policy_rules import ADMIN
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Kind, Resource, Rules, index_by, index_where_set
 from netloom.intent.snapshot import Snapshot
 
 NETWORK_TYPES = ("vlan", "vxlan", "gre", "geneve")
@@ -227,8 +227,8 @@ NETWORK_SEGMENT_RANGE = Resource(
     ),
     Rules(ADMIN, ADMIN, ADMIN, ADMIN),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],) if doc["project_id"] else ()),
-        Index("network_type", lambda doc: (doc["network_type"],)),
+        index_where_set("project_id"),
+        index_by("network_type"),
     ),
     filters=stamp.STANDARD_FILTERS,
     create=create,

@@ -18,7 +18,7 @@ from netloom.intent.l2.taas_port import ACTIVE, DOWN, find_flow_status
 from netloom.intent.l3.router_access import owns
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN_OR_MEMBER, ADMIN_OR_READER
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Kind, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 
 IN, OUT, BOTH = "IN", "OUT", "BOTH"
@@ -150,7 +150,7 @@ DIRECTIONS = Kind("directions", parse_directions, {"type": "object", "properties
 VLANS = Kind("vlan_filter", parse_vlans, {"type": ["string", "null"]})
 _RULES = Rules(ADMIN_OR_MEMBER, ADMIN_OR_READER, ADMIN_OR_MEMBER, ADMIN_OR_MEMBER)
 _STATUS = Field("status", kinds.NAME, "ACTIVE once its ports are.", GENERATED, post=False, sort=True)
-_PROJECT = Index("project_id", lambda doc: (doc["project_id"],))
+_PROJECT = index_by("project_id")
 
 TAP_SERVICE = Resource(
     "tap_service",
@@ -160,7 +160,7 @@ TAP_SERVICE = Resource(
         Field("port_id", kinds.UUID, "The port that the copies go to.", REQUIRED, sort=True), _STATUS
     ),
     _RULES,
-    indexes=(_PROJECT, Index("port_id", lambda doc: (doc["port_id"],))),
+    indexes=(_PROJECT, index_by("port_id")),
     filters=stamp.STANDARD_FILTERS,
     create=make_put("tap_service", check_service),
     update=make_update("tap_service"),
@@ -186,8 +186,8 @@ TAP_FLOW = Resource(
     _RULES,
     indexes=(
         _PROJECT,
-        Index("tap_service_id", lambda doc: (doc["tap_service_id"],)),
-        Index("source_port", lambda doc: (doc["source_port"],)),
+        index_by("tap_service_id"),
+        index_by("source_port"),
     ),
     filters=stamp.STANDARD_FILTERS,
     create=make_put("tap_flow", check_flow),
@@ -211,8 +211,8 @@ TAP_MIRROR = Resource(
     _RULES,
     indexes=(
         _PROJECT,
-        Index("port_id", lambda doc: (doc["port_id"],)),
-        Index("remote_ip", lambda doc: (doc["remote_ip"],)),
+        index_by("port_id"),
+        index_by("remote_ip"),
     ),
     filters=stamp.STANDARD_FILTERS,
     create=make_put("tap_mirror", check_mirror),

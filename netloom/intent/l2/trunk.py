@@ -26,7 +26,7 @@ from netloom.intent.l2.trunk_port import (
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN_OR_MEMBER, ADMIN_OR_READER
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, REQUIRED, Action, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import GENERATED, REQUIRED, Action, Doc, Field, Index, Kind, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 
 VLAN, INHERIT = "vlan", "inherit"
@@ -310,7 +310,7 @@ TRUNK = Resource(
     ),
     Rules(ADMIN_OR_MEMBER, ADMIN_OR_READER, ADMIN_OR_MEMBER, ADMIN_OR_MEMBER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
+        index_by("project_id"),
         Index("port_id", lambda doc: (doc["port_id"],), "unique"),
     ),
     filters=stamp.STANDARD_FILTERS,

@@ -16,7 +16,18 @@ from netloom.intent.operation import Context, Operation, Outcome, Requester
 from netloom.intent.part import Part
 from netloom.intent.policy_rules import ADMIN_OR_MEMBER, ADMIN_OR_READER
 from netloom.intent.rbac import may_use
-from netloom.intent.schema import GENERATED, Doc, Ensure, Field, Index, Resource, Rules, parse_create
+from netloom.intent.schema import (
+    GENERATED,
+    Doc,
+    Ensure,
+    Field,
+    Index,
+    Resource,
+    Rules,
+    index_by,
+    index_where_set,
+    parse_create,
+)
 from netloom.intent.snapshot import Change, Snapshot
 
 KIND = "auto_allocated_topology"
@@ -233,9 +244,9 @@ AUTO_ALLOCATED_TOPOLOGY = Resource(
     ),
     Rules(None, ADMIN_OR_READER, None, ADMIN_OR_MEMBER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
+        index_by("project_id"),
         Index("project", lambda doc: (doc["project_id"],), "unique"),
-        Index("router_id", lambda doc: (doc["router_id"],) if doc["router_id"] else ()),
+        index_where_set("router_id"),
     ),
     tags=False,
     alias="auto-allocated-topology",

@@ -16,7 +16,7 @@ from netloom.intent.l3.protocols import PROTOCOL
 from netloom.intent.operation import Context, Outcome, Settings
 from netloom.intent.part import Part, Values
 from netloom.intent.policy_rules import ADMIN_OR_PARENT_MEMBER, ADMIN_OR_PARENT_READER
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Kind, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
 
@@ -140,7 +140,7 @@ CONNTRACK_HELPER = Resource(
         Field("helper", _HELPER, "The application protocol: ftp, sip, …", REQUIRED, put=True, sort=True),
     ),
     Rules(ADMIN_OR_PARENT_MEMBER, ADMIN_OR_PARENT_READER, ADMIN_OR_PARENT_MEMBER, ADMIN_OR_PARENT_MEMBER),
-    indexes=(Index("router_id", lambda doc: (doc["router_id"],)),),
+    indexes=(index_by("router_id"),),
     create=create,
     update=update,
     delete=delete,

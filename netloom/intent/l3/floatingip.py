@@ -23,7 +23,18 @@ from netloom.intent.part import Part, find_fields, find_filters, find_indexes, r
 from netloom.intent.policy_rules import ADMIN_OR_MANAGER, ADMIN_OR_MEMBER, ADMIN_OR_READER
 from netloom.intent.qos.qos_use import FLOATINGIP_PART as QOS_PART
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, Resource, Rules, parse_create
+from netloom.intent.schema import (
+    GENERATED,
+    REQUIRED,
+    Doc,
+    Field,
+    Kind,
+    Resource,
+    Rules,
+    index_by,
+    index_where_set,
+    parse_create,
+)
 from netloom.intent.snapshot import Snapshot
 
 PARTS: tuple[Part, ...] = (QOS_PART,)
@@ -194,11 +205,6 @@ FIELDS = stamp.standard_fields(
 )  # fmt: skip
 
 
-def index_by(name: str) -> Index:
-    """Find by an attribute, where it is set."""
-    return Index(name, lambda doc: (doc[name],) if doc[name] else ())
-
-
 FLOATINGIP = Resource(
     "floatingip",
     "floatingips",
@@ -206,11 +212,11 @@ FLOATINGIP = Resource(
     FIELDS,
     Rules(ADMIN_OR_MEMBER, ADMIN_OR_READER, ADMIN_OR_MEMBER, ADMIN_OR_MEMBER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        index_by("port_id"),
-        index_by("router_id"),
-        index_by("floating_network_id"),
-        index_by("floating_ip_address"),
+        index_by("project_id"),
+        index_where_set("port_id"),
+        index_where_set("router_id"),
+        index_where_set("floating_network_id"),
+        index_where_set("floating_ip_address"),
         *find_indexes(PARTS),
     ),
     filters=(*stamp.STANDARD_FILTERS, *find_filters(PARTS)),

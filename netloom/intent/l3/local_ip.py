@@ -17,7 +17,7 @@ from netloom.intent.l3.local_ip_parts import LOCAL_IP_OWNER
 from netloom.intent.l3.router_access import find_network, owns
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN_OR_MEMBER, ADMIN_OR_READER
-from netloom.intent.schema import GENERATED, ApiError, Doc, Field, Index, Resource, Rules, parse_create
+from netloom.intent.schema import GENERATED, ApiError, Doc, Field, Resource, Rules, index_by, parse_create
 from netloom.intent.snapshot import Snapshot
 
 TRANSLATE, PASSTHROUGH = "translate", "passthrough"
@@ -125,9 +125,9 @@ LOCAL_IP = Resource(
     ),
     Rules(ADMIN_OR_MEMBER, ADMIN_OR_READER, ADMIN_OR_MEMBER, ADMIN_OR_MEMBER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("local_port_id", lambda doc: (doc["local_port_id"],)),
-        Index("network_id", lambda doc: (doc["network_id"],)),
+        index_by("project_id"),
+        index_by("local_port_id"),
+        index_by("network_id"),
     ),
     filters=(stamp.CHANGED_SINCE,),
     create=create,

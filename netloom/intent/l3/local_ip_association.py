@@ -12,7 +12,7 @@ from netloom.intent.l3.local_ip import pick_address
 from netloom.intent.l3.router_access import owns
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN_OR_PARENT_MEMBER, ADMIN_OR_PARENT_READER
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Resource, Rules
+from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 
 
@@ -65,8 +65,8 @@ PORT_ASSOCIATION = Resource(
     ),
     Rules(ADMIN_OR_PARENT_MEMBER, ADMIN_OR_PARENT_READER, None, ADMIN_OR_PARENT_MEMBER),
     indexes=(
-        Index("local_ip_id", lambda doc: (doc["local_ip_id"],)),
-        Index("fixed_port_id", lambda doc: (doc["fixed_port_id"],)),
+        index_by("local_ip_id"),
+        index_by("fixed_port_id"),
     ),
     create=create,
     delete=delete,

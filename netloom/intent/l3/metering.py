@@ -16,7 +16,7 @@ from netloom.intent.extension import Extension
 from netloom.intent.l3.router_access import owns
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN_OR_MANAGER, ADMIN_OR_READER
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import GENERATED, REQUIRED, Doc, Field, Kind, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 
 PREFIXES = ("remote_ip_prefix", "source_ip_prefix", "destination_ip_prefix")
@@ -123,7 +123,7 @@ METERING_LABEL = Resource(
         Field("shared", kinds.BOOL, "Whether the routers of every project are counted.", False, sort=True),
     ),
     Rules(ADMIN_OR_MANAGER, ADMIN_OR_READER, None, ADMIN_OR_MANAGER),
-    indexes=(Index("project_id", lambda doc: (doc["project_id"],)),),
+    indexes=(index_by("project_id"),),
     create=create_labels,
     delete=delete_label,
     tags=False,
@@ -150,8 +150,8 @@ METERING_LABEL_RULE = Resource(
     ),
     Rules(ADMIN_OR_MANAGER, ADMIN_OR_READER, None, ADMIN_OR_MANAGER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("metering_label_id", lambda doc: (doc["metering_label_id"],)),
+        index_by("project_id"),
+        index_by("metering_label_id"),
     ),
     create=create_rules,
     delete=delete_rule,

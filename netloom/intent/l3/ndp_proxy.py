@@ -15,7 +15,7 @@ from netloom.intent.extension import Extension
 from netloom.intent.l3.router_access import find_port, owns
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN_OR_MEMBER, ADMIN_OR_READER
-from netloom.intent.schema import REQUIRED, Doc, Field, Index, Resource, Rules
+from netloom.intent.schema import REQUIRED, Doc, Field, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 
 
@@ -132,9 +132,9 @@ NDP_PROXY = Resource(
     ),
     Rules(ADMIN_OR_MEMBER, ADMIN_OR_READER, ADMIN_OR_MEMBER, ADMIN_OR_MEMBER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("router_id", lambda doc: (doc["router_id"],)),
-        Index("port_id", lambda doc: (doc["port_id"],)),
+        index_by("project_id"),
+        index_by("router_id"),
+        index_by("port_id"),
     ),
     filters=(stamp.CHANGED_SINCE,),
     create=create,

@@ -21,7 +21,7 @@ from netloom.intent.l3.router_find import find_router_for_floatingip
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.part import NOTHING, Part, Values
 from netloom.intent.policy_rules import ADMIN_OR_PARENT_MEMBER, ADMIN_OR_PARENT_READER
-from netloom.intent.schema import GENERATED, REQUIRED, ApiError, Doc, Field, Index, Resource, Rules
+from netloom.intent.schema import GENERATED, REQUIRED, ApiError, Doc, Field, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
 
@@ -282,8 +282,8 @@ PORT_FORWARDING = Resource(
     ),
     Rules(ADMIN_OR_PARENT_MEMBER, ADMIN_OR_PARENT_READER, ADMIN_OR_PARENT_MEMBER, ADMIN_OR_PARENT_MEMBER),
     indexes=(
-        Index("floatingip_id", lambda doc: (doc["floatingip_id"],)),
-        Index("internal_port_id", lambda doc: (doc["internal_port_id"],)),
+        index_by("floatingip_id"),
+        index_by("internal_port_id"),
     ),
     create=create,
     update=update,

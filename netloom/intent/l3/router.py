@@ -29,7 +29,7 @@ from netloom.intent.part import Part, find_fields, find_filters, find_indexes, r
 from netloom.intent.policy_rules import ADMIN, ADMIN_OR_MEMBER, ADMIN_OR_READER
 from netloom.intent.qos.qos_use import ROUTER_PART as QOS_PART
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, Action, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import GENERATED, Action, Doc, Field, Index, Kind, Resource, Rules, index_by, index_where_set
 from netloom.intent.snapshot import Snapshot
 
 PARTS: tuple[Part, ...] = (TOPOLOGY_PART, QOS_PART, CONNTRACK_PART, NDP_PROXY_PART)
@@ -226,9 +226,9 @@ ROUTER = Resource(
     FIELDS,
     Rules(ADMIN_OR_MEMBER, ADMIN_OR_READER, ADMIN_OR_MEMBER, ADMIN_OR_MEMBER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
-        Index("flavor_id", lambda doc: (doc["flavor_id"],) if doc["flavor_id"] else ()),
+        index_by("project_id"),
+        index_where_set("name"),
+        index_where_set("flavor_id"),
         Index("l3_agents", lambda doc: tuple(one["agent_id"] for one in doc["l3_agents"])),
         Index("hosted", index_form),
         Index("ha_project_id", lambda doc: (doc["project_id"],) if doc["ha"] else ()),

@@ -25,6 +25,8 @@ from netloom.intent.schema import (
     Rules,
     Sharing,
     Update,
+    index_by,
+    index_where_set,
 )
 from netloom.intent.snapshot import Snapshot
 
@@ -188,8 +190,8 @@ POLICY = Resource(
     ),
     Rules(ADMIN_OR_MANAGER, _SHARED, ADMIN_OR_MANAGER, ADMIN_OR_MANAGER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
+        index_by("project_id"),
+        index_where_set("name"),
         Index("public", lambda doc: (True,) if doc["shared"] else ()),
         Index("default", lambda doc: (doc["project_id"],) if doc["is_default"] else ()),
     ),
@@ -235,8 +237,8 @@ def make_rule_resource(rule: RuleType) -> Resource:
         make_fields(rule),
         Rules(_WRITE, _READ, _WRITE, _WRITE),
         indexes=(
-            Index("qos_policy_id", lambda doc: (doc["qos_policy_id"],)),
-            Index("project_id", lambda doc: (doc["project_id"],)),
+            index_by("qos_policy_id"),
+            index_by("project_id"),
         ),
         create=make_create(rule),
         update=make_update(rule),
@@ -257,7 +259,7 @@ def make_alias_resource(rule: RuleType) -> Resource:
         f"A rule of a QoS policy, by its own id alone. {rule.doc}",
         make_fields(rule, post=False),
         Rules(None, ADMIN_OR_READER, ADMIN_OR_MANAGER, ADMIN_OR_MANAGER),
-        indexes=(Index("project_id", lambda doc: (doc["project_id"],)),),
+        indexes=(index_by("project_id"),),
         update=make_update(rule),
         delete=make_delete(rule),
         tags=False,

@@ -13,7 +13,7 @@ from netloom.intent.errors import ApiError, bad_request, conflict
 from netloom.intent.extension import Extension
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN_OR_MEMBER, ADMIN_OR_READER, any_of
-from netloom.intent.schema import Action, Doc, Field, Index, Kind, Resource, Rules, Sharing
+from netloom.intent.schema import Action, Doc, Field, Index, Kind, Resource, Rules, Sharing, index_by, index_where_set
 from netloom.intent.security.security_group_make import ADDRESS_GROUP, RULE
 from netloom.intent.snapshot import Snapshot
 
@@ -141,8 +141,8 @@ ADDRESS_GROUP_RESOURCE = Resource(
     ),
     Rules(ADMIN_OR_MEMBER, any_of(ADMIN_OR_READER, "rule:shared_address_groups"), ADMIN_OR_MEMBER, ADMIN_OR_MEMBER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
+        index_by("project_id"),
+        index_where_set("name"),
         Index("public", lambda doc: (True,) if doc["shared"] else ()),
     ),
     filters=(stamp.CHANGED_SINCE,),

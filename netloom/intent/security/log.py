@@ -12,7 +12,7 @@ from netloom.intent.l2.binding import FAILED, UNBOUND, VIF_TYPE, VNIC_TYPE
 from netloom.intent.operation import Context, Outcome, Requester, Settings
 from netloom.intent.part import Part
 from netloom.intent.policy_rules import ADMIN_OR_MANAGER
-from netloom.intent.schema import REQUIRED, Doc, Field, Index, Resource, Rules
+from netloom.intent.schema import REQUIRED, Doc, Field, Index, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 
 SECURITY_GROUP = "security_group"
@@ -108,7 +108,7 @@ LOG = Resource(
     ),
     Rules(ADMIN_OR_MANAGER, ADMIN_OR_MANAGER, ADMIN_OR_MANAGER, ADMIN_OR_MANAGER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
+        index_by("project_id"),
         Index("of", lambda doc: tuple(id for id in (doc["resource_id"], doc["target_id"]) if id)),
     ),
     filters=tuple(one for one in stamp.STANDARD_FILTERS if "tags" not in one.name),

@@ -12,7 +12,18 @@ from netloom.intent.extension import Extension
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN_OR_MEMBER, ADMIN_OR_READER, any_of
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, Doc, Field, Index, Kind, Resource, Rules, Sharing
+from netloom.intent.schema import (
+    GENERATED,
+    Doc,
+    Field,
+    Index,
+    Kind,
+    Resource,
+    Rules,
+    Sharing,
+    index_by,
+    index_where_set,
+)
 from netloom.intent.security.log import drop_logs
 from netloom.intent.security.security_group_make import (
     DEFAULT,
@@ -116,8 +127,8 @@ SECURITY_GROUP = Resource(
     ),
     Rules(ADMIN_OR_MEMBER, _GET, ADMIN_OR_MEMBER, ADMIN_OR_MEMBER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("name", lambda doc: (doc["name"],) if doc["name"] else ()),
+        index_by("project_id"),
+        index_where_set("name"),
         Index("public", lambda doc: (True,) if doc["shared"] else ()),
         Index("default", lambda doc: (doc["project_id"],) if doc["is_default"] else (), "unique"),
     ),

@@ -11,7 +11,18 @@ from netloom.intent.extension import Extension
 from netloom.intent.operation import Context, Outcome, Requester
 from netloom.intent.policy_rules import ADMIN, any_of
 from netloom.intent.quota import DEFAULTS, check_quota
-from netloom.intent.schema import GENERATED, REQUIRED, Doc, Ensure, Field, Index, Resource, Rules
+from netloom.intent.schema import (
+    GENERATED,
+    REQUIRED,
+    Doc,
+    Ensure,
+    Field,
+    Index,
+    Resource,
+    Rules,
+    index_by,
+    index_where_set,
+)
 from netloom.intent.security.security_group_make import (
     ADDRESS_GROUP,
     GROUP,
@@ -133,9 +144,9 @@ SECURITY_GROUP_RULE = Resource(
     ),
     Rules(_GROUP_MEMBER, _GROUP_READER, None, _GROUP_MEMBER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
-        Index("security_group_id", lambda doc: (doc["security_group_id"],)),
-        Index("remote_group_id", lambda doc: (doc["remote_group_id"],) if doc["remote_group_id"] else ()),
+        index_by("project_id"),
+        index_by("security_group_id"),
+        index_where_set("remote_group_id"),
         Index(
             "remote_address_group_id",
             lambda doc: (doc["remote_address_group_id"],) if doc["remote_address_group_id"] else (),

@@ -10,7 +10,7 @@ from netloom.intent.errors import conflict
 from netloom.intent.extension import Extension
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN_OR_MANAGER, ADMIN_OR_READER
-from netloom.intent.schema import GENERATED, Doc, Field, Index, Kind, Resource, Rules
+from netloom.intent.schema import GENERATED, Doc, Field, Index, Kind, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
 
 KIND = "security_groups_default_statefulness"
@@ -69,7 +69,7 @@ SECURITY_GROUPS_DEFAULT_STATEFULNESS = Resource(
     ),
     Rules(ADMIN_OR_MANAGER, ADMIN_OR_READER, ADMIN_OR_MANAGER, ADMIN_OR_MANAGER),
     indexes=(
-        Index("project_id", lambda doc: (doc["project_id"],)),
+        index_by("project_id"),
         Index("scope", lambda doc: (doc["project_id"],), "unique"),
     ),
     create=create,
