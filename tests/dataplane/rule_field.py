@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.dataplane.frames import await_frame, drain
 from tests.dataplane.group_kit import add_rule, make_address_group, make_dual_network, make_group, make_row
-from tests.dataplane.rig import Instance, Rig, open_socket, wait_active
-from tests.dataplane.test_groups_rules import CASES, PEER4, PEER6, Case, Field, say
+from tests.dataplane.rig import Rig, wait_active
+from tests.dataplane.test_groups_rules import CASES, PEER4, PEER6, Field, open_wire
 
 
 def make_friends(rig: Rig) -> dict[str, str]:
@@ -50,27 +48,3 @@ def fill_field(rig: Rig, stateful: bool) -> Iterator[Field]:
     yield Field(rig, {"open": seats[0], "friend": seats[1]}, dict(zip(keys, seats[2:], strict=True)))
     for wire in wires:
         wire.close()
-
-
-def open_wire(one: Instance) -> socket.socket:
-    return open_socket(one.netns, one.device)
-
-
-def try_case(field: Field, case: Case, direction: str) -> None:
-    """Of all that is tried, what the rule allows must arrive as it was sent, and nothing else."""
-    name, rule, allowed, refused = case
-    port, wire = field.ports[direction, name]
-    peer, peer_wire = field.peers["friend" if "remote_group_id" in rule else "open"]
-    if direction == "ingress":
-        sender, target, out, into = peer, port, peer_wire, wire
-    else:
-        sender, target, out, into = port, peer, wire, peer_wire
-    drain(into)
-    for words in filter(None, allowed.split(", ")):
-        frame = say(words, sender, target)
-        out.send(frame)
-        assert await_frame(into, frame, 3), f"{words} does not arrive"
-    for words in filter(None, refused.split(", ")):
-        frame = say(words, sender, target)
-        out.send(frame)
-        assert not await_frame(into, frame, 0.05), f"{words} arrives"

@@ -11,8 +11,8 @@ import pytest
 
 from tests.dataplane.bridge_rig import make_bridge_rig
 from tests.dataplane.conftest import why_not
-from tests.dataplane.rule_field import fill_field, try_case
-from tests.dataplane.test_groups_rules import CASES, Case, Field
+from tests.dataplane.rule_field import fill_field
+from tests.dataplane.test_groups_rules import CASES, Case, Field, try_case
 
 pytestmark = pytest.mark.dataplane
 

@@ -11,10 +11,8 @@ from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.l3.router_copies import move_routers, report_copies
 from netloom.intent.operations import make_relation
-from netloom.model.slices import Slice
-from netloom.resolve.slices import SliceBook
-from tests.property.test_law_6_groups_and_routers import act, check, find_names, make_world
-from tests.property.test_law_6_slices import Recorder, attempt
+from tests.property.test_law_6_groups_and_routers import act, find_names, follow_story, make_world
+from tests.property.test_law_6_slices import Recorder
 
 Step = Callable[[Recorder], object]
 HOSTS = ("h1", "h2", "h3")
@@ -86,15 +84,4 @@ def test_law_6_copies(story: list[tuple[Step, bool]]) -> None:
     """Whatever is asked and whatever hosts say, however many commits are taken at once."""
     world = make_world()
     report(world, "h3", 2)
-    book, held = SliceBook(world.snapshot), dict[str, Slice | None]()
-    world.changes.clear()
-    for name in (*find_names(world), "host/h3"):
-        held[name] = book.follow(name)
-    for step, commit in story:
-        attempt(lambda step=step: step(world))  # type: ignore[misc]
-        if commit:
-            deltas = book.advance(world.changes, world.snapshot)
-            world.changes.clear()
-            check(world, book, held, deltas)
-            for name in find_names(world) - held.keys():
-                held[name] = book.follow(name)
+    follow_story(world, story, (*find_names(world), "host/h3"))

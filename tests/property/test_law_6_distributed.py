@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operations import make_action
-from netloom.model.slices import Slice
-from netloom.resolve.slices import SliceBook
-from tests.property.test_law_6_groups_and_routers import Step, act, check, find_names, make_world, pick
+from tests.property.test_law_6_groups_and_routers import Step, act, follow_story, make_world, pick
 from tests.property.test_law_6_slices import HOSTS, TOLD, Recorder, attempt
 
 hosts = st.sampled_from((*HOSTS, ""))
@@ -91,13 +89,4 @@ def join(world: Recorder, router: str, subnet: str) -> None:
 def test_law_6_distributed_routers(story: list[tuple[Step, bool]]) -> None:
     """Whatever is asked, and however many commits are taken at once."""
     world = make_routed_world()
-    book, held = SliceBook(world.snapshot), dict[str, Slice | None]()
-    world.changes.clear()
-    for step, commit in story:
-        attempt(lambda step=step: step(world))  # type: ignore[misc]
-        if commit:
-            deltas = book.advance(world.changes, world.snapshot)
-            world.changes.clear()
-            check(world, book, held, deltas)
-            for name in find_names(world) - held.keys():
-                held[name] = book.follow(name)
+    follow_story(world, story)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hypothesis import given, settings
@@ -133,13 +133,12 @@ def find_names(world: Recorder) -> set[str]:
     return named | {f"host/{host}" for host in HOSTS}
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(steps, st.booleans()), min_size=5, max_size=30))
-def test_law_6_groups_and_routers(story: list[tuple[Step, bool]]) -> None:
-    """Whatever is asked, and however many commits are taken at once."""
-    world = make_world()
+def follow_story(world: Recorder, story: Iterable[tuple[Step, bool]], followed: Iterable[str] = ()) -> None:
+    """Take each step, and at each commit all changes since the last one; every slice is followed once it is there."""
     book, held = SliceBook(world.snapshot), dict[str, Slice | None]()
     world.changes.clear()
+    for name in followed:
+        held[name] = book.follow(name)
     for step, commit in story:
         attempt(lambda step=step: step(world))  # type: ignore[misc]
         if commit:
@@ -148,6 +147,14 @@ def test_law_6_groups_and_routers(story: list[tuple[Step, bool]]) -> None:
             check(world, book, held, deltas)
             for name in find_names(world) - held.keys():
                 held[name] = book.follow(name)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(steps, st.booleans()), min_size=5, max_size=30))
+def test_law_6_groups_and_routers(story: list[tuple[Step, bool]]) -> None:
+    """Whatever is asked, and however many commits are taken at once."""
+    world = make_world()
+    follow_story(world, story)
 
 
 def check(world: Recorder, book: SliceBook, held: dict[str, Slice | None], deltas: Any) -> None:

@@ -13,8 +13,8 @@ from netloom.intent.operations import make_create
 from netloom.intent.schema import parse_create
 from netloom.model.slices import PlaceRow, PortRow, Slice, find_reached
 from netloom.resolve.slices import SliceBook, resolve_slice
-from tests.property.test_law_6_groups_and_routers import Step, act, check, find_names
-from tests.property.test_law_6_slices import HOSTS, TOLD, Recorder, attempt
+from tests.property.test_law_6_groups_and_routers import Step, act, check, find_names, follow_story
+from tests.property.test_law_6_slices import HOSTS, TOLD, Recorder
 
 pick = st.integers(0, 3)
 host = st.sampled_from((*HOSTS, ""))
@@ -116,16 +116,7 @@ def make_world() -> Recorder:
 def test_law_6_policies_and_trunks(story: list[tuple[Step, bool]]) -> None:
     """Whatever is asked, and however many commits are taken at once."""
     world = make_world()
-    book, held = SliceBook(world.snapshot), dict[str, Slice | None]()
-    world.changes.clear()
-    for step, commit in story:
-        attempt(lambda step=step: step(world))  # type: ignore[misc]
-        if commit:
-            deltas = book.advance(world.changes, world.snapshot)
-            world.changes.clear()
-            check(world, book, held, deltas)
-            for name in find_names(world) - held.keys():
-                held[name] = book.follow(name)
+    follow_story(world, story)
 
 
 STORY: tuple[Step, ...] = (
