@@ -82,7 +82,7 @@ class App:
             if segments[:1] != ["v2.0"]:
                 handler, given = self.find_public(segments, request)
                 return await handler(api, given, request)
-            requester = await api.parts.identity.authenticate(request.headers)
+            requester = await api.parts.identity.authenticate(request.headers, request.method, request.path)
             request.requester = api.policy.recognise(requester)
             handler, given = self.find_route(segments[1:], request)
             return await handler(api, given, request)

@@ -26,9 +26,9 @@ class Unauthorized(Exception):
 
 
 class Identity(Protocol):
-    """Who asks. Raises Unauthorized, or ApiError 503 when that cannot be found out now."""
+    """Who asks for `method` on `path`. Raises Unauthorized, or ApiError 503 when that cannot be found out now."""
 
-    async def authenticate(self, headers: Headers) -> Requester: ...
+    async def authenticate(self, headers: Headers, method: str = "", path: str = "") -> Requester: ...
 
 
 class Mounted(Protocol):

@@ -98,7 +98,7 @@ class BuiltinIdentity:
 
     # -- who asks ------------------------------------------------------------------------------------------------------
 
-    async def authenticate(self, headers: Headers) -> Requester:
+    async def authenticate(self, headers: Headers, method: str = "", path: str = "") -> Requester:
         text = headers.get(b"x-auth-token", b"")
         known = self._known.get(text)
         if known is not None and known[0] > self.now():

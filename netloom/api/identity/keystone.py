@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from netloom.api.identity.access_rules import HEADER, AccessRules, is_allowed, read_access_rules
 from netloom.api.parts import Headers, Unauthorized
 from netloom.intent.errors import ApiError
 from netloom.intent.operation import Requester
@@ -54,6 +55,15 @@ Shown = tuple[bytes, bool]
 """A token, and whether it may have expired."""
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who a token is of, until when (seconds since 1970), and the only requests it is for, if it has access rules."""
+
+    expires_s: float
+    requester: Requester
+    rules: AccessRules | None
+
+
 @dataclass(slots=True)
 class KeystoneIdentity:
     """`client` is the one to talk with (main closes it); `now` is seconds since 1970."""
@@ -61,24 +71,28 @@ class KeystoneIdentity:
     settings: KeystoneSettings
     client: httpx.AsyncClient
     now: Callable[[], float] = time.time
-    _known: dict[Shown, tuple[float, Requester]] = field(default_factory=dict)
-    _asking: dict[Shown, asyncio.Future[Requester]] = field(default_factory=dict)
+    _known: dict[Shown, tuple[float, Owner]] = field(default_factory=dict)
+    _asking: dict[Shown, asyncio.Future[Owner]] = field(default_factory=dict)
     _own: tuple[float, str] = (0.0, "")
     _login: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def authenticate(self, headers: Headers) -> Requester:
+    async def authenticate(self, headers: Headers, method: str = "", path: str = "") -> Requester:
+        """A service that asks for a user asks what the user's rules do not name: they are the user's own requests'."""
         text = headers.get(b"x-auth-token", b"")
-        late = b"x-service-token" in headers and await self._is_service(headers[b"x-service-token"])
-        return await self._find((text, late))
+        service = b"x-service-token" in headers and await self._is_service(headers[b"x-service-token"])
+        owner = await self._find((text, service))
+        if not service and not is_allowed(owner.rules, method, path):
+            raise self._unauthorized()
+        return owner.requester
 
     async def _is_service(self, text: bytes) -> bool:
         """Whether a service token is good; Keystone refuses the request's own token if it needed that."""
         try:
-            return SERVICE_ROLE in (await self._find((text, False))).roles
+            return SERVICE_ROLE in (await self._find((text, False))).requester.roles
         except Unauthorized:
             return False
 
-    async def _find(self, shown: Shown) -> Requester:
+    async def _find(self, shown: Shown) -> Owner:
         """The owner, remembered or asked for; one question however many requests wait for it."""
         known = self._known.get(shown)
         if known is not None and known[0] > self.now():
@@ -94,7 +108,7 @@ class KeystoneIdentity:
     def _unauthorized(self) -> Unauthorized:
         return Unauthorized(f'Keystone uri="{self.settings.www_authenticate_uri or self.settings.auth_url}"')
 
-    async def _ask(self, shown: Shown) -> Requester:
+    async def _ask(self, shown: Shown) -> Owner:
         """The owner of a token, from Keystone."""
         own = await self._own_token()
         response = await self._validate(shown, own)
@@ -105,20 +119,20 @@ class KeystoneIdentity:
             raise self._unauthorized()
         if response.status_code != 200:
             raise refuse(f"Keystone answered {response.status_code} when {self.settings.username} asked about a token")
-        expires_s, requester = read_token(response)
-        if expires_s <= self.now() and not shown[1]:
+        owner = read_owner(response)
+        if owner.expires_s <= self.now() and not shown[1]:
             raise self._unauthorized()
-        self._remember(shown, expires_s, requester)
-        return requester
+        self._remember(shown, owner)
+        return owner
 
-    def _remember(self, shown: Shown, expires_s: float, requester: Requester) -> None:
+    def _remember(self, shown: Shown, owner: Owner) -> None:
         cached_s = self.now() + self.settings.token_cache_time_s
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
-        self._known[shown] = (cached_s if shown[1] else min(expires_s, cached_s), requester)
+        self._known[shown] = (cached_s if shown[1] else min(owner.expires_s, cached_s), owner)
 
     async def _validate(self, shown: Shown, own: str) -> httpx.Response:
-        headers = {"X-Auth-Token": own, "X-Subject-Token": shown[0].decode("ascii")}
+        headers = {"X-Auth-Token": own, "X-Subject-Token": shown[0].decode("ascii"), **HEADER}
         late = "&allow_expired=1" if shown[1] else ""
         return await self._send("GET", f"/auth/tokens?nocatalog{late}", headers=headers)
 
@@ -129,8 +143,7 @@ class KeystoneIdentity:
             response = await self._send("POST", "/auth/tokens?nocatalog", json=render_login(self.settings))
             if response.status_code != 201:
                 raise refuse(f"Keystone refuses the service user {self.settings.username} ({response.status_code})")
-            expires_s, _ = read_token(response)
-            self._own = (expires_s - MARGIN_S, response.headers["x-subject-token"])
+            self._own = (read_owner(response).expires_s - MARGIN_S, response.headers["x-subject-token"])
             return self._own[1]
 
     def _forget(self, own: str) -> None:
@@ -177,12 +190,12 @@ def render_login(settings: KeystoneSettings) -> dict[str, Any]:
     return {"auth": {"identity": identity, "scope": {"project": project}}}
 
 
-def read_token(response: httpx.Response) -> tuple[float, Requester]:
-    """(expiry, owner) of Keystone's token document. Raises ApiError 503 when it is no such document."""
+def read_owner(response: httpx.Response) -> Owner:
+    """What Keystone's token document says. Raises ApiError 503 when it is no such document."""
     try:
         token = response.json()["token"]
         expires_s = datetime.fromisoformat(token["expires_at"].replace("Z", "+00:00")).timestamp()
-        return expires_s, make_requester(token)
+        return Owner(expires_s, make_requester(token), read_access_rules(token))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise refuse("Keystone's answer is no token document") from None
 

@@ -14,7 +14,7 @@ class NoAuth:
 
     user_id: str = "admin"
 
-    async def authenticate(self, headers: Headers) -> Requester:
+    async def authenticate(self, headers: Headers, method: str = "", path: str = "") -> Requester:
         project = read_text(headers, b"x-project-id") or read_text(headers, b"x-tenant-id")
         roles = tuple(r.strip().lower() for r in read_text(headers, b"x-roles").split(",") if r.strip())
         return Requester(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from netloom.api.identity.access_rules import is_allowed
 from netloom.api.identity.keystone import KeystoneIdentity, KeystoneSettings
 from netloom.api.identity.noauth import NoAuth
 from netloom.api.parts import Unauthorized
@@ -21,6 +22,11 @@ TOKEN = {
         "roles": [{"id": "r", "name": "Member"}, {"id": "s", "name": "reader"}],
     }
 }
+RULES = [
+    {"id": "1", "service": "network", "method": "GET", "path": "/v2.0/networks"},
+    {"id": "2", "service": "compute", "method": "GET", "path": "/v2.0/ports"},
+]
+RULED = {"token": {**TOKEN["token"], "application_credential": {"id": "a", "access_rules": RULES}}}
 NOON = 1795262400.0  # 2026-11-21T12:00:00Z
 
 
@@ -56,6 +62,8 @@ class FakeKeystone:
             return httpx.Response(200, json={"token": lasting})
         if subject in self.expired and "allow_expired=1" not in str(request.url):
             return httpx.Response(404, json={})
+        if subject == "ruled" and request.headers.get("OpenStack-Identity-Access-Rules"):
+            return httpx.Response(200, json=RULED)
         return httpx.Response(200, json=TOKEN) if subject in self.valid else httpx.Response(404, json={})
 
 
@@ -65,6 +73,7 @@ def ask(
     times: list[float] | None = None,
     cache_s: float = 1e9,
     service: str = "",
+    request: tuple[str, str] = ("GET", "/v2.0/networks"),
 ) -> list[object]:
     """What the identity says of each token in turn, at the given times. `service`: a service's token beside it."""
 
@@ -78,7 +87,7 @@ def ask(
         for token in tokens:
             now = next(clock, now)
             try:
-                found.append(await identity.authenticate({b"x-auth-token": token.encode(), **beside}))
+                found.append(await identity.authenticate({b"x-auth-token": token.encode(), **beside}, *request))
             except (Unauthorized, ApiError) as error:
                 found.append(error)
         await client.aclose()
@@ -207,3 +216,33 @@ def test_noauth_believes_the_headers() -> None:
     assert someone.is_admin
     played = asyncio.run(NoAuth().authenticate({b"x-project-id": b"p1", b"x-roles": b"Member, reader"}))
     assert (played.is_admin, played.project_id, played.roles) == (False, "p1", ("member", "reader"))
+
+
+def test_a_token_with_access_rules_is_good_for_what_they_name() -> None:
+    """The rules of other services open nothing here; a service that goes on for its user is not held to them."""
+    for request, good in (
+        (("GET", "/v2.0/networks"), True),
+        (("POST", "/v2.0/networks"), False),
+        (("GET", "/v2.0/networks/1"), False),
+        (("GET", "/v2.0/ports"), False),
+    ):
+        first, again = ask(FakeKeystone(), "ruled", "ruled", request=request)
+        assert isinstance(first, Unauthorized) is isinstance(again, Unauthorized) is not good, request
+    (late,) = ask(FakeKeystone(), "ruled", service="nova", request=("POST", "/v2.0/ports"))
+    assert not isinstance(late, Exception)
+
+
+def test_paths_of_access_rules_have_wild_parts() -> None:
+    """Identity API: * and {name} are one part, ** is many, all else is as it is written."""
+    for pattern, path, meant in (
+        ("/v2.0/ports/*", "/v2.0/ports/1", True),
+        ("/v2.0/ports/{port_id}", "/v2.0/ports/1", True),
+        ("/v2.0/ports/*", "/v2.0/ports/1/bindings", False),
+        ("/v2.0/ports/*", "/v2.0/ports/", False),
+        ("/v2.0/**", "/v2.0/ports/1/bindings", True),
+        ("/v2.0/ports", "/v2x0/ports", False),
+        ("/v2.0/ports", "/v2.0/ports/1", False),
+    ):
+        assert is_allowed((("GET", pattern),), "GET", path) is meant, (pattern, path)
+    assert is_allowed(None, "DELETE", "/v2.0/ports/1")
+    assert not is_allowed((), "GET", "/v2.0/ports")

@@ -345,7 +345,7 @@ def test_without_a_token_there_is_a_401_that_says_where_to_get_one() -> None:
     """As keystonemiddleware answers."""
 
     class Nobody:
-        async def authenticate(self, headers: Any) -> Requester:
+        async def authenticate(self, headers: Any, method: str = "", path: str = "") -> Requester:
             raise Unauthorized('Keystone uri="http://k"')
 
     client = make_client(identity=Nobody())
