@@ -5,19 +5,26 @@ An instance's device is known by its name, which is made of its port's id; its n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from netloom.agent.packet_log import Logged
 from netloom.agent.parts import Routed
 from netloom.agent.view import find_ports
 from netloom.drivers.bridge.driver import BridgeDriver
 from netloom.drivers.bridge.frames import Frames
 from netloom.drivers.bridge.links import make_mark
+from netloom.drivers.bridge.nflog import Head, PacketHeads
 from netloom.drivers.bridge.watch import LinkWatch
+from netloom.drivers.filter.nft import TABLE
 from netloom.model.facts import HostFacts, Interface
 from netloom.model.flow import Action
 from netloom.model.slices import Slices
+from netloom.render.bridges.logs import GROUP, HEAD
 from netloom.render.bridges.scene import tap_name
+
+LOG = logging.getLogger(__name__)
 
 
 class BridgeHost:
@@ -25,8 +32,19 @@ class BridgeHost:
 
     def __init__(self, driver: BridgeDriver, base: HostFacts, find_slices: Callable[[], Slices]) -> None:
         self._driver, self._base, self._find_slices = driver, base, find_slices
-        self._watch, self._frames = LinkWatch(), Frames()
-        self.epoch = 0  # grows when somebody else changed devices of ours
+        self._watch, self._frames, self._heads = LinkWatch(TABLE), Frames(), PacketHeads()
+        self._changes = 0  # of devices of ours, by somebody else
+        self._on_logged: Callable[[Logged], None] = lambda packet: None
+
+    @property
+    def epoch(self) -> int:
+        """Grows when somebody else changed devices of ours."""
+        return self._changes
+
+    @property
+    def meddlings(self) -> int:
+        """Grows when somebody else changed rules of ours."""
+        return self._watch.meddled
 
     async def read_facts(self) -> HostFacts:
         """OSError when the kernel does not answer."""
@@ -34,7 +52,7 @@ class BridgeHost:
         mark = make_mark({device.index: device for device in devices.values()})
         if mark != self._driver.mark:
             self._driver.mark = mark
-            self.epoch += 1
+            self._changes += 1
         found = {}
         for port in find_ports(self._find_slices(), self._base.host):
             device = devices.get(tap_name(port.id))
@@ -47,6 +65,18 @@ class BridgeHost:
 
     async def follow_packets(self, on_packet: Callable[[int, bytes], None]) -> None:
         self._frames.follow(on_packet)
+        try:
+            self._heads.follow(GROUP, HEAD, self._take_head)
+        except OSError as error:
+            LOG.warning("packets of ports with logs cannot be written down: %s", error)
+
+    def follow_logged(self, on_packet: Callable[[Logged], None]) -> None:
+        """From now on call `on_packet` for each that rules hand over to be written down."""
+        self._on_logged = on_packet
+
+    def _take_head(self, head: Head) -> None:
+        if (found := read_logged(head)) is not None:
+            self._on_logged(found)
 
     async def send_packet(self, ofport: int, frame: bytes) -> None:
         """To the instance whose device has that number."""
@@ -59,8 +89,20 @@ class BridgeHost:
         raise ConnectionError("there is no switch with flows here")
 
     async def inject_packet(self, ofport: int, frame: bytes) -> None:
-        """Nothing goes: what is announced so are addresses of distributed routers, of which there are none here."""
+        """To all that are on a device's network: as if it had come in by that device, and were for everybody."""
+        for index in self._frames.find_neighbours(ofport):
+            self._frames.send(index, frame)
 
     def close(self) -> None:
         self._frames.close()
+        self._heads.close()
         self._watch.close()
+
+
+def read_logged(head: Head) -> Logged | None:
+    """What a rule of `render.bridges.logs` tells; None for what is none of ours."""
+    event, _, rest = head.prefix.partition(" ")
+    direction, _, number = rest.partition(" ")
+    if event not in ("ACCEPT", "DROP") or direction not in ("ingress", "egress") or not number.isdecimal():
+        return None
+    return Logged(event, direction, int(number), head.frame)

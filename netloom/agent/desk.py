@@ -16,7 +16,7 @@ from netloom.agent.parts import Parts, Tuning
 from netloom.model.facts import HostFacts
 from netloom.model.slices import PortRow, Slice, Slices
 from netloom.render.answers import Scope, Settings, advert_frame, answer_frame, is_advert_due, read_scope
-from netloom.render.scene import find_plugged, find_ports
+from netloom.render.scene import find_ports
 
 LOG = logging.getLogger(__name__)
 
@@ -34,6 +34,7 @@ class Seat:
     port: PortRow
     scope: Scope
     device: int
+    vlan: int = 0  # the tag of its frames there
 
 
 class Desk:
@@ -47,17 +48,20 @@ class Desk:
         self._queue: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(QUEUE)
 
     def update(self, slices: Slices, facts: HostFacts) -> None:
-        """Seat the ports that are bound here and plugged; networks that did not change are not read again."""
+        """Seat the ports that are bound here and plugged; a network is read once after each change."""
         seats = {}
         scopes: dict[str, tuple[Slice, Scope | None]] = {}
-        for plugged in find_plugged(find_ports(slices, facts.host), facts):
+        for plugged in self._parts.find_plugged(find_ports(slices, facts.host), facts):
             part = slices.get(f"network/{plugged.port.network_id}")
             if part is None:
                 continue
-            scopes[part.name] = self._scope_of(part)
+            if part.name not in scopes:
+                scopes[part.name] = self._scope_of(part)
             scope = scopes[part.name][1]
             if scope and scope.network.admin_state_up:
-                seats[plugged.ofport] = Seat(plugged.port, scope, plugged.device)
+                seats[plugged.ofport] = Seat(
+                    plugged.port, scope, plugged.device, plugged.port.vlan if plugged.trunk else 0
+                )
         self.seats, self._scopes = seats, scopes
         self._buckets = {ofport: bucket for ofport, bucket in self._buckets.items() if ofport in seats}
 
@@ -104,7 +108,7 @@ class Desk:
 
     async def _send(self, seat: Seat, frame: bytes) -> None:
         try:
-            await self._parts.packets.send_packet(seat.device, add_tag(frame, seat.port.vlan))
+            await self._parts.packets.send_packet(seat.device, add_tag(frame, seat.vlan))
         except (OSError, TimeoutError) as error:
             LOG.warning("the switch took no answer for its port %d: %s", seat.device, error)
 

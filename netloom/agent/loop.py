@@ -16,6 +16,7 @@ from netloom.agent.desk import Desk
 from netloom.agent.mirror import Mirror
 from netloom.agent.neighbours import Neighbours
 from netloom.agent.parts import Parts, Tuning
+from netloom.agent.turns import Turn, Watch, name_ports
 from netloom.agent.view import (
     Status,
     View,
@@ -35,6 +36,8 @@ from netloom.reconcile.plan import plan
 from netloom.render.answers import Settings
 
 LOG = logging.getLogger(__name__)
+LOOK_GAP_S = 1.0
+"""Between two readings for what somebody else changed: one who goes on changing costs a reading a second."""
 FOREIGN_TOLD = 100
 """How many of the things of others the server is told of; all of them are in the log."""
 
@@ -66,6 +69,9 @@ class Agent:
         self._done: dict[Key, Op] = {}  # what the devices took in the last turn that had ops
         self._unowned: frozenset[str] = frozenset()
         self._foreign: tuple[str, ...] = ()
+        self._meddlings, self._look_due = 0, 0.0  # what was seen of them, and when the next may be looked into
+        self._described = dict(parts.describe())
+        self._healed = 0  # changes that put back what somebody else changed, since the start
 
     async def run(self) -> None:
         """Run until cancelled. The data plane stays as it is."""
@@ -102,20 +108,34 @@ class Agent:
         view = await self._pull()
         if view is None:
             return self._tuning.reconnect_s
+        requests, watch = self._parts.take_requests(), Watch(self._parts.clock)
         changed = self._render(view)
-        drift = self._note_clock()
+        drift, render_s = self._note_clock(), watch.lap()
         fresh = await self._mirror.read()
-        if fresh:
-            await self._report_foreign()
+        read_s = watch.lap()
+        await self._report_self(fresh)
+        drift = drift or (fresh and self._level and not changed)  # nothing else is wanted, and yet it is not there
         ops = self._plan(view, None if fresh or not self._level else changed)
         due = self._find_due(ops)
+        plan_s = watch.lap()
         failures = await self._mirror.apply(due)
-        self._note(due, failures, drift)
+        apply_s = watch.lap()
+        self._note(due, failures, drift, requests)
         refused = {failure.op.thing.key for failure in failures}
         self._announcer.note(op for op in due if op.thing.key not in refused)
+        if drift and len(due) > len(failures):
+            self._healed += len(due) - len(failures)
+            await self._parts.feed.send_report(self._describe())
         await self._report(view)
         self._neighbours.note_done()
         self._level = view.complete and not self._mirror.unreachable
+        wired, pending = (len(self._told.wired), len(self._told.pending)) if self._told else (0, 0)
+        self._parts.turned(
+            Turn(
+                watch.began, render_s, read_s, plan_s, apply_s, len(due), len(failures), drift, view.revision,
+                wired, pending, len(view.slices), requests,
+            )
+        )  # fmt: skip
         return self._next_wait()
 
     async def _pull(self) -> View | None:
@@ -165,10 +185,13 @@ class Agent:
         return ops if view.complete else keep_additions(ops)
 
     def _note_clock(self) -> bool:
-        """Whether this turn is the slow clock's, which reads everything."""
-        now = self._parts.clock()
-        if now < self._drift_due:
+        """Whether this turn is the slow clock's, or comes of what somebody else changed: it reads everything."""
+        now, meddlings = self._parts.clock(), self._parts.count_meddlings()
+        if now < self._drift_due and (meddlings == self._meddlings or now < self._look_due):
             return False
+        if meddlings != self._meddlings:
+            self._done = {}  # what is gone then was taken away by somebody, not lost by the device
+        self._meddlings, self._look_due = meddlings, now + LOOK_GAP_S
         self._drift_due = now + self._tuning.drift_s
         self._mirror.mark_stale()
         return True
@@ -181,7 +204,7 @@ class Agent:
         self._retries = held.note((), words, parts.clock(), parts.chance(), self._tuning.backoff)
         return self._retries.find_due(ops, parts.clock())[0]
 
-    def _note(self, due: Plan, failures: list[Failure], drift: bool) -> None:
+    def _note(self, due: Plan, failures: list[Failure], drift: bool, requests: tuple[str, ...] = ()) -> None:
         """Remember what was done and what was refused, and say so."""
         parts = self._parts
         self._retries = self._retries.note(due, failures, parts.clock(), parts.chance(), self._tuning.backoff)
@@ -190,7 +213,8 @@ class Agent:
             self._done = {op.thing.key: op for op in due if op.thing.key not in refused}
         if due:
             what = "drift healed: " if drift else ""
-            LOG.info("%s%d ops, %d refused, at revision %d", what, len(due), len(failures), parts.feed.revision)
+            ids = {"revision": parts.feed.revision, "requests": requests, "ports": name_ports(due)}
+            LOG.info("%s%d ops, %d refused", what, len(due), len(failures), extra=ids)
         for failure in failures:
             LOG.warning("refused: %s: %s", describe_op(failure.op), failure.reason)
 
@@ -209,27 +233,34 @@ class Agent:
             LOG.info("the server was not told: %s", error)
             return
         if self._told is None or (status.wired, status.pending) != (self._told.wired, self._told.pending):
-            LOG.info("%d ports wired, %d wait, at revision %d", len(status.wired), len(status.pending), status.revision)
+            ids = {"revision": status.revision}
+            LOG.info("%d ports wired, %d wait", len(status.wired), len(status.pending), extra=ids)
         self._told = status
 
-    async def _report_foreign(self) -> None:
-        """Nothing of others is ever touched; that it is there is said once, here and to the server."""
-        foreign = self._parts.find_foreign()
-        if foreign == self._foreign:
+    async def _report_self(self, fresh: bool) -> None:
+        """What the devices say of themselves, and what of others is there, which is never touched: said once, here and
+        to the server."""
+        foreign = self._parts.find_foreign() if fresh else self._foreign
+        told = dict(self._parts.describe())
+        if foreign == self._foreign and told == self._described:
             return
-        self._foreign = foreign
-        for words in foreign or ("no more",):
-            LOG.warning("not of Netloom: %s", words)
+        if foreign != self._foreign:
+            for words in foreign or ("no more",):
+                LOG.warning("not of Netloom: %s", words)
+        self._foreign, self._described = foreign, told
         await self._parts.feed.send_report(self._describe())
 
     def _describe(self) -> dict[str, Any]:
         told = list(self._foreign[:FOREIGN_TOLD])
-        return {**self._configurations, **({"foreign": told} if told else {})}
+        healed = {"drift_healed": self._healed} if self._healed else {}
+        return {**self._configurations, **self._described, **healed, **({"foreign": told} if told else {})}
 
     def _next_wait(self) -> float:
         """Seconds to sleep if nothing happens: until a retry, a device to be read, or the slow clock."""
         now = self._parts.clock()
         waits = [self._drift_due - now]
+        if self._parts.count_meddlings() != self._meddlings:
+            waits.append(self._look_due - now)
         waits += [held.due_s - now for held in self._retries.held.values() if held.due_s is not None]
         if self._mirror.is_stale:
             waits.append(self._mirror.patience_s(self._tuning.reconnect_s, self._tuning.backoff.most_s))

@@ -74,6 +74,17 @@ Ask = Callable[[Request, Caller], Awaitable[tuple[int, list[tuple[str, str]], by
 """(status, headers, body) of Nova's answer. Raises Refused."""
 
 
+Spaces = Mapping[str, tuple[int, Mapping[str, Caller]]]
+"""By namespace, the port that requests come to, and who may ask, by address."""
+FindSpaces = Callable[[Slices, HostFacts], Spaces]
+
+
+def find_spaces(slices: Slices, facts: HostFacts) -> Spaces:
+    """With Open vSwitch: the host's own namespace, or those of routers and DHCP servers."""
+    own = {SPACE: (HTTP, find_callers(slices, facts))} if facts.metadata else {}
+    return own | {name: (PORT, callers) for name, callers in find_space_callers(slices, facts).items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Listening:
     """Servers in one namespace, and what tells that namespace from another of its name."""
@@ -87,9 +98,12 @@ class Listening:
 
 
 class MetadataProxy:
-    """`folder` has the namespaces by name; `ask` asks Nova, unless a test has another."""
+    """`folder` has the namespaces by name; `ask` asks Nova, unless a test has another; `find`: who asks where."""
 
-    def __init__(self, folder: Path, settings: MetadataSettings, ask: Ask | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: MetadataSettings, ask: Ask | None = None, find: FindSpaces | None = None
+    ) -> None:
+        self._find: FindSpaces = find or find_spaces
         self._folder = folder
         self._settings = settings
         self._ask: Ask = ask or self._ask_nova
@@ -102,10 +116,9 @@ class MetadataProxy:
 
     def update(self, slices: Slices, facts: HostFacts) -> None:
         """Who may ask from now on."""
-        own = {SPACE: find_callers(slices, facts)} if facts.metadata else {}
-        others = find_space_callers(slices, facts)
-        self._callers = own | others
-        self._wanted = dict.fromkeys(own, HTTP) | dict.fromkeys(others, PORT)
+        found = self._find(slices, facts)
+        self._callers = {name: callers for name, (_, callers) in found.items()}
+        self._wanted = {name: port for name, (port, _) in found.items()}
         self._wake.set()
 
     async def run(self) -> None:
@@ -152,7 +165,7 @@ class MetadataProxy:
     # -- one connection ------------------------------------------------------------------------------------------------
 
     async def _serve(self, space: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        address = str(writer.get_extra_info("peername")[0])
+        address = str(writer.get_extra_info("peername")[0]).partition("%")[0]
         try:
             await self._answer(self._callers.get(space, {}).get(address), reader, writer)
         except (OSError, TimeoutError):

@@ -21,9 +21,9 @@ from netloom.model.slices import Slices
 from netloom.render import registers as reg
 from netloom.render.answers.announce import announce_frame
 from netloom.render.answers.frames import Malformed, pack_mac
-from netloom.render.answers.routing import ask_frame, expired_frame, parse_heard
+from netloom.render.answers.routing import ask_frame, expired_frame, large_frame, parse_heard, read_target
 from netloom.render.outside import Address, Outside, OutsideBook, Voice
-from netloom.render.pipeline import REASON_EXPIRED, REASON_HEARD, REASON_RESOLVE, ROUTE, SWITCH
+from netloom.render.pipeline import REASON_EXPIRED, REASON_HEARD, REASON_LARGE, REASON_RESOLVE, ROUTE, SWITCH
 
 LOG = logging.getLogger(__name__)
 Key = tuple[str, str]
@@ -45,6 +45,9 @@ HELD = 3
 """Packets that wait for one address."""
 RATE, BURST = 200.0, 400.0
 """Packets a second that routers hand over, on all of them."""
+COMPLAINTS = (REASON_EXPIRED, REASON_LARGE)
+COMPLAINT_RATE, COMPLAINT_BURST = 100.0, 100.0
+"""Of those, packets that their sender is told an error of: so who sends nothing else takes no neighbour from others."""
 Learned = Mapping[Key, str]
 
 
@@ -76,7 +79,7 @@ class Neighbours:
         self._held = {key: Neighbour(mac, now, wanted_s=now) for key, mac in (known or {}).items()}
         self._book = OutsideBook()
         self._outside = Outside({}, {})
-        self._bucket = Bucket(BURST, now)
+        self._bucket, self._complaints = Bucket(BURST, now), Bucket(COMPLAINT_BURST, now)
         self._queue: asyncio.Queue[Routed] = asyncio.Queue(1024)
         self._own: dict[int, frozenset[Address]] | None = None
         self._news: list[tuple[int, Address, int]] = []
@@ -125,11 +128,20 @@ class Neighbours:
     # -- packets -------------------------------------------------------------------------------------------------------
 
     def take(self, packet: Routed) -> None:
-        """Accept a packet that a router handed over, within the budget of them all. Never waits."""
-        left = self._bucket.take(self._clock(), RATE, BURST)
-        if left is not None and not self._queue.full():
-            self._bucket = left
+        """Accept a packet that a router handed over, within the budget of its kind. Never waits."""
+        if self._spend(packet.reason in COMPLAINTS) and not self._queue.full():
             self._queue.put_nowait(packet)
+
+    def _spend(self, complaint: bool) -> bool:
+        """Whether there is something left for one more."""
+        now = self._clock()
+        if complaint:
+            left = self._complaints.take(now, COMPLAINT_RATE, COMPLAINT_BURST)
+            self._complaints = left or self._complaints
+        else:
+            left = self._bucket.take(now, RATE, BURST)
+            self._bucket = left or self._bucket
+        return left is not None
 
     async def run(self) -> None:
         """Work off packets, and ask, until cancelled."""
@@ -138,7 +150,10 @@ class Neighbours:
             group.create_task(self._run_asking())
 
     async def _run_packets(self) -> None:
-        handlers = {REASON_EXPIRED: self._expire, REASON_RESOLVE: self._resolve, REASON_HEARD: self._hear}
+        handlers = {
+            REASON_EXPIRED: self._expire, REASON_LARGE: self._refuse_large, REASON_RESOLVE: self._resolve,
+            REASON_HEARD: self._hear,
+        }  # fmt: skip
         while True:
             packet = await self._queue.get()
             try:
@@ -151,7 +166,21 @@ class Neighbours:
     async def _expire(self, packet: Routed) -> None:
         version = 6 if packet.frame[12:14] == b"\x86\xdd" else 4
         source = self._outside.routers.get(packet.router, {}).get((packet.origin, version))
-        reply = expired_frame(packet.frame, source) if source else None
+        await self._complain(packet, expired_frame(packet.frame, source) if source else None)
+
+    async def _refuse_large(self, packet: Routed) -> None:
+        """Who sent it from outside is told in the name of the address inside that it goes to, which is translated as
+        its answers are."""
+        version = 6 if packet.frame[12:14] == b"\x86\xdd" else 4
+        mtu = self._outside.mtus.get(packet.network)
+        if packet.origin in self._outside.outer and version == 4:
+            source: str | None = read_target(packet.frame)
+        else:
+            source = self._outside.routers.get(packet.router, {}).get((packet.origin, version))
+        await self._complain(packet, large_frame(packet.frame, source, mtu) if source and mtu else None)
+
+    async def _complain(self, packet: Routed, reply: bytes | None) -> None:
+        """Send an error back the way that the packet came."""
         if reply:
             back = (
                 SetField(reg.ROUTER, packet.router), SetField(reg.ORIGIN, packet.origin),

@@ -12,11 +12,18 @@ from netloom.drivers.ovs.openflow.messages import PacketIn
 from netloom.model.address import ip_text
 from netloom.model.facts import HostFacts
 from netloom.model.flow import CONTROLLER, TABLES, Action, Output
-from netloom.render.pipeline import REASON_ACCEPTED, REASON_DROPPED, REASON_EXPIRED, REASON_HEARD, REASON_RESOLVE
+from netloom.render.pipeline import (
+    REASON_ACCEPTED,
+    REASON_DROPPED,
+    REASON_EXPIRED,
+    REASON_HEARD,
+    REASON_LARGE,
+    REASON_RESOLVE,
+)
 from netloom.render.registers import NETWORK, NEXT, ORIGIN, OUT, ROUTER, SENDER
 
 LOGGED = {REASON_ACCEPTED: "ACCEPT", REASON_DROPPED: "DROP"}
-ROUTED = (REASON_EXPIRED, REASON_RESOLVE, REASON_HEARD)
+ROUTED = (REASON_EXPIRED, REASON_RESOLVE, REASON_HEARD, REASON_LARGE)
 
 
 class OvsHost:
@@ -41,6 +48,7 @@ class OvsHost:
             strays=await self._driver.read_strays(self._base.tunnel_bridge),
             silent=await self._driver.read_silent(self._base.tunnel_bridge),
             underlay_devices=await self._driver.read_underlay(),
+            vlan_limit=self._driver.read_vlan_limit(),
         )
 
     async def wait_change(self, seen: int) -> int:

@@ -9,14 +9,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from netloom.agent.turns import Turn
 from netloom.model.driver import Driver
 from netloom.model.facts import HostFacts
 from netloom.model.flow import Action
 from netloom.model.plan import Thing
-from netloom.model.slices import Slices
+from netloom.model.slices import PortRow, Slices
 from netloom.reconcile.backoff import Backoff
+from netloom.render.scene import Plugged, find_plugged
 
 Groups = Mapping[str, tuple[Thing, ...]]
+
+
+def watch_nothing(slices: Slices, facts: HostFacts) -> None:
+    """For a host with no service that answers from slices and facts."""
 
 
 class SliceFeed(Protocol):
@@ -113,6 +119,10 @@ class PacketIo(Protocol):
         ...
 
 
+def take_none() -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """All that a loop is made of. `clock` gives seconds that only go forward; `chance` a number in [0, 1)."""
@@ -127,11 +137,21 @@ class Parts:
     chance: Callable[[], float]
     find_foreign: Callable[[], tuple[str, ...]] = tuple
     """What others made where all should be ours, as the devices were last read: in words for an operator."""
-    watch: Callable[[Slices, HostFacts], None] = lambda slices, facts: None
+    count_meddlings: Callable[[], int] = int
+    """How often a device told that somebody else changed what is ours on it."""
+    describe: Callable[[], Mapping[str, Any]] = dict
+    """What a device says of itself that the server should know, as last read."""
+    watch: Callable[[Slices, HostFacts], None] = watch_nothing
     """Told of slices and facts as they are at the beginning of each turn: a service that answers from them."""
     neighbours: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """What was known of neighbours outside when the agent ended: (network, address) → MAC address."""
     save_neighbours: Callable[[Mapping[tuple[str, str], str]], None] = lambda learned: None
+    take_requests: Callable[[], tuple[str, ...]] = take_none
+    """Ids of requests that changed what is followed, since the last call."""
+    turned: Callable[[Turn], None] = lambda turn: None
+    """Told of every turn."""
+    find_plugged: Callable[[tuple[PortRow, ...], HostFacts], tuple[Plugged, ...]] = find_plugged
+    """The ports whose device is there, each with its number."""
     find_floating: Callable[[Slices, HostFacts], Mapping[str, str]] = lambda slices, facts: {}
     """Floating IPs that this host translates, with what each waits for; empty: for nothing."""
 

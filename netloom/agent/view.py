@@ -12,6 +12,8 @@ from netloom.model.facts import HostFacts
 from netloom.model.plan import Key, Plan, Put, State, Thing
 from netloom.model.slices import PortRow, Slices
 from netloom.reconcile.backoff import Refusal
+from netloom.render.bridges.status import MAKING
+from netloom.render.status import find_central
 
 FAULT = "fault"
 """Of a copy of a router whose keeper is not there."""
@@ -57,8 +59,9 @@ def device_mark(facts: HostFacts) -> frozenset[tuple[tuple[str, str], int]]:
 
 def is_replugged(before: HostFacts, after: HostFacts) -> bool:
     """Whether a device went and one of its name came between two looks: what was set on the old one went with it."""
-    held = {interface.name: interface.ofport for interface in before.interfaces.values()}
-    return any(held.get(found.name, found.ofport) != found.ofport for found in after.interfaces.values())
+    held = {interface.name: interface.ofport for interface in (*before.interfaces.values(), *before.taps.values())}
+    now = (*after.interfaces.values(), *after.taps.values())
+    return any(held.get(found.name, found.ofport) != found.ofport for found in now)
 
 
 def keep_keys(state: State, keys: Iterable[Key]) -> State:
@@ -114,6 +117,8 @@ def make_status(
         reasons |= {id: reason for id, reason in floating.items() if reason}
         reasons |= find_refused_floating(puts, floating)
         here |= floating.keys()
-    reasons |= {port_id: reason for port_id, reason in pending.items() if port_id in here}
+    told = {id: reason for id, reason in pending.items() if id in here and not (reason == MAKING and id in reasons)}
+    reasons |= told
     copies = {id: state for id, state in view.facts.copies.items() if state != FAULT}
+    copies |= find_central(view.slices, view.facts)
     return Status(view.revision, frozenset(here - reasons.keys()), reasons, copies)

@@ -9,17 +9,21 @@ import logging
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from urllib.parse import unquote
 from uuid import uuid4
 
 from netloom.api import discovery, quotas, topology
+from netloom.api.limits import Limits
 from netloom.api.message import (
     JSON_TYPE,
+    TRACE,
     Receive,
     Request,
     Response,
     Scope,
     Send,
+    Trace,
     encode,
     make_error,
     make_json,
@@ -29,14 +33,16 @@ from netloom.api.message import (
 )
 from netloom.api.metrics import CONTENT_TYPE, Metrics, make_metrics
 from netloom.api.openapi import render_openapi
-from netloom.api.parts import ApiParts, Headers, Mounted, Unauthorized
+from netloom.api.parts import Answered, ApiParts, Headers, Mounted, Unauthorized
 from netloom.api.routes import Handler, Route, find_resource_route
 from netloom.api.served import Api, make_api
 from netloom.intent.errors import ApiError
+from netloom.intent.operation import Committed, Operation, Requester, Submit
 
 LOG = logging.getLogger(__name__)
 
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+CHANGING = WITH_BODY | {"DELETE"}
 GLOBAL_ID = re.compile(rb"^req-[0-9a-fA-F-]{36}$")
 SPECIAL: Mapping[str, Handler] = {
     "extensions": discovery.serve_extensions,
@@ -53,20 +59,29 @@ class App:
         self.metrics = metrics
         self.openapi = b""
         self._limit = api.parts.settings.max_request_body_size
+        self._limits = Limits(api.parts.settings.rates, time.monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await serve_lifespan(scope, receive, send)
             return
-        start = time.perf_counter()
+        began_s, start = time.time(), time.perf_counter()
         request = Request(
             scope["method"], scope["path"], dict(scope["headers"]), scope["query_string"], request_id=f"req-{uuid4()}"
         )
+        trace = Trace(request.request_id)
+        TRACE.set(trace)
         response = await self.answer(scope, receive, request)
         if response is None:  # the client went away
             return
         await send_response(send, response, request.request_id.encode())
-        self.metrics.count(request.route, request.method, response.status, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        trace.ended = True
+        self.metrics.count(request.route, request.method, response.status, seconds)
+        log_answer(request, response.status, seconds, trace.revision)
+        self.api.parts.answered(
+            Answered(trace.request_id, request.route, request.method, response.status, began_s, seconds, trace.revision)
+        )
 
     async def answer(self, scope: Scope, receive: Receive, request: Request) -> Response | None:
         """Whatever happens, an answer; None: nobody waits for it any more."""
@@ -84,6 +99,8 @@ class App:
                 return await handler(api, given, request)
             requester = await api.parts.identity.authenticate(request.headers, request.method, request.path)
             request.requester = api.policy.recognise(requester)
+            if self._limits.on:
+                self._limits.check(request.requester, request.headers)
             handler, given = self.find_route(segments[1:], request)
             return await handler(api, given, request)
         except ApiError as error:
@@ -120,7 +137,29 @@ class App:
 
 def make_app(parts: ApiParts) -> App:
     """The Networking API as an ASGI application."""
-    return App(make_api(parts), make_metrics(parts.registry, lambda: parts.snapshot().revision))
+    noted = replace(parts, submit=note_revision(parts.submit))
+    return App(make_api(noted), make_metrics(parts.registry, lambda: parts.snapshot().revision))
+
+
+def note_revision(submit: Submit) -> Submit:
+    """The same, and whoever asks about the request at hand learns what revision it became."""
+
+    async def submit_noted(operation: Operation, requester: Requester, request_id: str = "") -> Committed:
+        committed = await submit(operation, requester, request_id)
+        trace = TRACE.get()
+        if trace is not None and committed.outcome.changes:
+            trace.revision = committed.revision
+        return committed
+
+    return submit_noted
+
+
+def log_answer(request: Request, status: int, seconds: float, revision: int) -> None:
+    """A line for each request: what changes something always, what reads with debug."""
+    level = logging.INFO if request.method in CHANGING else logging.DEBUG
+    if LOG.isEnabledFor(level):
+        ids = {"request_id": name_request(request), "revision": revision, "project_id": request.requester.project_id}
+        LOG.log(level, "%s %s %d in %.1f ms", request.method, request.path, status, seconds * 1000, extra=ids)
 
 
 def name_request(request: Request) -> str:

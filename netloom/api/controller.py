@@ -21,6 +21,7 @@ from netloom.api.listing import (
     show_parts,
 )
 from netloom.api.message import Request, Response, encode, not_allowed
+from netloom.api.parts import ApiSettings
 from netloom.api.query import make_links, parse_fields, parse_query
 from netloom.api.served import Api, Place, Served, forbidden
 from netloom.api.views import View, make_field_viewer
@@ -29,8 +30,6 @@ from netloom.intent.operation import Committed, Requester
 from netloom.intent.operations import make_create, make_delete, make_update, parse_if_match
 from netloom.intent.schema import REQUIRED, Absent, Doc, Resource, merge_project, parse_create, parse_update
 from netloom.intent.snapshot import Record, Snapshot
-
-MAX_BULK = 10_000
 
 
 async def list_objects(api: Api, place: Place, request: Request) -> Response:
@@ -98,7 +97,7 @@ async def create(api: Api, place: Place, request: Request) -> Response:
     if resource.rules.create is None:
         raise not_allowed()
     requester = request.requester
-    items, bulk = read_items(resource, request.json(), api.parts.settings.allow_bulk)
+    items, bulk = read_items(resource, request.json(), api.parts.settings)
     bodies = [parse_create(resource, fill_project(resource, item, requester)) for item in items]
     if place.served.upper is not None:
         bodies = [{**body, resource.upper_key: place.upper_id} for body in bodies]
@@ -107,16 +106,16 @@ async def create(api: Api, place: Place, request: Request) -> Response:
         given = find_given(resource, body)
         refused = policy.refused(f"create_{resource.rule}", given, requester, body, snapshot)
         if refused:
-            refuse_missing(api, place, body, snapshot)
+            refuse_missing(api, place, body)
             raise forbidden(refused)
     api.find_upper(place, requester)
     committed = await api.parts.submit(make_create(resource, bodies), requester, request.request_id)
     return render_created(api, place.served, committed, requester, bulk)
 
 
-def refuse_missing(api: Api, place: Place, body: Doc, snapshot: Snapshot) -> None:
+def refuse_missing(api: Api, place: Place, body: Doc) -> None:
     """Raises the 404 of what a new object has to belong to, where it is not there: nobody owns it to allow anything."""
-    upper = place.served.upper
+    snapshot, upper = api.parts.snapshot(), place.served.upper
     if upper is not None and snapshot.get(upper.resource.kind, place.upper_id) is None:
         raise upper.resource.missing(place.upper_id)
     for f in place.resource.fields:
@@ -174,21 +173,21 @@ def is_shared_unseen(resource: Resource) -> bool:
 
 
 def read_items(
-    resource: Resource, body: Mapping[str, Any], allow_bulk: bool
+    resource: Resource, body: Mapping[str, Any], settings: ApiSettings
 ) -> tuple[Sequence[Mapping[str, Any]], bool]:
     """(the objects to make, whether they came as a list). Raises ApiError 400 with Neutron's words."""
     one_name = resource.collection == resource.name and isinstance(body.get(resource.name), dict)
     if resource.collection not in body or one_name:
         return [read_item(resource, body)], False
-    if not allow_bulk:
+    if not settings.allow_bulk:
         raise bad_request("Bulk operation not supported")
     items = body[resource.collection]
     if not items:
         raise bad_request("Resources required")
     if not isinstance(items, list):
         raise bad_request("Body contains invalid data")
-    if len(items) > MAX_BULK:
-        raise bad_request(f"One request may make {MAX_BULK} {resource.collection}, not {len(items)}")
+    if len(items) > (most := settings.max_bulk_items):
+        raise bad_request(f"One request may make {most} {resource.collection}, not {len(items)}")
     return [read_item(resource, item if is_wrapped(resource, item) else {resource.name: item}) for item in items], True
 
 

@@ -1,7 +1,9 @@
 """A list request against a snapshot: the fewest candidates that an index gives, then conditions, order, page, bytes.
 
-Law: the answer is that of looking at every object; indexes and remembered orders only make it sooner. An answer without
-a limit is looked for while it is sent, piece by piece: it costs the memory of one piece, and others are served between.
+Law: the answer is that of looking at every object; indexes and remembered orders only make it sooner. Nobody learns by
+a filter or an order what the answer would not show: an attribute that is hidden from the requester meets no condition,
+and stands in an order as if it were null. An answer without a limit is looked for while it is sent, piece by piece: it
+costs the memory of one piece, and others are served between.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -152,10 +155,10 @@ def find_sorted(listing: Listing, marker: Record | None) -> list[Found]:
     table = listing.snapshot.records(listing.kind)
     found = list(select(listing, table if ids is None else ids))
     if marker is None:
-        return order(found, listing.resource, query)
+        return order(found, listing)
     if all(id != query.marker for id, _ in found):
         found.append((query.marker, listing.refresh(marker)))
-    ordered = order(found, listing.resource, query)
+    ordered = order(found, listing)
     at = next(n for n, (id, _) in enumerate(ordered) if id == query.marker)
     return ordered[at + 1 :]
 
@@ -179,12 +182,40 @@ def select(listing: Listing, ids: Iterable[str]) -> Iterator[Found]:
 
 
 def find_conditions(listing: Listing) -> tuple[Callable[[Doc], bool], ...]:
-    """Those of the query; of an attribute that is true by grant for these eyes, as these eyes see it."""
-    grants = {grant.attribute: grant for grant in listing.eyes.grants}
-    return tuple(
-        AsSeen(grants[one.name], one, listing.snapshot) if isinstance(one, Equals) and one.name in grants else one
-        for one in listing.query.conditions
-    )
+    """Those of the query, as these eyes see what they are about."""
+    eyes, snapshot = listing.eyes, listing.snapshot
+    grants = {grant.attribute: grant for grant in eyes.grants}
+    guarded = eyes.look.hidden.union(name for name, _ in eyes.tests)
+    found: list[Callable[[Doc], bool]] = []
+    for one in listing.query.conditions:
+        name = name_attribute(one)
+        if name in guarded:
+            found.append(WhereShown(name, one, eyes, snapshot))
+        elif isinstance(one, Equals) and name in grants:
+            found.append(AsSeen(grants[name], one, snapshot))
+        else:
+            found.append(one)
+    return tuple(found)
+
+
+def name_attribute(condition: Equals | Matches) -> str:
+    """What the condition is about: of the four filters of tags, the tags."""
+    if isinstance(condition, Equals):
+        return condition.name
+    return condition.filter.name.removeprefix("not-").removesuffix("-any")
+
+
+@dataclass(frozen=True, slots=True)
+class WhereShown:
+    """A condition on an attribute that not every object shows these eyes; no object meets it that does not."""
+
+    name: str
+    condition: Equals | Matches
+    eyes: Eyes
+    snapshot: Snapshot
+
+    def __call__(self, doc: Doc) -> bool:
+        return self.name not in self.eyes.look_of(doc, self.snapshot).hidden and self.condition(doc)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,13 +278,26 @@ def find_ids(snapshot: Snapshot, resource: Resource, index: str, keys: Sequence[
     return {id for key in keys for id in snapshot.find_ids(kind, index, key)}
 
 
-def order(found: list[Found], resource: Resource, query: ListQuery) -> list[Found]:
+def order(found: list[Found], listing: Listing) -> list[Found]:
     """Sorted by the keys asked for, then by id. Null comes before everything, as in the databases Neutron uses."""
+    query, eyes = listing.query, listing.eyes
+    guarded = eyes.look.hidden.union(name for name, _ in eyes.tests)
     for name, ascending in reversed((*query.sorts, ("id", True))):
-        field = resource.by_name.get(name)
+        field = listing.resource.by_name.get(name)
         rank = field.kind.rank if field else None
-        found.sort(key=lambda one: sort_key(one[1].doc.get(name), rank), reverse=ascending == query.reverse)
+        read = make_reader(name, listing) if name in guarded else partial(read_value, name)
+        found.sort(key=lambda one: sort_key(read(one[1].doc), rank), reverse=ascending == query.reverse)
     return found
+
+
+def read_value(name: str, doc: Doc) -> Any:
+    return doc.get(name)
+
+
+def make_reader(name: str, listing: Listing) -> Callable[[Doc], Any]:
+    """Of the attribute what these eyes see."""
+    eyes, snapshot = listing.eyes, listing.snapshot
+    return lambda doc: None if name in eyes.look_of(doc, snapshot).hidden else doc.get(name)
 
 
 def sort_key(value: Any, rank: Callable[[Any], Any] | None = None) -> tuple[bool, Any]:

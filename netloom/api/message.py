@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -37,6 +38,25 @@ def as_plain(value: Any) -> Any:
 ENCODER = msgspec.json.Encoder(enc_hook=as_plain)
 DECODER = msgspec.json.Decoder()
 encode = ENCODER.encode
+
+
+@dataclass(slots=True)
+class Trace:
+    """The ids of the request at hand: its own, and the revision that it became. `ended`: it has been answered."""
+
+    request_id: str
+    revision: int = 0
+    ended: bool = False
+
+
+TRACE: ContextVar[Trace | None] = ContextVar("trace", default=None)
+"""Of whoever works for a request; for what is logged meanwhile."""
+
+
+def find_ids() -> Mapping[str, Any]:
+    """For a line of the log: whose work this is; nothing outside of requests."""
+    trace = TRACE.get()
+    return {"request_id": trace.request_id, "revision": trace.revision} if trace and not trace.ended else {}
 
 
 @dataclass(slots=True)
@@ -82,7 +102,8 @@ def make_json(body: Any, status: int = 200) -> Response:
 
 def make_error(error: ApiError) -> Response:
     body = {"NeutronError": {"type": error.type, "message": error.message, "detail": error.detail}}
-    return Response(error.status, encode(body))
+    headers = ((b"retry-after", b"%d" % error.retry_after_s),) if error.retry_after_s else ()
+    return Response(error.status, encode(body), (JSON_TYPE, *headers))
 
 
 def not_found() -> ApiError:

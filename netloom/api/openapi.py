@@ -30,10 +30,11 @@ ERRORS: Mapping[str, str] = {
     "409": "The state of things does not allow it.",
     "412": "If-Match names another revision.",
     "413": "The body is too long.",
+    "429": "Too many requests; Retry-After says when the next may come.",
     "501": "Others have counted on what is to change, and cannot be told.",
-    "503": "The store or the identity service cannot be reached.",
+    "503": "The store or the identity service cannot be reached; Retry-After says when to ask again.",
 }
-READ_ERRORS = ("400", "401", "403", "404", "503")
+READ_ERRORS = ("400", "401", "403", "404", "429", "503")
 LIST_PARAMETERS: Mapping[str, tuple[str, Doc]] = {
     "fields": ("Attributes to show.", {"type": "array", "items": {"type": "string"}}),
     "sort_key": ("Attributes to sort by.", {"type": "array", "items": {"type": "string"}}),

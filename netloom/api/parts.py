@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 
+from netloom.api.limits import Rates
 from netloom.api.rules import PolicySource
 from netloom.intent.operation import Requester, Settings, Submit
 from netloom.intent.schema import Catalog, Doc
@@ -40,6 +41,23 @@ class Mounted(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """A request that was answered. `began_s`: second since 1970; `revision`: what it became; 0: it changed nothing."""
+
+    request_id: str
+    route: str
+    method: str
+    status: int
+    began_s: float
+    seconds: float
+    revision: int = 0
+
+
+def hear_nothing(answered: Answered) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class ApiSettings:
     """The options of the API, with Neutron's names where they mean the same."""
 
@@ -47,6 +65,8 @@ class ApiSettings:
     allow_bulk: bool = True
     filter_validation: bool = True
     max_request_body_size: int = 16 << 20  # bytes
+    max_bulk_items: int = 10_000
+    rates: Rates = field(default_factory=Rates)
     live_kinds: frozenset[str] = frozenset({"agent"})
     version: str = ""
 
@@ -65,7 +85,8 @@ class ApiParts:
 
     `live(kind, doc)`: the document with what the server knows of the moment, such as an agent's heartbeat; asked for
     the kinds of `settings.live_kinds`. `ready()`: what /healthcheck shows; "ready" false makes it answer 503.
-    `mounts`: parts by path prefix, such as "/identity". `options`: those of intent, for quotas.
+    `mounts`: parts by path prefix, such as "/identity". `options`: those of intent, for quotas. `answered`: told of
+    every request.
     """
 
     catalog: Catalog
@@ -79,3 +100,4 @@ class ApiParts:
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     mounts: Mapping[str, Mounted] = field(default_factory=dict)
     options: Settings = field(default_factory=Settings)
+    answered: Callable[[Answered], None] = hear_nothing

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
@@ -123,13 +124,15 @@ def make_default(name: str, check: str, old_name: str | None) -> oslo.RuleDefaul
 
 @dataclass(slots=True)
 class PolicySource:
-    """The policy in force, read again when its file changes. A file that became unreadable leaves the old rules."""
+    """The policy in force, read again when its file changes. A file that became unreadable, or is gone, leaves the old
+    rules: with it what it had shut would be open again."""
 
     enforcer: oslo.Enforcer
     policy: Policy
     reload: bool
     next_s: float = 0.0
     seen: object = field(default=None)
+    path: str = ""
     elsewhere: bool = False
     """Whether a rule asks a server elsewhere, so that requests wait for it."""
 
@@ -141,6 +144,8 @@ class PolicySource:
 
     def _look(self) -> None:
         try:
+            if self.path and not Path(self.path).exists():
+                raise FileNotFoundError(f"{self.path} is gone")
             self.enforcer.load_rules()
         except Exception as error:
             LOG.error("The policy file cannot be read, the rules stay as they were: %s", error)
@@ -157,6 +162,8 @@ def make_policy_source(
     """The rules of the catalog and those that declarations share, with what the file (a path) overrides."""
     shared = {name: rule.check for name, rule in POLICY_RULES.items()}
     enforcer = make_enforcer({**shared, **dict(find_rules(catalog))}, policy_file, remote, find_old_names(catalog))
-    source = PolicySource(enforcer, Policy(dict(enforcer.rules), enforcer, catalog), bool(policy_file))
+    source = PolicySource(
+        enforcer, Policy(dict(enforcer.rules), enforcer, catalog), bool(policy_file), path=policy_file
+    )
     source.seen, source.elsewhere = enforcer.rules, is_elsewhere(enforcer.rules)
     return source

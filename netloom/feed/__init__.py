@@ -5,6 +5,6 @@
             ◀─ slice | delta | gone …, then at: all you follow is at revision N
     ack     what is wired at N, what waits ─▶
 
-`messages.py` is the protocol, `codec.py` its frames, `hub.py` the server's end, `client.py` the host's, `pki.py` the
-certificates that say who is who. A bad frame closes its connection and nothing else.
+`messages.py` is the protocol, `codec.py` its frames, `hub.py` the server's end, `client.py` the host's, `relay.py` both
+in one, `pki.py` the certificates that say who is who. A bad frame closes its connection and nothing else.
 """

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 import ssl
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
@@ -17,34 +18,30 @@ from typing import Any
 from netloom.feed import messages as m
 from netloom.feed.cache import Cache
 from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
+from netloom.feed.copies import Copies, changes_rows
+from netloom.feed.dial import Dial, find_relay, split_addresses
+from netloom.feed.dial import open_stream as open_stream
+from netloom.feed.grants import Grant
 from netloom.feed.hub import SILENCE_S, run_together
-from netloom.feed.pki import SERVER_NAME, JoinError, Token, check_server, make_join_context
-from netloom.model.delta import SliceDelta, apply_delta
-from netloom.model.digest import change_digest, digest_rows
-from netloom.model.slices import Row, Slice, Slices
+from netloom.feed.papers import RENEW_LOOK_S as RENEW_LOOK_S
+from netloom.feed.papers import renew_certificate, renew_word
+from netloom.feed.pki import JoinError, Token, check_server, make_join_context
+from netloom.model.slices import Slices
 
 LOG = logging.getLogger("netloom.feed")
 FIRST_RETRY_S, LAST_RETRY_S = 0.2, 15.0
 LONG = 128
 """Rows from which on a slice's digest is changed by a delta's rows, and no more counted over all."""
-RENEW_LOOK_S = 3600.0
-"""How often a connected host looks whether it is time for its next certificate."""
-
-
-async def open_stream(
-    address: str, context: ssl.SSLContext, limit: int = 1 << 20
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """TLS to "host:port" or "unix:/path"."""
-    if address.startswith("unix:"):
-        return await asyncio.open_unix_connection(address[5:], ssl=context, server_hostname=SERVER_NAME, limit=limit)
-    host, _, port = address.rpartition(":")
-    return await asyncio.open_connection(
-        host.strip("[]"), int(port), ssl=context, server_hostname=SERVER_NAME, limit=limit
-    )
+REQUESTS = 64
+"""Ids of requests that are remembered until somebody asks for them."""
 
 
 class Feed:
-    """The slices of one host, as far as they are known; `run` keeps them so. Belongs to one event loop."""
+    """The slices of one host, as far as they are known; `run` keeps them so. Belongs to one event loop.
+
+    `address`: of a server or relay, or several with commas between them, the nearest first. `grant`: the host's word
+    for a relay of that name. `chance`: for tests that need the same waits again.
+    """
 
     def __init__(
         self,
@@ -58,6 +55,8 @@ class Feed:
         availability_zone: str | None = None,
         configurations: Mapping[str, Any] | None = None,
         renew_look_s: float = RENEW_LOOK_S,
+        grant: Callable[[str], Grant | None] = lambda relay: None,
+        chance: random.Random | None = None,
     ) -> None:
         self.host = host
         self.slices: Slices = cache.load()
@@ -65,17 +64,19 @@ class Feed:
         self.complete = cache.complete
         """Whether `slices` was all of it at some moment; before that nobody may sweep by it."""
         self.connected = False
-        self._address = address
+        self.received_bytes = 0
+        self._requests: deque[str] = deque(maxlen=REQUESTS)
+        self._chance = chance or random.Random()
+        self._dial = Dial(split_addresses(address), self._chance)
+        self._grant = grant
         self._context = context
         self._cache = cache
         self._on_joined = on_joined
         self._csr = csr
         self._renew_look_s = renew_look_s
         self._program = program
-        self._coming: dict[str, Slice] = dict(self.slices)
+        self._copies = Copies(self.slices, lambda name, since: self._send(m.Ask(name, since)))
         self._dirty: set[str] = set()
-        self._digests: dict[str, tuple[Mapping[str, Row], int]] = {}  # of just these rows
-        self._asked: set[str] = set()
         self._changed = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
         self._report = m.Report(dict(configurations or {}), availability_zone)
@@ -90,6 +91,12 @@ class Feed:
         """Return when slices or revision changed, or the connection was made anew, since the last return."""
         await self._changed.wait()
         self._changed.clear()
+
+    def take_requests(self) -> tuple[str, ...]:
+        """Ids of requests that changed what this host follows, since the last call; the newest of them."""
+        found = tuple(dict.fromkeys(self._requests))
+        self._requests.clear()
+        return found
 
     async def send_ack(
         self,
@@ -126,69 +133,57 @@ class Feed:
 
     async def run(self) -> None:
         """Follow the server until cancelled."""
-        wait = FIRST_RETRY_S
         while True:
             try:
-                await self._connect()
+                await self._connect(self._dial.address)
             except (OSError, EOFError, m.MessageError, ssl.SSLError, TimeoutError) as error:
-                LOG.info("%s: %s", self._address, str(error) or type(error).__name__)
+                LOG.info("%s: %s", self._dial.address, str(error) or type(error).__name__)
             except Exception:  # a host without its server goes on; an agent that ended would not
-                LOG.exception("%s: the connection broke off", self._address)
+                LOG.exception("%s: the connection broke off", self._dial.address)
             # A server that refuses before it has told anything is not asked ten times a second.
             told = self.connected and not self._fresh
-            wait = FIRST_RETRY_S if told else min(wait * 2, LAST_RETRY_S)
             self.connected, self._writer = False, None
-            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+            await asyncio.sleep(self._dial.fail(told))
 
-    async def _connect(self) -> None:
+    async def _connect(self, address: str) -> None:
         async with asyncio.timeout(SILENCE_S):
-            reader, writer = await open_stream(self._address, self._context())
+            reader, writer = await open_stream(address, self._context())
         try:
-            have = {name: (s.revision, f"{digest_rows(s.rows):032x}") for name, s in self._coming.items()}
-            told = self._report
-            hello = m.Hello(self.host, m.VERSION, self._program, have, told.configurations, told.availability_zone)
             self._fresh = True
-            self._asked.clear()  # an answer to the last connection's question will not come by this one
-            writer.write(make_frame(hello))
+            self._copies.asked.clear()  # an answer to the last connection's question will not come by this one
+            relay = find_relay(writer)
+            writer.write(make_frame(self._make_hello(relay)))
             self._writer = writer
-            await run_together(self._receive(reader), drain_often(writer), self._renew_in_time(writer))
+            await run_together(
+                self._receive(reader),
+                drain_often(writer),
+                renew_certificate(writer, self._csr, self._chance, self._renew_look_s),
+                renew_word(writer, self._grant, relay, self._chance),
+            )
         finally:
             writer.transport.abort()
 
-    async def _renew_in_time(self, writer: asyncio.StreamWriter) -> None:
-        """Now and again, at times that differ from host to host: thousands joined in the same hour."""
-        while True:
-            csr = self._csr()
-            if csr is not None:
-                writer.write(make_frame(m.Renew(csr)))
-            await asyncio.sleep(self._renew_look_s * random.uniform(0.5, 1.0))
+    def _make_hello(self, relay: str) -> m.Hello:
+        told, grant = self._report, self._grant(relay) if relay else None
+        return m.Hello(
+            self.host, m.VERSION, self._program, self._copies.describe(), told.configurations, told.availability_zone,
+            grant,
+        )  # fmt: skip
 
     async def _receive(self, reader: asyncio.StreamReader) -> None:
         while True:
             async with asyncio.timeout(SILENCE_S):
                 body = await receive_frame(reader, MAX_FROM_SERVER)
+            self.received_bytes += len(body)
             self._take(m.parse_from_server(body))
 
     def _take(self, message: m.FromServer) -> None:
         match message:
             case m.Welcome():
                 self.connected = True
-                LOG.info("following %s, at revision %d", self._address, message.revision)
-            case m.Whole():
-                self._put(Slice(message.name, message.revision, m.parse_rows(message.rows)), message.digest)
-            case m.Delta():
-                self._apply(message)
-            case m.Keep():
-                self._asked.discard(message.name)
-                held = self._coming.get(message.name)
-                if held is not None:
-                    self._coming[message.name] = Slice(held.name, message.revision, held.rows)
-            case m.Gone():
-                self._asked.discard(message.name)
-                self._coming.pop(message.name, None)
-                self._digests.pop(message.name, None)
-                self._dirty.add(message.name)
+                LOG.info("following %s, at revision %d", self._dial.address, message.revision)
             case m.At():
+                self._requests += message.requests
                 self._publish(message.revision)
             case m.Joined():
                 if self._on_joined is not None:
@@ -198,43 +193,16 @@ class Feed:
             case m.Ping():
                 self._send(m.Pong())
             case _:
-                pass
-
-    def _apply(self, message: m.Delta) -> None:
-        held = self._coming.get(message.name)
-        if held is None or held.revision != message.start:
-            self._ask(message.name)
-            return
-        put = m.parse_rows(message.put)
-        after = apply_delta(held, SliceDelta(message.name, message.start, message.revision, put, tuple(message.drop)))
-        assert after is not None
-        known = self._digests.get(message.name)
-        is_long = known is not None and known[0] is held.rows and len(held.rows) > LONG
-        sums = change_digest(known[1], held.rows, put, message.drop) if known and is_long else None
-        self._put(after, message.digest, sums)
-
-    def _put(self, found: Slice, digest: str, sums: int | None = None) -> None:
-        """Take a slice if it is what the server says it is; a row of a kind we do not know makes it differ for good."""
-        sums = digest_rows(found.rows) if sums is None else sums
-        if f"{sums:032x}" != digest and found.name not in self._asked:
-            self._ask(found.name)
-            return
-        self._digests[found.name] = found.rows, sums
-        self._asked.discard(found.name)
-        self._coming[found.name] = found
-        self._dirty.add(found.name)
-
-    def _ask(self, name: str) -> None:
-        LOG.warning("the copy of %s differs; asking for it anew", name)
-        self._asked.add(name)
-        self._send(m.Ask(name))
+                self._copies.take(message)
 
     def _publish(self, revision: int) -> None:
         """All of a commit is here, unless a slice of it was asked for again: then it is at the next `at`."""
-        if self._asked:
+        if self._copies.asked:
             return
+        self._dirty.update(name for name, delta in self._copies.changed.items() if changes_rows(delta))
+        self._copies.changed.clear()
         self._keep()
-        self.slices, self.revision, self.complete = dict(self._coming), revision, True
+        self.slices, self.revision, self.complete = dict(self._copies.coming), revision, True
         self._changed.set()
         if self._fresh:
             # A server that comes back, or another one, hears again what still holds.
@@ -245,7 +213,7 @@ class Feed:
         """Write what changed to the disk. One that is full keeps nobody from following; it is tried again next time."""
         try:
             for name in tuple(self._dirty):
-                found = self._coming.get(name)
+                found = self._copies.coming.get(name)
                 if found is None:
                     self._cache.drop(name)
                 else:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from zlib import crc32
 
 import msgspec
 
+from netloom.feed.grants import Grant
 from netloom.model.delta import SliceDelta
 from netloom.model.slices import ROW_TYPES, Row, Slice, row_kind
 
-VERSION = 1
-"""Grows when an end of an older version could no longer make sense of what a newer one says."""
+VERSION = 2
+"""Grows with each message that an end of an older version could not make sense of; it is not sent that."""
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
@@ -30,12 +32,16 @@ class Hello(Message, frozen=True):
     have: dict[str, tuple[int, str]] = {}
     configurations: dict[str, Any] = {}
     availability_zone: str | None = None
+    grant: Grant | None = None  # for the relay that is spoken to
 
 
 class Welcome(Message, frozen=True):
+    """`bus`: where on a broker frames are found that are due."""
+
     version: int = VERSION
     server: str = ""
     revision: int = 0
+    bus: str = ""
 
 
 class Whole(Message, frozen=True):
@@ -58,6 +64,26 @@ class Delta(Message, frozen=True):
     drop: list[str] = []
 
 
+class Since(Message, frozen=True):
+    """As Delta, from a copy that is long behind: rows that are newer than `start`, and of all rows what names them.
+
+    `keys`: of each row's key the CRC-32, four bytes each; the rows of the copy that are not named go. Version 2.
+    """
+
+    name: str
+    start: int
+    revision: int
+    digest: str
+    put: dict[str, msgspec.Raw] = {}
+    keys: bytes = b""
+
+
+class Compare(Message, frozen=True):
+    """Slice → (revision, digest): a copy of that revision that differs is to be asked for. Version 2."""
+
+    digests: dict[str, tuple[int, str]]
+
+
 class Keep(Message, frozen=True):
     """The host's copy of the slice is what it should be, at this revision."""
 
@@ -72,9 +98,10 @@ class Gone(Message, frozen=True):
 
 
 class At(Message, frozen=True):
-    """All that the host follows is now as it was at this revision."""
+    """All that the host follows is now as it was at this revision. `requests`: ids of some that made it so."""
 
     revision: int
+    requests: list[str] = []
 
 
 class Ack(Message, frozen=True):
@@ -97,9 +124,10 @@ class Report(Message, frozen=True):
 
 
 class Ask(Message, frozen=True):
-    """The host's copy of a slice is not what it should be: send it whole."""
+    """The host's copy of a slice is not what it should be: send it whole; or, with `since`, what is newer than that."""
 
     name: str
+    since: int = 0
 
 
 class Join(Message, frozen=True):
@@ -129,6 +157,74 @@ class Refuse(Message, frozen=True):
     reason: str
 
 
+# -- of relays, version 2 ----------------------------------------------------------------------------------------------
+
+
+class Let(Message, frozen=True):
+    """The next word by which the relay goes on."""
+
+    grant: Grant
+
+
+class Attach(Message, frozen=True):
+    """A host is here; `grants` lead from it to the relay that says so. Said again: with newer words."""
+
+    host: str
+    grants: list[Grant] = []
+    configurations: dict[str, Any] = {}
+    availability_zone: str | None = None
+
+
+class Detach(Message, frozen=True):
+    host: str
+
+
+class Said(Message, frozen=True):
+    """What hosts said last, by host: of each the newest word alone."""
+
+    acks: dict[str, Ack] = {}
+    reports: dict[str, Report] = {}
+
+
+class Listen(Message, frozen=True):
+    """Whether the relay hears what is on the bus."""
+
+    on: bool
+
+
+class RenewFor(Message, frozen=True):
+    host: str
+    csr: str
+
+
+class Admitted(Message, frozen=True):
+    """What the host follows is all there, as of the `at` before."""
+
+    host: str
+
+
+class Dismissed(Message, frozen=True):
+    """The host may not follow, or not any more."""
+
+    host: str
+    reason: str
+
+
+class JoinedFor(Message, frozen=True):
+    """A host's next certificate, or why there is none."""
+
+    host: str
+    certificate: str = ""
+    authority: str = ""
+    reason: str = ""
+
+
+class Due(Message, frozen=True):
+    """Slice → (revision, key): a frame of the bus that belongs before the next `at`, and the key to read it with."""
+
+    frames: dict[str, tuple[int, bytes]]
+
+
 class Ping(Message, frozen=True):
     pass
 
@@ -137,8 +233,11 @@ class Pong(Message, frozen=True):
     pass
 
 
-FromHost = Hello | Ack | Report | Ask | Join | Renew | Ping | Pong
-FromServer = Welcome | Whole | Delta | Keep | Gone | At | Joined | Refuse | Ping | Pong
+FromHost = Hello | Ack | Report | Ask | Join | Renew | Ping | Pong | Let | Attach | Detach | Said | RenewFor | Listen
+FromServer = (
+    Welcome | Whole | Delta | Keep | Gone | At | Joined | Refuse | Ping | Pong | Since | Compare | Admitted
+    | Dismissed | JoinedFor | Due
+)  # fmt: skip
 
 _encoder = msgspec.msgpack.Encoder()
 _from_host: msgspec.msgpack.Decoder[FromHost] = msgspec.msgpack.Decoder(FromHost)
@@ -196,3 +295,18 @@ def make_whole(found: Slice, digest: str) -> Whole:
 
 def make_delta(delta: SliceDelta, digest: str) -> Delta:
     return Delta(delta.name, delta.start, delta.revision, digest, encode_rows(delta.put), list(delta.drop))
+
+
+def make_since(found: Slice, start: int, digest: str) -> Since:
+    """For a copy as it was at revision `start`. Where a row says less of its age than it should, the digest tells."""
+    put = {key: row for key, row in found.rows.items() if row.revision > start}
+    keys = b"".join(crc32(key.encode()).to_bytes(4, "big") for key in found.rows)
+    return Since(found.name, start, found.revision, digest, encode_rows(put), keys)
+
+
+def find_unnamed(rows: Mapping[str, Row], keys: bytes) -> tuple[str, ...]:
+    """Those of the rows' keys that `keys` does not name. Raises MessageError."""
+    if len(keys) % 4:
+        raise MessageError("names of rows have four bytes each")
+    named = {keys[at : at + 4] for at in range(0, len(keys), 4)}
+    return tuple(key for key in rows if crc32(key.encode()).to_bytes(4, "big") not in named)

@@ -28,6 +28,8 @@ BACKDATE = datetime.timedelta(minutes=5)
 """Certificates begin this long before they are issued, for hosts whose clock is behind."""
 SERVER_NAME = "netloom-server"
 """The name every server's certificate has, so that a host can follow any of them at any address."""
+RELAY = "relay/"
+"""What a relay's name begins with; no host's does."""
 
 Now = Callable[[], datetime.datetime]
 
@@ -89,17 +91,24 @@ def issue(
     server: bool,
     life: datetime.timedelta | None = None,
 ) -> bytes:
-    """A certificate for `name`, PEM, good for one end of the feed only. `life`: else the usual one of that end."""
+    """A certificate for `name`, PEM, good for one end of the feed only; a relay's for both, and in its own name.
+
+    `life`: else the usual one of that end.
+    """
     issuer, key = x509.load_pem_x509_certificate(authority.certificate), load_key(authority.key)
-    purpose = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+    purposes = [ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH]
+    alternative = make_alternative(name)
+    if name.startswith(RELAY):
+        purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+        alternative = make_alternative(SERVER_NAME)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder(issuer.subject, make_name(name), public, x509.random_serial_number())
         .not_valid_before(now - BACKDATE)
         .not_valid_after(now + (life or (SERVER_LIFE if server else HOST_LIFE)))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
-        .add_extension(x509.SubjectAlternativeName([make_alternative(name)]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage(purposes), critical=True)
+        .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         .add_extension(identifier, critical=False)
         .sign(key, hashes.SHA256())
     )

@@ -6,14 +6,18 @@ from collections.abc import Mapping
 
 
 class ApiError(Exception):
-    """A request that cannot be served. Rendered as {"NeutronError": {"type", "message", "detail"}}."""
+    """A request that cannot be served. Rendered as {"NeutronError": {"type", "message", "detail"}}.
 
-    def __init__(self, status: int, type: str, message: str, detail: str = "") -> None:
+    `retry_after_s`: after how many seconds the same request may fare better; 0: nothing is known of that.
+    """
+
+    def __init__(self, status: int, type: str, message: str, detail: str = "", retry_after_s: int = 0) -> None:
         super().__init__(message)
         self.status = status
         self.type = type
         self.message = message
         self.detail = detail
+        self.retry_after_s = retry_after_s
 
 
 class ConversionError(ValueError):

@@ -57,6 +57,7 @@ class Settings:
     dhcp_lease_duration: int = 86400
     agent_down_time: int = 75
     enable_ndp_proxy_by_default: bool = False
+    enable_default_route_ecmp: bool = False
     allowed_conntrack_helpers: tuple[tuple[str, str], ...] = CONNTRACK_HELPERS
     ipv6_pd_enabled: bool = False
     router_distributed: bool = False

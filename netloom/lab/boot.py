@@ -12,6 +12,7 @@ from typing import Any
 
 from netloom.lab import addressing, instances, vm
 from netloom.lab.client import Client, Doc, open_client
+from netloom.lab.plugs import attach
 from netloom.lab.shell import LabError, Say, wait_for
 from netloom.lab.state import Instance, Lab, Place, check_name, choose_host, with_instance, without_instance
 
@@ -89,7 +90,7 @@ def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instan
     place.instance(instance.name).mkdir(parents=True, exist_ok=True)
     if instance.kind == "vm":
         return start_machine(lab, place, client, asked, instance, say)
-    say("its NIC, plugged into br-int")
+    say(f"its NIC, plugged into {describe_switch(lab, instance)}")
     instances.make_instance(lab, place, instance, network["mtu"])
     say("the port turns ACTIVE")
     wait_active(client, port["id"])
@@ -100,11 +101,16 @@ def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instan
     return instance
 
 
+def describe_switch(lab: Lab, instance: Instance) -> str:
+    host = lab.hosts[instance.host]
+    return "its network's bridge" if host.bridges else "br-int behind a bridge of its own" if host.hybrid else "br-int"
+
+
 def start_machine(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instance, say: Say) -> Instance:
     """It boots on its own; what it got is on its console."""
-    say("a kernel of its own under QEMU, its NIC plugged into br-int")
+    say(f"a kernel of its own under QEMU, its NIC plugged into {describe_switch(lab, instance)}")
     vm.make_machine(lab, place, instance, asked.use_dhcp)
-    instances.attach(place, instance)
+    attach(lab, place, instance)
     say("the port turns ACTIVE")
     wait_active(client, instance.port_id)
     port = client.get(f"ports/{instance.port_id}")["port"]

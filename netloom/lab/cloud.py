@@ -7,13 +7,14 @@ written down; so it cleans up after a kill at any instant, and so does `up`, whi
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import socket
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -22,7 +23,7 @@ from netloom.lab import hosts, processes
 from netloom.lab.client import open_client
 from netloom.lab.namespaces import find_namespaces, list_namespaces, remove_namespace
 from netloom.lab.shell import LabError, Say, run, succeeds, wait_for
-from netloom.lab.state import Host, Lab, Place
+from netloom.lab.state import HYBRID, LINUXBRIDGE, OPENVSWITCH, Host, Lab, Place
 
 NETLOOM = (sys.executable, "-m", "netloom.main.cli")
 PROGRAMS = {
@@ -31,6 +32,12 @@ PROGRAMS = {
     "udhcpc": "udhcpc", "dhclient": "isc-dhcp-client", "sysctl": "procps",
 }  # fmt: skip
 """What the lab runs, and the Debian package it is in."""
+HYBRID_PROGRAMS = {"iptables-save": "iptables", "ipset": "ipset"}
+"""What hosts run beside these when iptables keeps the rules."""
+DNSMASQ_PROGRAMS = {"dnsmasq": "dnsmasq-base"}
+"""And when DHCP servers are programs of their own."""
+FIREWALLS = ("", "openvswitch", HYBRID)
+OPTION = re.compile(r"^[a-zA-Z0-9_]+(\.[a-zA-Z0-9_]+)?=.*$")
 
 START_S = 30.0
 MAX_HOSTS = 100
@@ -38,28 +45,72 @@ SOCKET_PATH_MAX = 107
 """Longest path of a unix socket in Linux (sizeof sun_path - 1)."""
 
 
-def up(place: Place, count: int, physnet: bool, prefix: str, say: Say) -> Lab:
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a lab is to be: of `hosts` the last `bridge_hosts` switch with Linux bridges, the others with Open vSwitch.
+
+    firewall: firewall_driver of the hosts with Open vSwitch. Options are "section.name=value".
+    """
+
+    hosts: int = 3
+    bridge_hosts: int = 0
+    physnet: bool = True
+    firewall: str = ""
+    host_options: tuple[str, ...] = ()
+    server_options: tuple[str, ...] = ()
+
+
+def plan_hosts(shape: Shape) -> list[Host]:
+    """Raises LabError."""
+    if not 1 <= shape.hosts <= MAX_HOSTS:
+        raise LabError(f"--hosts {shape.hosts}: allowed are 1 to {MAX_HOSTS}")
+    if not 0 <= shape.bridge_hosts <= shape.hosts:
+        raise LabError(f"--bridge-hosts {shape.bridge_hosts}: allowed are 0 to {shape.hosts}, of --hosts {shape.hosts}")
+    if shape.firewall not in FIREWALLS:
+        raise LabError(f"--firewall-driver {shape.firewall}: allowed are {', '.join(filter(None, FIREWALLS))}")
+    for option in (*shape.host_options, *shape.server_options):
+        if not OPTION.match(option):
+            raise LabError(f"'{option}': an option is given as section.name=value, or name=value for [DEFAULT]")
+    first_bridge = shape.hosts - shape.bridge_hosts + 1
+    return [
+        Host(f"h{n}", n, shape.physnet, *((LINUXBRIDGE, "") if n >= first_bridge else (OPENVSWITCH, shape.firewall)))
+        for n in range(1, shape.hosts + 1)
+    ]
+
+
+def find_programs(shape: Shape, made: Iterable[Host]) -> tuple[str, ...]:
+    """What such a lab runs."""
+    hybrid = HYBRID_PROGRAMS if any(host.hybrid for host in made) else {}
+    servers = {} if "dhcp_driver=dnsmasq" not in shape.server_options else DNSMASQ_PROGRAMS
+    return (*PROGRAMS, *hybrid, *servers)
+
+
+def up(place: Place, shape: Shape, prefix: str, say: Say) -> Lab:
     """Hosts, server and agents, all of them alive as the API tells it. What a killed lab left is removed first."""
-    check_machine(place)
-    if not 1 <= count <= MAX_HOSTS:
-        raise LabError(f"--hosts {count}: allowed are 1 to {MAX_HOSTS}")
+    made = plan_hosts(shape)
+    check_machine(place, find_programs(shape, made))
     with place.locked():
         refuse_second(place)
         sweep(place, prefix, say)
-        made = [Host(f"h{number}", number, physnet) for number in range(1, count + 1)]
-        lab = place.save(Lab(prefix=prefix, hosts={host.name: host for host in made}, api_url=choose_url()))
+        lab = Lab(prefix, {host.name: host for host in made}, api_url=choose_url(), host_options=shape.host_options,
+                  server_options=shape.server_options)  # fmt: skip
+        place.save(lab)
         say("the underlay: a switch between hosts")
         hosts.make_underlay(lab, place)
-        if physnet:
+        if shape.physnet:
             say(f"a machine outside, at {hosts.OUTSIDE_IP} on the provider network")
             hosts.make_outside(lab, place)
         for host in made:
-            say(f"host {host.name}: a namespace with an Open vSwitch of its own, tunnel address {host.tunnel_ip}")
+            say(f"host {host.name}: a namespace with {describe_switch(host)}, tunnel address {host.tunnel_ip}")
             hosts.make_host(lab, place, host)
         start_metadata(lab, place, say)
         start_server(lab, place, say)
         start_agents(lab, place, say)
         return place.save(replace(lab, ready=True))
+
+
+def describe_switch(host: Host) -> str:
+    return "Linux bridges" if host.bridges else "an Open vSwitch of its own"
 
 
 def down(place: Place, prefix: str, say: Say) -> bool:
@@ -70,11 +121,12 @@ def down(place: Place, prefix: str, say: Say) -> bool:
         return sweep(place, prefix, say)
 
 
-def check_machine(place: Place) -> None:
+def check_machine(place: Place, programs: Iterable[str] = ()) -> None:
     """Raises LabError, saying what is missing and how to get it."""
+    packages = {**PROGRAMS, **HYBRID_PROGRAMS, **DNSMASQ_PROGRAMS}
     if os.geteuid() != 0:
         raise LabError("the lab needs root: it makes network namespaces and switches")
-    missing = {package for program, package in PROGRAMS.items() if not shutil.which(program)}
+    missing = {packages[program] for program in programs or PROGRAMS if not shutil.which(program)}
     if missing:
         raise LabError(f"missing here: {', '.join(sorted(missing))}; `make system` or apt-get install brings them")
     longest = len(str(place.host("h999") / "ovs-vswitchd.ctl"))
@@ -154,7 +206,7 @@ def choose_url(first: int = 9696) -> str:
 def start_server(lab: Lab, place: Place, say: Say) -> None:
     say(f"the server: netloom server --config-file {place.config}")
     place.config.write_text(render_server_config(lab, place))
-    command = (*NETLOOM, "server", "--config-file", str(place.config))
+    command = (*NETLOOM, "server", "--config-file", str(place.config), *render_options(lab.server_options))
     server = processes.start(command, place.directory, place.server_log)
 
     def ready() -> bool:
@@ -182,8 +234,11 @@ feed_listen = unix:{place.feed}
 """
 
 
+def render_options(options: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word for option in options for word in ("--set", option))
+
+
 def render_agent_config(place: Place, host: Host) -> str:
-    mappings = f"{hosts.PHYSNET}:{hosts.PHYSNET_BRIDGE}" if host.physnet else ""
     return f"""# Made by `netloom lab up`.
 [DEFAULT]
 host = {host.name}
@@ -191,15 +246,36 @@ state_path = {place.host(host.name)}
 nova_metadata_host = {hosts.METADATA_IP}
 metadata_proxy_shared_secret = {place.load_secret()}
 
+{render_switch(place, host)}
+[netloom]
+switch = {host.switch}
+feed_server = unix:{place.feed}
+ovs_rundir = {place.host(host.name)}
+netns_path = {place.spaces(host.name)}
+"""
+
+
+def render_switch(place: Place, host: Host) -> str:
+    """The sections of the host's switch. A bridge's tunnels carry whole checksums, for others switch in user space."""
+    if host.bridges:
+        mappings = f"{hosts.PHYSNET}:eth1" if host.physnet else ""
+        return f"""[vxlan]
+local_ip = {host.tunnel_ip}
+
 [ovs]
+datapath_type = netdev
+
+[linux_bridge]
+physical_interface_mappings = {mappings}
+"""
+    mappings = f"{hosts.PHYSNET}:{hosts.PHYSNET_BRIDGE}" if host.physnet else ""
+    return f"""[ovs]
 local_ip = {host.tunnel_ip}
 datapath_type = netdev
 bridge_mappings = {mappings}
 
-[netloom]
-feed_server = unix:{place.feed}
-ovs_rundir = {place.host(host.name)}
-netns_path = {place.spaces(host.name)}
+[securitygroup]
+firewall_driver = {host.firewall}
 """
 
 
@@ -243,8 +319,8 @@ def start_agent(lab: Lab, place: Place, host: Host, token: str = "") -> None:
     # Not `ip netns exec`: that gives it mounts of its own, and the namespaces that it makes would go with it.
     inside = ("nsenter", f"--net=/run/netns/{lab.host_netns(host.name)}")
     processes.start(
-        (*inside, *NETLOOM, "agent", "run", "--config-file", str(config)), place.directory,
-        place.agent_log(host.name), env={"NETLOOM_JOIN_TOKEN": token} if token else {},
+        (*inside, *NETLOOM, "agent", "run", "--config-file", str(config), *render_options(lab.host_options)),
+        place.directory, place.agent_log(host.name), env={"NETLOOM_JOIN_TOKEN": token} if token else {},
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from netloom.lab import hosts as switches
 from netloom.lab.client import open_client
 from netloom.lab.shell import LabError
 from netloom.lab.state import Lab, Place, find_place, find_prefix
+from netloom.lab.swarm_command import swarm
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,16 +75,31 @@ def up(
     physnet: Annotated[
         bool, typer.Option(help="Give hosts a second NIC on br-ex, for flat and VLAN networks (physnet1).")
     ] = True,
+    bridge_hosts: Annotated[int, typer.Option(help="How many of them, the last, switch with Linux bridges.")] = 0,
+    dhcp_driver: Annotated[
+        str, typer.Option(help="distributed: hosts answer DHCP themselves; dnsmasq: servers do.")
+    ] = "distributed",
+    firewall_driver: Annotated[
+        str, typer.Option(help="Who keeps rules on hosts with Open vSwitch: openvswitch, or iptables_hybrid.")
+    ] = "",
+    host_option: Annotated[
+        list[str] | None, typer.Option(help="section.name=value: what else every agent is told.")
+    ] = None,
+    server_option: Annotated[
+        list[str] | None, typer.Option(help="section.name=value: what else the server is told.")
+    ] = None,
 ) -> None:
     """Start hosts, the server, and an agent on every host.
 
     What a lab that was killed has left is removed first; a lab that is up is left alone.
 
-    Example: `netloom lab up --hosts 5`
+    Examples: `netloom lab up --hosts 5`, `netloom lab up --hosts 3 --bridge-hosts 1 --dhcp-driver dnsmasq`
     """
+    shape = cloud.Shape(hosts, bridge_hosts, physnet, firewall_driver, tuple(host_option or ()),
+                        (f"dhcp_driver={dhcp_driver}", *(server_option or ())))  # fmt: skip
     place = here()
     with show.show_progress(console) as say:
-        lab = cloud.up(place, hosts, physnet, find_prefix(os.environ), say)
+        lab = cloud.up(place, shape, find_prefix(os.environ), say)
     console.print(f"\n{len(lab.hosts)} hosts are up; the API is at {lab.api_url}")
     show.print_environment(console, place, programs())
 
@@ -156,7 +172,7 @@ def find_inside(lab: Lab, place: Place, name: str) -> tuple[str, dict[str, str]]
     """The namespace of an instance or host, and what a program in it needs to know."""
     if name in lab.hosts:
         directory = place.host(name)
-        return lab.host_netns(name), switches.switch_env(directory)
+        return lab.host_netns(name), {} if lab.hosts[name].bridges else switches.switch_env(directory)
     return instances.find_inside(lab, name), {}
 
 
@@ -222,7 +238,7 @@ def status() -> None:
 
 def read_status(place: Place) -> show.Status:
     lab = place.require()
-    faults = {host: switches.read_fault(place, host) for host in lab.hosts}
+    faults = {host: switches.read_fault(lab, place, host) for host in lab.hosts}
     agents: dict[str, bool] = {}
     ports: dict[str, dict[str, object]] = {}
     server = cloud.answers(lab.api_url)
@@ -245,7 +261,7 @@ def make_demo() -> None:
     with show.show_progress(console) as say:
         cloud.check_machine(place)
         cloud.down(place, find_prefix(os.environ), say)
-        cloud.up(place, 3, True, find_prefix(os.environ), say)
+        cloud.up(place, cloud.Shape(), find_prefix(os.environ), say)
         lab = demo.make_demo(place, say)
         say("pings")
         trials = demo.run_trials(lab)
@@ -290,6 +306,9 @@ def restart(
             raise LabError(f"there is no host '{host}'; there are {', '.join(lab.hosts)}")
         cloud.restart_agent(lab, place, lab.hosts[host])
         console.print(f"{host}: agent restarted")
+
+
+app.command()(explain_errors(swarm))
 
 
 def programs() -> str:

@@ -1,11 +1,15 @@
-"""Simulated hosts: a namespace, an Open vSwitch of its own (userspace datapath), and a NIC on the underlay.
+"""Simulated hosts: a namespace, a switch of its own, and a NIC on the underlay.
+
+With Open vSwitch (userspace datapath):
 
                     namespace nl-ul                        namespace nl-h1
       bridge underlay (mtu 1600) ──── h1 ═══════════ eth0 ─ br-phy (10.99.0.1, fd00:99::1)
       bridge provider (mtu 1600) ──── p1 ═══════════ eth1 ─ br-ex              br-int, br-tun: the agent's
 
-Law: the kernel never sees a frame that a switch has taken from a NIC (an nft guard on eth0 and eth1); else it would
-answer ARP in the name of br-phy with the NIC's MAC, and frames of tunnels would go astray.
+With Linux bridges the namespace's own kernel is the switch, eth0 has the tunnel address, and eth1 is the agent's.
+
+Law: where Open vSwitch has taken a frame from a NIC, the kernel never sees it (an nft guard on eth0 and eth1); else it
+would answer ARP in the name of br-phy with the NIC's MAC, and frames of tunnels would go astray.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from netloom.lab import processes
-from netloom.lab.namespaces import make_namespace, set_sysctl
+from netloom.lab.namespaces import list_namespaces, make_namespace, set_sysctl
 from netloom.lab.shell import run, succeeds
 from netloom.lab.state import Host, Lab, Place
 
@@ -60,6 +64,11 @@ def make_host(lab: Lab, place: Place, host: Host) -> None:
     make_nic(lab.underlay, f"h{host.number}", "underlay", netns, "eth0")
     if host.physnet:
         make_nic(lab.underlay, f"p{host.number}", "provider", netns, "eth1")
+    if host.bridges:
+        # What the kernel sends itself goes through the userspace datapaths of others, which hand frames on as they are.
+        run("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off")
+        give_tunnel_addresses(netns, "eth0", host)
+        return
     guard(netns, ["eth0", "eth1"] if host.physnet else ["eth0"])
     start_switch(place, host, netns)
     make_underlay_bridge(place, host, netns)
@@ -90,10 +99,14 @@ def guard(netns: str, devices: Iterable[str]) -> None:
 
 def make_underlay_bridge(place: Place, host: Host, netns: str) -> None:
     vsctl(place, host.name, *add_bridge("br-phy", "eth0", f"02:00:00:00:00:{host.number:02x}"))
-    set_sysctl(netns, "net.ipv6.conf.br-phy.disable_ipv6", 0)
     run("ip", "-n", netns, "link", "set", "br-phy", "up", "mtu", str(UNDERLAY_MTU))
-    run("ip", "-n", netns, "addr", "add", f"{host.tunnel_ip}/24", "dev", "br-phy")
-    run("ip", "-n", netns, "addr", "add", f"{host.tunnel_ip6}/64", "dev", "br-phy", "nodad")
+    give_tunnel_addresses(netns, "br-phy", host)
+
+
+def give_tunnel_addresses(netns: str, device: str, host: Host) -> None:
+    set_sysctl(netns, f"net.ipv6.conf.{device}.disable_ipv6", 0)
+    run("ip", "-n", netns, "addr", "add", f"{host.tunnel_ip}/24", "dev", device)
+    run("ip", "-n", netns, "addr", "add", f"{host.tunnel_ip6}/64", "dev", device, "nodad")
 
 
 def add_bridge(bridge: str, device: str, mac: str) -> tuple[str, ...]:
@@ -141,9 +154,12 @@ def vsctl(place: Place, host: str, *arguments: str) -> str:
     return run("ovs-vsctl", f"--db=unix:{socket}", "--timeout=10", *arguments)
 
 
-def read_fault(place: Place, host: str) -> str:
-    """What is wrong with the host's switch; empty if it answers."""
+def read_fault(lab: Lab, place: Place, host: str) -> str:
+    """What is wrong with the host's switch; empty if it answers. The kernel's bridges are there with the namespace."""
     directory = place.host(host)
+    if lab.hosts[host].bridges:
+        netns = lab.host_netns(host)
+        return "" if netns in list_namespaces() else f"there is no namespace {netns}"
     env = {**os.environ, **switch_env(directory)}
     control = str(directory / "ovs-vswitchd.ctl")
     if succeeds("ovs-appctl", "--timeout=3", "-t", control, "version", env=env):

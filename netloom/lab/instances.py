@@ -1,4 +1,4 @@
-"""Instances: a namespace each, with a NIC that is plugged into its host's br-int as Nova plugs one.
+"""Instances: a namespace each, with a NIC that is plugged into its host's switch as Nova plugs one (lab/plugs.py).
 
     namespace nl-i-a                      namespace nl-h1
       eth0 (the port's MAC) ═══════════ tap<port id> on br-int, external_ids iface-id and attached-mac
@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 import shutil
 
-from netloom.lab.hosts import vsctl
 from netloom.lab.namespaces import make_namespace, remove_namespace, set_sysctl
+from netloom.lab.plugs import attach, detach
 from netloom.lab.shell import CommandFailed, LabError, run
 from netloom.lab.state import OUTSIDE, Instance, Lab, Place
 from netloom.lab.vm import remove_machine
@@ -29,18 +29,8 @@ def make_instance(lab: Lab, place: Place, instance: Instance, mtu: int) -> None:
     plug(lab, instance, mtu)
     run("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off")
     set_sysctl(netns, "net.ipv6.conf.eth0.accept_ra", 2)
-    attach(place, instance)
+    attach(lab, place, instance)
     run("ip", "-n", netns, "link", "set", "eth0", "up")
-
-
-def attach(place: Place, instance: Instance) -> None:
-    """The host's end on br-int, with the words by which Nova says whose it is."""
-    vsctl(
-        place, instance.host, "--may-exist", "add-port", "br-int", instance.device,
-        "--", "set", "Interface", instance.device,
-        f"external_ids:iface-id={instance.port_id}", f'external_ids:attached-mac="{instance.mac}"',
-        f"external_ids:vm-uuid={instance.device_id}", "external_ids:iface-status=active",
-    )  # fmt: skip
 
 
 def plug(lab: Lab, instance: Instance, mtu: int) -> None:
@@ -57,10 +47,7 @@ def plug(lab: Lab, instance: Instance, mtu: int) -> None:
 def remove_instance(lab: Lab, place: Place, instance: Instance) -> None:
     """The plug, the namespace with what runs in it, and its files. What is gone already is no error."""
     if instance.port_id and instance.host in lab.hosts:
-        try:
-            vsctl(place, instance.host, "--if-exists", "del-port", "br-int", instance.device)
-        except CommandFailed:
-            pass  # the host's switch is dead: its port goes with it
+        detach(lab, place, instance)
     if instance.kind == "vm":
         remove_machine(lab, place, instance)
     else:

@@ -97,7 +97,13 @@ def print_status(console: Console, place: Place, status: Status) -> None:
     console.print("" if status.server else str(place.server_log))
     counts = {name: sum(i.host == name for i in lab.instances.values()) for name in lab.hosts}
     rows = [
-        (name, host.tunnel_ip, status.switches[name] or "runs", describe_agent(status, name), str(counts[name]))
+        (
+            name,
+            host.tunnel_ip,
+            f"{host.switch}: {status.switches[name] or 'runs'}",
+            describe_agent(status, name),
+            str(counts[name]),
+        )
         for name, host in lab.hosts.items()
     ]
     console.print(make_table("Hosts", ("host", "tunnel address", "switch", "agent", "instances"), rows))

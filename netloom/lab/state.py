@@ -19,16 +19,32 @@ from typing import Any
 from netloom.lab.shell import LabError
 
 FORMAT = 1
+OPENVSWITCH, LINUXBRIDGE, HYBRID = "openvswitch", "linuxbridge", "iptables_hybrid"
 NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$")
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A simulated host. `number` counts from 1 and gives its addresses; `physnet`: it has a second NIC."""
+    """A simulated host. `number` counts from 1 and gives its addresses; `physnet`: it has a second NIC.
+
+    switch: "openvswitch" or "linuxbridge"; firewall: its firewall_driver, empty for the switch's own.
+    """
 
     name: str
     number: int
     physnet: bool = False
+    switch: str = OPENVSWITCH
+    firewall: str = ""
+
+    @property
+    def bridges(self) -> bool:
+        """Whether it switches with the kernel's bridges."""
+        return self.switch == LINUXBRIDGE
+
+    @property
+    def hybrid(self) -> bool:
+        """Whether each instance has a bridge of its own before the switch, for iptables."""
+        return not self.bridges and self.firewall == HYBRID
 
     @property
     def tunnel_ip(self) -> str:
@@ -67,13 +83,18 @@ OUTSIDE = "outside"
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """All of it. `prefix` begins the name of every namespace; `api_url` is empty until the server listens."""
+    """All of it. `prefix` begins the name of every namespace; `api_url` is empty until the server listens.
+
+    host_options, server_options: what else the agents, or the server, are told ("section.name=value").
+    """
 
     prefix: str = "nl-"
     hosts: Mapping[str, Host] = field(default_factory=dict)
     instances: Mapping[str, Instance] = field(default_factory=dict)
     api_url: str = ""
     ready: bool = False
+    host_options: tuple[str, ...] = ()
+    server_options: tuple[str, ...] = ()
 
     @property
     def underlay(self) -> str:
@@ -135,6 +156,8 @@ def decode_lab(text: str) -> Lab:
             name: Instance(**{**given, "addresses": tuple(given["addresses"])})
             for name, given in data.pop("instances").items()
         }
+        for name in ("host_options", "server_options"):
+            data[name] = tuple(data.get(name, ()))
         return Lab(hosts=hosts, instances=instances, **data)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is not a lab's state ({error!r})") from None

@@ -7,16 +7,14 @@ token was used). They are all that an agent remembers; what the devices hold is 
 from __future__ import annotations
 
 import asyncio
-import datetime
+import contextlib
 import hashlib
 import logging
 import random
 import signal
-import ssl
 import time
-from collections.abc import Coroutine
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 from netloom import __version__
@@ -27,9 +25,10 @@ from netloom.agent.metadata import MetadataProxy
 from netloom.agent.neighbour_file import NeighbourFile
 from netloom.agent.ovs_host import OvsHost
 from netloom.agent.packet_log import PacketLog
-from netloom.agent.parts import Parts, SliceFeed, Tuning
+from netloom.agent.parts import Parts, SliceFeed, Tuning, watch_nothing
+from netloom.agent.tap_facts import TapFacts
 from netloom.drivers.dnsmasq import DnsmasqDriver
-from netloom.drivers.filter.iptables import IptablesDriver
+from netloom.drivers.filter.iptables import IptablesDriver, has_leftovers
 from netloom.drivers.links import LinksDriver
 from netloom.drivers.netns.driver import NetnsDriver
 from netloom.drivers.nft import NftDriver
@@ -38,78 +37,31 @@ from netloom.drivers.sriov import SriovDriver
 from netloom.drivers.tc import TcDriver
 from netloom.feed.cache import Cache
 from netloom.feed.client import RENEW_LOOK_S, Feed, request_join
+from netloom.feed.dial import split_addresses
 from netloom.feed.messages import Joined
 from netloom.feed.pki import (
     JoinError,
+    Token,
     encode_key,
-    load_key,
-    make_host_context,
     make_key,
     make_request,
     parse_token,
-    read_life,
-    wants_renewal,
 )
-from netloom.main.bridge_agent import close_bridges, describe_bridge_host, make_bridge_parts, open_bridges
+from netloom.main.agent_observing import NOT_OBSERVED, Observed, observe
+from netloom.main.bridge_agent import describe_bridge_host, make_bridge_parts, make_bridge_proxy, open_bridges
+from netloom.main.host_checks import check_host, read_devices
 from netloom.main.host_options import HostOptions
-from netloom.model.driver import Driver
+from netloom.main.logs import set_up_logs
+from netloom.main.papers import Papers as Papers
+from netloom.main.service import tell_manager
 from netloom.model.facts import HostFacts
 from netloom.render.answers import Settings
 from netloom.render.host import Renderer
 from netloom.render.status import find_floating, find_pending
 
 LOG = logging.getLogger("netloom.agent")
-
-
-@dataclass(frozen=True, slots=True)
-class Papers:
-    """The files that say who this host is."""
-
-    folder: Path
-
-    @property
-    def key(self) -> Path:
-        return self.folder / "key.pem"
-
-    @property
-    def certificate(self) -> Path:
-        return self.folder / "cert.pem"
-
-    @property
-    def authority(self) -> Path:
-        return self.folder / "ca.pem"
-
-    @property
-    def token(self) -> Path:
-        return self.folder / "joined"
-
-    @property
-    def whole(self) -> bool:
-        return all(path.exists() for path in (self.key, self.certificate, self.authority))
-
-    def save(self, joined: Joined) -> None:
-        self.write(self.authority, joined.authority.encode())
-        self.write(self.certificate, joined.certificate.encode())
-
-    def write(self, path: Path, body: bytes) -> None:
-        """Whole or not at all, and for nobody else's eyes."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        new = path.with_suffix(".new")
-        new.unlink(missing_ok=True)
-        new.touch(mode=0o600)
-        new.write_bytes(body)
-        new.replace(path)
-
-    def open_context(self) -> ssl.SSLContext:
-        if read_life(self.certificate.read_bytes()).ends_s < time.time():
-            LOG.error("the certificate %s has ended: join again, with a token of the server", self.certificate)
-        return make_host_context(self.certificate, self.key, self.authority)
-
-    def make_renewal(self, host: str) -> str | None:
-        """A request for the next certificate, when it is time for one."""
-        if not wants_renewal(self.certificate.read_bytes(), datetime.datetime.now(datetime.UTC)):
-            return None
-        return make_request(load_key(self.key.read_bytes()), host)
+LOOK_S = 3.0
+"""How long a start waits for the switch to say which bridges there are."""
 
 
 def join(options: HostOptions, token: str) -> None:
@@ -124,19 +76,26 @@ def join(options: HostOptions, token: str) -> None:
     if not options.feed_server:
         raise JoinError("where is the server? Set option feed_server, such as netloom.example.org:9697")
     key = make_key()
-    joined = asyncio.run(request_join(options.feed_server, found, make_request(key, options.host)))
+    joined = asyncio.run(request_join_at(options.feed_server, found, make_request(key, options.host)))
     papers.write(papers.key, encode_key(key))
     papers.save(joined)
     papers.write(papers.token, used.encode())
 
 
+async def request_join_at(addresses: str, token: Token, csr: str) -> Joined:
+    """At the first of the addresses where the token's server is; relays are passed over. Raises JoinError."""
+    problems: list[str] = []
+    for address in split_addresses(addresses):
+        try:
+            return await request_join(address, token, csr)
+        except JoinError as error:
+            problems.append(str(error))
+    raise JoinError("; ".join(problems))
+
+
 def run_agent(options: HostOptions) -> None:
     """Keep this host until SIGTERM or SIGINT; the data plane stays as it is. Raises JoinError when it never joined."""
-    logging.basicConfig(
-        level=logging.DEBUG if options.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    for name in ("asyncio", "httpx"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    set_up_logs(options.log)
     for note in options.notes:
         LOG.info("%s", note)
     if options.feed_server and not Papers(options.state_path).whole:
@@ -146,34 +105,57 @@ def run_agent(options: HostOptions) -> None:
 
 async def serve_agent(options: HostOptions) -> None:
     if options.switch == "linuxbridge":
-        await serve_bridges(options)
+        await serve_bridges(check_host(options, await asyncio.to_thread(read_devices)))
         return
     driver = OvsDriver(options.ovs_rundir, frozenset((options.integration_bridge, options.tunnel_bridge)))
-    feed = make_feed(options)
-    proxy = MetadataProxy(options.netns_path, options.metadata) if options.metadata else None
-    agent = make_agent(options, feed, driver, proxy)
-    works = [agent.run(), *([feed.run()] if options.feed_server else []), *([proxy.run()] if proxy else [])]
-    LOG.info("netloom %s keeps host %s, %d slices on disk", __version__, options.host, len(feed.slices))
     try:
-        await run_until_stopped(works)
+        await serve_switch(await look_at_host(options, driver), driver)
     finally:
         await driver.close()
+
+
+async def look_at_host(options: HostOptions, driver: OvsDriver) -> HostOptions:
+    """The options as the host bears them out. Raises OptionError. A switch that is away is not waited for."""
+    seen, bridges = await asyncio.to_thread(read_devices), None
+    check_host(options, seen)
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(LOOK_S):
+            bridges = await driver.read_bridges()
+    return check_host(options, replace(seen, bridges=bridges))
+
+
+async def serve_switch(options: HostOptions, driver: OvsDriver) -> None:
+    """With Open vSwitch."""
+    feed = make_feed(options, driver.describe())
+    proxy = MetadataProxy(options.netns_path, options.metadata) if options.metadata else None
+    works = [*([feed.run()] if options.feed_server else []), *([proxy.run()] if proxy else [])]
+    sweep = not options.hybrid and await has_leftovers()
+    LOG.info("netloom %s keeps host %s, %d slices on disk", __version__, options.host, len(feed.slices))
+    try:
+        async with observe(options, feed) as observed:
+            await run_until_stopped([make_agent(options, feed, driver, proxy, observed, sweep).run(), *works])
+    finally:
         LOG.info("stopped; the data plane stays as it is")
 
 
 async def serve_bridges(options: HostOptions) -> None:
     """The same with Linux bridges in the place of Open vSwitch."""
     feed = make_feed(options)
-    host, drivers = open_bridges(make_facts(options), feed)
-    parts = make_bridge_parts(feed, host, drivers)
-    agent = Agent(parts, Tuning(), make_settings(options), describe_host(options))
+    host, hands = open_bridges(options, make_facts(options), feed)
+    proxy = make_bridge_proxy(options)
+    parts = make_bridge_parts(feed, host, hands, make_settings(options), proxy)
+    works = [*([feed.run()] if options.feed_server else []), *([proxy.run()] if proxy else [])]
     LOG.info("netloom %s keeps host %s with Linux bridges, %d slices on disk", __version__, options.host,
              len(feed.slices))  # fmt: skip
     try:
-        await run_until_stopped([agent.run(), *([feed.run()] if options.feed_server else [])])
+        async with observe(options, feed) as observed:
+            seen = replace(parts, turned=observed.turned, take_requests=observed.take_requests)
+            agent = Agent(seen, Tuning(), make_settings(options), describe_host(options))
+            host.follow_logged(PacketLog(agent.desk.find_port, parts.clock).take)
+            await run_until_stopped([agent.run(), *works])
     finally:
         host.close()
-        await close_bridges(drivers)
+        await hands.close()
         LOG.info("stopped; the data plane stays as it is")
 
 
@@ -183,6 +165,7 @@ async def run_until_stopped(works: list[Coroutine[Any, Any, None]]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     tasks = [asyncio.create_task(work) for work in works]
+    tell_manager("READY=1")
     waiting = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in (waiting, *tasks):
@@ -192,7 +175,8 @@ async def run_until_stopped(works: list[Coroutine[Any, Any, None]]) -> None:
         task.result()
 
 
-def make_feed(options: HostOptions, renew_look_s: float = RENEW_LOOK_S) -> Feed:
+def make_feed(options: HostOptions, told: Mapping[str, Any] | None = None, renew_look_s: float = RENEW_LOOK_S) -> Feed:
+    """`told`: what the switch says of itself."""
     papers = Papers(options.state_path)
     return Feed(
         options.host,
@@ -203,8 +187,9 @@ def make_feed(options: HostOptions, renew_look_s: float = RENEW_LOOK_S) -> Feed:
         csr=lambda: papers.make_renewal(options.host),
         program=f"netloom {__version__}",
         availability_zone=options.availability_zone,
-        configurations=describe_host(options),
+        configurations={**describe_host(options), **(told or {})},
         renew_look_s=renew_look_s,
+        grant=lambda relay: papers.make_grant(options.host, relay),
     )
 
 
@@ -232,6 +217,8 @@ def describe_uplinks(options: HostOptions) -> dict[str, Any]:
     """What is there to be told of the NICs; nothing where nothing was configured."""
     uplinks = options.uplinks
     told: dict[str, Any] = {"vhostuser_socket_dir": uplinks.socket_folder}
+    if options.tunnel_mtu:
+        told["tunnel_mtu"] = options.tunnel_mtu
     if uplinks.device_mappings:
         told["device_mappings"] = {name: list(found) for name, found in uplinks.device_mappings.items()}
     if uplinks.bandwidths:
@@ -252,8 +239,10 @@ def make_facts(options: HostOptions) -> HostFacts:
         integration_bridge=options.integration_bridge,
         tunnel_bridge=options.tunnel_bridge,
         hybrid=options.hybrid,
+        permitted_ethertypes=options.permitted_ethertypes,
         metadata=options.metadata_path == "host",
         metadata_redirect=options.metadata_path == "namespace",
+        connection_sync=options.connection_sync,
         device_mappings=options.uplinks.device_mappings,
         bandwidths={
             physical: options.uplinks.bandwidths[bridge][0]
@@ -265,20 +254,29 @@ def make_facts(options: HostOptions) -> HostFacts:
     )
 
 
-def make_nic_driver(options: HostOptions) -> dict[str, Driver]:
+def make_nic_driver(options: HostOptions) -> SriovDriver | None:
     """The hands of SR-IOV, where there are NICs for them."""
     nics = [device for found in options.uplinks.device_mappings.values() for device in found]
-    return {"sriov": SriovDriver(nics)} if nics else {}
+    return SriovDriver(nics) if nics else None
 
 
-def make_agent(options: HostOptions, feed: SliceFeed, driver: OvsDriver, proxy: MetadataProxy | None = None) -> Agent:
+def make_agent(
+    options: HostOptions,
+    feed: SliceFeed,
+    driver: OvsDriver,
+    proxy: MetadataProxy | None = None,
+    observed: Observed = NOT_OBSERVED,
+    sweep: bool = False,
+) -> Agent:
+    """`sweep`: the host's rules were kept by iptables, which is to be left empty."""
     host = OvsHost(driver, make_facts(options))
     spaces = NetnsDriver(options.netns_path, options.state_path / "keepers")
     servers = DnsmasqDriver(options.state_path / "dhcp", options.netns_path)
-    neighbours = NeighbourFile(options.state_path / "neighbours")
+    neighbours, nics = NeighbourFile(options.state_path / "neighbours"), make_nic_driver(options)
+    switch = DaemonFacts(JoinedFacts(host, spaces), servers)
     parts = Parts(
         feed=feed,
-        facts=DaemonFacts(JoinedFacts(host, spaces), servers),
+        facts=TapFacts(switch, nics.read_taps) if nics else switch,
         packets=host,
         drivers={
             "ovs": driver,
@@ -287,8 +285,8 @@ def make_agent(options: HostOptions, feed: SliceFeed, driver: OvsDriver, proxy: 
             "tc": TcDriver(options.netns_path),
             "netns": spaces,
             "dnsmasq": servers,
-            **make_nic_driver(options),
-            **({"iptables": IptablesDriver()} if options.hybrid else {}),
+            **({"sriov": nics} if nics else {}),
+            **({"iptables": IptablesDriver()} if options.hybrid or sweep else {}),
         },
         render=Renderer(make_settings(options)).render,
         find_pending=find_pending,
@@ -296,9 +294,13 @@ def make_agent(options: HostOptions, feed: SliceFeed, driver: OvsDriver, proxy: 
         chance=random.random,
         find_floating=find_floating,
         find_foreign=driver.find_foreign,
+        describe=driver.describe,
+        count_meddlings=lambda: driver.meddlings,
         neighbours=neighbours.load(),
         save_neighbours=neighbours.save,
-        **({"watch": proxy.update} if proxy else {}),
+        turned=observed.turned,
+        take_requests=observed.take_requests,
+        watch=proxy.update if proxy else watch_nothing,
     )
     settings = make_settings(options)
     agent = Agent(parts, Tuning(), settings, describe_host(options))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from netloom.main.command_parts import Files, Sets, explain_errors, fail, parse_sets
+from netloom.main.command_parts import Files, LogFormat, Sets, explain_errors, fail, parse_sets
 
 Hosts = Annotated[
     list[str], typer.Argument(help="Hosts, by the name that Nova calls them.", metavar="HOST...", show_default=False)
@@ -42,6 +42,7 @@ def run(
     token: Annotated[
         str, typer.Option(envvar="NETLOOM_JOIN_TOKEN", help="Join with this token first, if not joined yet.")
     ] = "",
+    log_format: LogFormat = None,
 ) -> None:
     """Keep this host as the server says it should be, until told to stop.
 
@@ -51,7 +52,7 @@ def run(
     """
     from netloom.main.host_options import load_host_options
 
-    options = load_host_options(config_file or (), parse_sets(set_))
+    options = load_host_options(config_file or (), parse_sets(set_, log_format))
     from netloom.main.agent import join, run_agent
 
     if token:
@@ -85,6 +86,8 @@ def join_server(
 @explain_errors
 def give_token(hosts: Hosts, config_file: Files = None, set_: Sets = None) -> None:
     """On the server's machine: print a token for each host to join with, once, within the hour.
+
+    One for the name relay/NAME is for a relay: `netloom server --role relay --token TOKEN`.
 
     Example: `netloom agent token h1 h2`
     """

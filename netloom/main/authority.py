@@ -18,6 +18,7 @@ from pathlib import Path
 
 from netloom.feed import pki
 from netloom.feed.pki import HostBook, HostEntry, JoinError, Pair, TokenBook
+from netloom.main.shared_state import Share, set_aside
 from netloom.main.state import save_file
 
 HOSTS, TOKENS = "hosts.json", "tokens.json"
@@ -25,11 +26,12 @@ HOSTS, TOKENS = "hosts.json", "tokens.json"
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """`folder` holds it all. `server` is the pair that the feed listens with."""
+    """`folder` holds it all. `server` is the pair that the feed listens with. `share`: with other machines' servers."""
 
     folder: Path
     authority: Pair
     server: Pair
+    share: Share | None = None
 
     @property
     def tokens_file(self) -> Path:
@@ -79,15 +81,22 @@ class Authority:
         return load_book(self.tokens_file)
 
     def _change_book(self, change: Callable[[TokenBook], TokenBook]) -> None:
-        with locked(self.folder):
-            save_file(self.tokens_file, encode_book(change(self.load_tokens())))
+        self._change(self.tokens_file, lambda old: encode_book(change(decode_book(old))))
 
     def _change_hosts(self, change: Callable[[HostBook], HostBook]) -> None:
+        self._change(self.hosts_file, lambda old: encode_hosts(change(decode_hosts(old, self.hosts_file))))
+
+    def _change(self, path: Path, change: Callable[[bytes | None], bytes]) -> None:
+        """Of the file, or of what the store has, which the file then follows."""
         with locked(self.folder):
-            save_file(self.hosts_file, encode_hosts(change(self.load_hosts())))
+            own = read_bytes(path)
+            found = change(own) if self.share is None else self.share.change(
+                f"feed/{path.name}", lambda old: change(own if old is None else old)
+            )  # fmt: skip
+            save_file(path, found)
 
 
-def open_authority(folder: Path, now: datetime.datetime, renew: bool = True) -> Authority:
+def open_authority(folder: Path, now: datetime.datetime, renew: bool = True, share: Share | None = None) -> Authority:
     """The authority kept in the folder, made at the first call.
 
     With `renew` (for the server itself, which then listens with it) the server's certificate is made anew in its last
@@ -95,11 +104,41 @@ def open_authority(folder: Path, now: datetime.datetime, renew: bool = True) -> 
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(folder):
-        authority = load_pair(folder, "authority") or save_pair(folder, "authority", pki.make_authority(now))
-        server = load_pair(folder, "server")
-        if server is None or (renew and pki.ends_at(server.certificate) - now < pki.SERVER_LIFE / 3):
-            server = save_pair(folder, "server", pki.make_server_pair(authority, now))
-    return Authority(folder, authority, server)
+        authority = agree_on_pair(folder, "authority", share, lambda old: old or pki.make_authority(now))
+
+        def choose(old: Pair | None) -> Pair:
+            if old is None or (renew and pki.ends_at(old.certificate) - now < pki.SERVER_LIFE / 3):
+                return pki.make_server_pair(authority, now)
+            return old
+
+        server = agree_on_pair(folder, "server", share, choose)
+    return Authority(folder, authority, server, share)
+
+
+def agree_on_pair(folder: Path, name: str, share: Share | None, choose: Callable[[Pair | None], Pair]) -> Pair:
+    """What `choose` makes of the pair there is: the store's where there is a share, else the folder's."""
+    own = load_pair(folder, name)
+    if share is None:
+        found = choose(own)
+    else:
+        found = decode_pair(
+            share.change(f"feed/{name}", lambda old: encode_pair(choose(own if old is None else decode_pair(old))))
+        )
+    if found == own:
+        return found
+    if own is not None and name == "authority":  # hosts that joined with this one's have to join again
+        set_aside(folder / "authority.pem")
+        set_aside(folder / "authority.key")
+    return save_pair(folder, name, found)
+
+
+def encode_pair(pair: Pair) -> bytes:
+    return json.dumps({"key": pair.key.decode(), "certificate": pair.certificate.decode()}).encode()
+
+
+def decode_pair(data: bytes) -> Pair:
+    found = json.loads(data)
+    return Pair(found["key"].encode(), found["certificate"].encode())
 
 
 @contextmanager
@@ -126,10 +165,18 @@ def encode_book(book: TokenBook) -> bytes:
     return json.dumps({"tokens": book.tokens}, indent=1).encode()
 
 
+def read_bytes(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
+
+
 def load_book(path: Path) -> TokenBook:
-    if not path.exists():
+    return decode_book(read_bytes(path))
+
+
+def decode_book(data: bytes | None) -> TokenBook:
+    if data is None:
         return TokenBook()
-    return TokenBook({key: (host, float(end)) for key, (host, end) in json.loads(path.read_bytes())["tokens"].items()})
+    return TokenBook({key: (host, float(end)) for key, (host, end) in json.loads(data)["tokens"].items()})
 
 
 def encode_hosts(book: HostBook) -> bytes:
@@ -138,10 +185,14 @@ def encode_hosts(book: HostBook) -> bytes:
 
 def load_hosts(path: Path) -> HostBook:
     """Raises JoinError where the file cannot be read: without it nobody can say whose certificate is void."""
-    if not path.exists():
+    return decode_hosts(read_bytes(path), path)
+
+
+def decode_hosts(data: bytes | None, path: Path) -> HostBook:
+    if data is None:
         return HostBook()
     try:
-        found = json.loads(path.read_bytes())["hosts"]
+        found = json.loads(data)["hosts"]
         return HostBook({name: HostEntry(**entry) for name, entry in found.items()})
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise JoinError(f"{path} cannot be read ({error!r}): put back a copy of it") from None

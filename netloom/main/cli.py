@@ -5,12 +5,15 @@ Law: parts are imported when their command runs, so that help comes at once.
 
 from __future__ import annotations
 
+from enum import StrEnum
+from typing import Annotated
+
 import typer
 
 from netloom import __version__
 from netloom.lab.command import app as lab_app
 from netloom.main.agent_command import app as agent_app
-from netloom.main.command_parts import explain_errors
+from netloom.main.command_parts import Files, Sets, explain_errors, parse_sets
 from netloom.main.db_command import app as db_app
 from netloom.main.server_command import app as server_app
 
@@ -29,6 +32,7 @@ app = typer.Typer(
         netloom lab demo                   # three hosts and instances that ping (root)
         netloom server --set bind_port=9696 --set state_path=/tmp/netloom
         netloom options                    # every option, with its default
+        netloom doctor                     # what is missing or wrong on this machine
     """,
 )
 app.add_typer(agent_app, name="agent")
@@ -44,6 +48,38 @@ def options() -> None:
     from netloom.main.option_table import render_reference
 
     print(render_reference())
+
+
+class Part(StrEnum):
+    """What of a deployment is looked at."""
+
+    server = "server"
+    agent = "agent"
+
+
+@app.command()
+@explain_errors
+def doctor(
+    config_file: Files = None,
+    set_: Sets = None,
+    part: Annotated[
+        list[Part] | None, typer.Option("--part", help="Look at this; else at what this machine is found to have.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="All findings, as JSON.")] = False,
+) -> None:
+    """Look over this machine's part of a deployment: what is missing or wrong, each with what to do about it.
+
+    It changes nothing, and may run beside a server or an agent. Status 1: something does not work.
+
+    Example: `netloom doctor --config-file /etc/netloom/netloom.conf`
+    """
+    from netloom.main.doctor import find_status, render_findings
+    from netloom.main.doctor_command import look
+
+    findings = look(config_file or (), parse_sets(set_), [one.value for one in part or ()])
+    print(render_findings(findings, json))
+    if find_status(findings):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -25,6 +25,7 @@ from netloom.main.fleet import HOSTS, make_operation
 from netloom.main.handing import Handing
 from netloom.main.options import ServerOptions
 from netloom.main.peers import NotDelivered, Peers, PeerServer, Unanswered, decode, make_peer_context
+from netloom.main.shared_state import make_share
 from netloom.store.context import make_contexts
 from netloom.store.engine import Store, find_database, open_shared, open_store
 from netloom.store.errors import StoreUnavailable
@@ -87,7 +88,7 @@ async def open_writer(options: ServerOptions, store: Store, writing: bool) -> As
 @asynccontextmanager
 async def join_others(options: ServerOptions, store: Store, writer: Writer, worker: int) -> AsyncIterator[Handing]:
     """Be one of the servers of this store: known to the others, and its writer when it is this one's turn."""
-    authority = open_authority(options.state_path / "feed", datetime.now(UTC))
+    authority = open_authority(options.state_path / "feed", datetime.now(UTC), share=make_share(store))
     context = pki.make_server_context(
         authority.server_certificate_file, authority.server_key_file, authority.authority_file
     )
@@ -142,7 +143,8 @@ def order_step_down(options: ServerOptions) -> str:
             before = make_seat(store, "").look()
         if not before.address:
             raise StoreUnavailable(f"{store.name}: no server that has others beside it writes to it now.")
-        authority = open_authority(options.state_path / "feed", datetime.now(UTC), renew=False)
+        folder = options.state_path / "feed"
+        authority = open_authority(folder, datetime.now(UTC), renew=False, share=make_share(store))
         peers = Peers(key, make_peer_context(authority.authority_file))
         asyncio.run(ask_to_step_down(peers, before.address))
     finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,14 @@ from typing import Annotated
 import typer
 
 from netloom.main.option_checks import OptionError
+
+
+class LogForm(StrEnum):
+    """For people, or for programs."""
+
+    text = "text"
+    json = "json"
+
 
 Files = Annotated[
     list[Path] | None,
@@ -27,6 +36,12 @@ Sets = Annotated[
     typer.Option(
         "--set", metavar="NAME=VALUE", help="One option: bind_port=9696, ml2.path_mtu=9000, … Again and again."
     ),
+]
+
+
+LogFormat = Annotated[
+    LogForm | None,
+    typer.Option("--log-format", help="How the log is written; json: one object a line, as option use_json."),
 ]
 
 
@@ -62,9 +77,9 @@ def fail(text: str, status: int) -> None:
     raise typer.Exit(status)
 
 
-def parse_sets(values: list[str] | None) -> dict[str, str]:
+def parse_sets(values: list[str] | None, log_format: LogForm | None = None) -> dict[str, str]:
     """Option texts by name. Raises OptionError for what has no "="."""
-    found = {}
+    found = {"use_json": str(log_format is LogForm.json)} if log_format else {}
     for value in values or ():
         name, equals, text = value.partition("=")
         if not equals or not name:

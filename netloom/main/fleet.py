@@ -9,8 +9,9 @@ import asyncio
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,27 @@ from typing import Any
 from netloom.feed import messages as m
 from netloom.feed import pki
 from netloom.feed.hub import Hub
+from netloom.feed.pace import Pace
 from netloom.feed.pki import HostBook, JoinError
 from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.agents.dhcp_ports import settle_networks
 from netloom.intent.agents.dhcp_schedule import move_networks
-from netloom.intent.errors import ApiError
+from netloom.intent.errors import ApiError, conflict
 from netloom.intent.l2.port_status import acknowledge
 from netloom.intent.l3.router_copies import move_routers, report_copies
-from netloom.intent.operation import Operation, Outcome, Requester
+from netloom.intent.operation import Context, Operation, Outcome, Requester
 from netloom.intent.schema import Doc
-from netloom.intent.snapshot import Snapshot
+from netloom.intent.snapshot import Change, Snapshot
 from netloom.main.absence import Absence
 from netloom.main.authority import Authority, open_authority
+from netloom.main.broker import start_publishing
+from netloom.main.listening import listen
 from netloom.main.options import ServerOptions
+from netloom.main.request_ids import find_requests, log_slices
+from netloom.main.shared_state import Share, make_share
+from netloom.main.told import Resolved, hear_nothing
 from netloom.resolve.slices import SliceBook
+from netloom.store.engine import find_database, open_shared
 from netloom.store.log import LogEntry
 from netloom.store.writer import Writer
 
@@ -40,6 +48,8 @@ HOSTS = Requester(user_id="netloom", roles=("admin", "service"), is_admin=True, 
 """In whose name what hosts say is written."""
 Say = Callable[..., Awaitable[None]]
 """Writes what a host said: the name of the word, then its values. Raises ApiError."""
+SAID_S, SAID_BURST = 20.0, 200.0
+"""How often a second the words of one host are written down, and how many at once."""
 WATCH_S = 1.0
 """How often revocations are looked for."""
 
@@ -58,46 +68,78 @@ class Fleet:
         self._said: dict[str, tuple[int, list[str], dict[str, str]]] = {}
         self._saying: set[str] = set()
         self._copies: dict[str, dict[str, str]] = {}
+        self._paces: dict[str, Pace] = {}
         self._absence = Absence(options.settings.agent_down_time)
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.hub = Hub(self._book, self, lambda: self._book.snapshot.revision, "netloom")
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.resolved: Callable[[Resolved], None] = hear_nothing
+        """Told of every batch of commits."""
+        self.hub = Hub(self._book, self, lambda: self._book.snapshot.revision, "netloom", self._find_authority)
+
+    def _find_authority(self) -> bytes:
+        """By which hosts' words for relays are checked, PEM."""
+        return self._authority.authority.certificate
 
     # -- with each commit ----------------------------------------------------------------------------------------------
 
     def advance(self, entries: Sequence[LogEntry], snapshot: Snapshot) -> None:
         """Called by the writer after a batch is durable."""
         changes = [change for entry in entries for change in entry.changes]
-        self.hub.notify(self._book.advance(changes, snapshot))
+        began_s, start = time.time(), time.perf_counter()
+        deltas = self._book.advance(changes, snapshot)
+        requests = find_requests(deltas, entries)
+        self.hub.notify(deltas, requests)
+        whose = tuple(dict.fromkeys(id for ids in requests.values() for id in ids))
+        self.resolved(Resolved(began_s, time.perf_counter() - start, len(deltas), snapshot.revision, whose))
+        if LOG.isEnabledFor(logging.DEBUG):
+            log_slices(snapshot.revision, deltas, requests)
+        self._contradict(changes)
+
+    def _contradict(self, changes: Sequence[Change]) -> None:
+        """Of a host that is here, another server or relay may learn late that it is not there any more."""
+        agents = [change.doc for change in changes if change.kind == "agent" and change.doc is not None]
+        for host in {agent["host"] for agent in agents if not agent["alive"]}:
+            if self.hub.has(host):
+                self._start(self._write("alive", host, True))
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # -- what hosts say ------------------------------------------------------------------------------------------------
 
     async def report(self, host: str, configurations: Mapping[str, Any], zone: str | None) -> None:
-        """Raises MessageError where the host says that it has the tunnel address of another that is here."""
-        taken = find_tunnel_owner(self._writer.snapshot, configurations.get("tunneling_ip") or "", host)
-        if taken in self.hub.hosts:
-            raise m.MessageError(f"tunneling_ip {configurations['tunneling_ip']} is that of {taken}")
+        """Raises MessageError where the host says that it has the tunnel address of another, here or not."""
         if configurations:
-            await self._write("report", host, configurations, zone)
+            error = await self._write("report", host, configurations, zone)
+            if error is not None and error.status == 409:
+                raise m.MessageError(error.message)
 
     async def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None:
         """The newest word of a host stands for all before it: each names every port of the host."""
         self._said[host] = (revision, wired, dict(pending))
         if host not in self._saying:
             self._saying.add(host)
-            task = asyncio.get_running_loop().create_task(self._tell(host))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._start(self._tell(host))
 
     async def _tell(self, host: str) -> None:
         try:
             while host in self._said:
+                await self._keep_pace(host)
                 revision, wired, pending = self._said.pop(host)
                 await self._write("acknowledge", host, wired, pending, revision)
         finally:
             self._saying.discard(host)
 
+    async def _keep_pace(self, host: str) -> None:
+        """A host that never stops saying something new is written down so often, and no more; the last word stands."""
+        pace = self._paces.setdefault(host, Pace(SAID_S, SAID_BURST))
+        if wait_s := pace.spend(asyncio.get_running_loop().time()):
+            await asyncio.sleep(wait_s)
+
     async def take_copies(self, host: str, copies: Mapping[str, str]) -> None:
         if self._copies.get(host) != copies:
+            await self._keep_pace(host)
             self._copies[host] = dict(copies)
             await self._write("copies", host, dict(copies))
 
@@ -105,6 +147,7 @@ class Fleet:
         self._seen[host] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         LOG.info("%s is %s", host, "here" if here else "gone")
         self._copies.pop(host, None)
+        self._paces.pop(host, None)
         if here:
             self._absence.come(host)
         await self._write("alive", host, here)
@@ -114,7 +157,8 @@ class Fleet:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=5)
 
-    async def _write(self, name: str, *values: Any) -> None:
+    async def _write(self, name: str, *values: Any) -> ApiError | None:
+        """Gives why it was not written."""
         try:
             if self._say is not None:
                 await self._say(name, *values)
@@ -122,6 +166,8 @@ class Fleet:
                 await self._writer.submit(make_operation(name, values), HOSTS)
         except ApiError as error:
             LOG.warning("what a host said was not written: %s", error.message)
+            return error
+        return None
 
     # -- certificates --------------------------------------------------------------------------------------------------
 
@@ -180,7 +226,7 @@ class Fleet:
         host = doc["host"]
         now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         # A host that another server has is as alive as that server wrote.
-        alive = host in self.hub.hosts or (self._say is not None and doc["alive"])
+        alive = self.hub.has(host) or (self._say is not None and doc["alive"])
         return {**doc, "alive": alive, "heartbeat_timestamp": now if alive else doc["heartbeat_timestamp"]}
 
     def describe(self) -> str:
@@ -215,7 +261,7 @@ class Certificates:
         """Hosts that connect from now on are shown the new one, which has the same authority."""
         if pki.ends_at(self._authority.server.certificate) - now >= pki.SERVER_LIFE / 3:
             return
-        self._authority = open_authority(self._authority.folder, now)
+        self._authority = open_authority(self._authority.folder, now, share=self._authority.share)
         context.load_cert_chain(self._authority.server_certificate_file, self._authority.server_key_file)
         LOG.info("the server has a new certificate; join tokens given before are to be asked for again")
 
@@ -227,17 +273,27 @@ def stat_of(path: Path) -> os.stat_result | None:
         return None
 
 
-def find_tunnel_owner(snapshot: Snapshot, address: str, host: str) -> str:
-    """The other host whose tunnels end at the address; empty: there is none."""
-    if not address:
-        return ""
-    agents = (record.doc for record in snapshot.records("agent").values())
-    owners = (doc["host"] for doc in agents if doc["configurations"].get("tunneling_ip") == address)
-    return next((owner for owner in owners if owner != host), "")
+def report(
+    snapshot: Snapshot, context: Context, host: str, configurations: Mapping[str, Any], zone: str | None
+) -> Outcome:
+    """What a host says of itself. Raises ApiError where it says that it has the tunnel address of another host.
+
+    Decided in the write, so that of two that come at the same time one is refused.
+    """
+    address = configurations.get("tunneling_ip")
+    owners = sorted(doc["host"] for doc in snapshot.find("agent", "tunnel", address)) if address else []
+    other = next((owner for owner in owners if owner != host), "")
+    if other and host not in owners:
+        raise conflict(
+            "TunnelAddressInUse",
+            f"tunneling_ip {address} of {host} is that of {other}. Where {other} is gone for good: "
+            "`openstack network agent delete` its agents.",
+        )
+    return report_host(snapshot, context, host, configurations, zone)
 
 
 WORDS: Mapping[str, Callable[..., Outcome]] = {
-    "report": report_host, "acknowledge": acknowledge, "alive": mark_alive, "copies": report_copies,
+    "report": report, "acknowledge": acknowledge, "alive": mark_alive, "copies": report_copies,
     "move": move_routers, "move_networks": move_networks, "settle_networks": settle_networks,
 }  # fmt: skip
 """What hosts say, by the name under which servers hand it on to each other; values follow snapshot and context."""
@@ -251,11 +307,11 @@ def make_operation(name: str, values: Sequence[Any]) -> Operation:
 
 @asynccontextmanager
 async def serve_fleet(
-    options: ServerOptions, writer: Writer, say: Say | None = None, worker: int = 0
+    options: ServerOptions, writer: Writer, say: Say | None = None, worker: int = 0, share: Share | None = None
 ) -> AsyncIterator[Fleet]:
     """Listen for hosts for as long as the context lasts. `say`: how what hosts say is written where this server may
     not be the writer. `worker`: which process of this machine; a socket file is the first one's."""
-    authority = open_authority(options.state_path / "feed", datetime.now(UTC))
+    authority = open_authority(options.state_path / "feed", datetime.now(UTC), share=share)
     authority.load_hosts()  # a file that cannot be read stops the start, rather than the first host
     fleet = Fleet(options, writer, authority, say)
     quiet = writer.listen(fleet.advance)
@@ -264,7 +320,8 @@ async def serve_fleet(
         authority.server_certificate_file, authority.server_key_file, authority.authority_file
     )
     ours = [address for address in options.feed_listen if not (worker and address.startswith("unix:"))]
-    servers = [await listen(address, fleet, context, options.api_workers > 1) for address in ours]
+    publishing = start_publishing(options, fleet.hub)
+    servers = [await listen(address, fleet.hub.serve, context, options.api_workers > 1) for address in ours]
     fleet.hub.start()
     await fleet.settle()
     watching = asyncio.get_running_loop().create_task(fleet.watch(context))
@@ -272,7 +329,8 @@ async def serve_fleet(
         yield fleet
     finally:
         watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        publishing.cancel()
+        await asyncio.gather(watching, publishing, return_exceptions=True)
         for server in servers:
             server.close()
         await fleet.hub.stop()
@@ -281,19 +339,21 @@ async def serve_fleet(
         await fleet.finish()
 
 
-async def listen(address: str, fleet: Fleet, context: ssl.SSLContext, several: bool = False) -> asyncio.Server:
-    """`address`: "host:port" or "unix:/path". A socket file that a killed server left is taken over."""
-    if address.startswith("unix:"):
-        path = Path(address[5:])
-        await asyncio.to_thread(path.unlink, missing_ok=True)
-        return await asyncio.start_unix_server(fleet.hub.serve, path, ssl=context, limit=1 << 20)
-    host, _, port = address.rpartition(":")
-    return await asyncio.start_server(
-        fleet.hub.serve, host.strip("[]"), int(port), ssl=context, limit=1 << 20, reuse_port=several or None
-    )
-
-
 def make_join_token(options: ServerOptions, host: str) -> str:
     """A token with which `host` may join once, within the hour. The server may be running beside."""
     now = datetime.now(UTC)
-    return open_authority(options.state_path / "feed", now, renew=False).make_token(host, now)
+    with open_share(options) as share:
+        return open_authority(options.state_path / "feed", now, renew=False, share=share).make_token(host, now)
+
+
+@contextmanager
+def open_share(options: ServerOptions) -> Iterator[Share | None]:
+    """For a command: what servers have in common, where they are several machines'. Raises StoreError."""
+    if not find_database(options.database_url).shared:
+        yield None
+        return
+    store = open_shared(options.database_url)
+    try:
+        yield make_share(store)
+    finally:
+        store.close()

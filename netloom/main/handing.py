@@ -21,6 +21,7 @@ from netloom.main.peers import HttpAnswer, HttpRequest, NotDelivered, Pair, Peer
 from netloom.store.errors import StoreError
 from netloom.store.log import LogEntry
 from netloom.store.seat import Member
+from netloom.store.told import AGAIN_S
 from netloom.store.writer import NotWriting
 
 LOG = logging.getLogger("netloom.server")
@@ -32,7 +33,11 @@ PATIENCE_S = 0.25
 """How often who waits for an answer looks whether another server writes by now."""
 READ_S = 10.0
 """How long a read waits for a revision that its requester has seen elsewhere."""
+ELSEWHERE_S = 2.0
+"""How long a read that the store does not answer waits for the server that writes."""
 REVISION = b"x-netloom-revision"
+STALE: Pair = (b"warning", b'110 - "Response is Stale"')
+"""On what was read while neither the store nor another server could say whether there is something newer."""
 READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 AsgiApp = Callable[[Any, Any, Any], Awaitable[None]]
@@ -143,26 +148,50 @@ class Handing:
 
     async def _read(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["path"].startswith("/v2.0"):
-            wanted = dict(scope["headers"]).get(REVISION, b"")
-            if not await self._be_current(int(wanted) if wanted.isdigit() else 0):
-                await send_answer(send, make_error(409, f"Revision {int(wanted)} is not known here yet."))
+            named = dict(scope["headers"]).get(REVISION, b"")
+            wanted = int(named) if named.isdigit() else 0
+            if not await self._refresh():
+                LOG.warning("the store cannot be reached; reads are handed on, or may be behind")
+                answer = await self._read_elsewhere(scope)
+                if answer is not None and answer.revision >= wanted:
+                    await send_answer(send, answer)
+                    return
+                send = with_header(send, STALE)
+            if not await self._reach(wanted):
+                await send_answer(send, make_error(409, f"Revision {wanted} is not known here yet."))
                 return
         assert self.app is not None
         await self.app(scope, receive, self._with_revision(send))
 
-    async def _be_current(self, wanted: int) -> bool:
-        """Show what was answered before now. While the store cannot be reached, what is shown is what there is."""
+    async def _refresh(self) -> bool:
+        """Show what was answered before now. False: the store does not say what that is."""
         if not self.member.is_sure:
             try:
                 await self.member.refresh()
             except StoreError as error:
-                LOG.warning("reads may be behind: %s", error)
+                LOG.debug("the store cannot be reached: %s", error)
+                return False
+        return True
+
+    async def _reach(self, wanted: int) -> bool:
         if self.member.writer.snapshot.revision >= wanted:
             return True
         try:
             return await self.member.reach(wanted, READ_S)
         except StoreError:
             return False
+
+    async def _read_elsewhere(self, scope: Any) -> HttpAnswer | None:
+        """From the server that writes, which may reach the store where this one does not. None: it does not either."""
+        if self.member.writes:
+            return None
+        try:
+            async with asyncio.timeout(ELSEWHERE_S):
+                body = await self._ask(self.member.found.address, "http", make_request(scope, b""))
+            answer = decode(body, type=HttpAnswer)
+        except (NotDelivered, Unanswered, TimeoutError):
+            return None
+        return None if answer.moved else answer
 
     def _with_revision(self, send: Any) -> Any:
         async def sending(message: Any) -> None:
@@ -200,13 +229,16 @@ class Handing:
     async def _hand_on(self, request: HttpRequest) -> HttpAnswer:
         address = self.member.found.address
         answer = decode(await self._ask(address, "http", request), type=HttpAnswer)
-        if answer.revision and not answer.moved:
-            await self._be_current(answer.revision)
+        if answer.revision and not answer.moved and await self._refresh():
+            await self._reach(answer.revision)
         return answer
 
     async def answer(self, request: HttpRequest) -> HttpAnswer:
-        """Carry a client's request out here, if this server writes."""
-        if not self.member.writes or self.app is None:
+        """Carry a client's request out here, if this server writes.
+
+        One that was paused may write no more and not know it: it would refuse what rests on what others have written.
+        """
+        if not self.member.writes or self.app is None or not await self._refresh():
             return HttpAnswer(moved=True)
         kept = HttpAnswer(headers=[])
 
@@ -280,13 +312,18 @@ def is_write(method: str, path: str) -> bool:
 
 def no_writer() -> ApiError:
     return ApiError(
-        503, "ServiceUnavailable", "The request was not carried out: no server writes at present. Try again later."
+        503,
+        "ServiceUnavailable",
+        "The request was not carried out: no server writes at present. Try again later.",
+        retry_after_s=AGAIN_S,
     )
 
 
 def make_error(status: int, message: str) -> HttpAnswer:
     body = msgspec.json.encode({"NeutronError": {"type": "ServiceUnavailable", "message": message, "detail": ""}})
     headers: list[Pair] = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if status == 503:
+        headers.append((b"retry-after", b"%d" % AGAIN_S))
     return HttpAnswer(status, headers, body)
 
 
@@ -300,12 +337,24 @@ async def read_request(scope: Any, receive: Any, longest: int) -> HttpRequest | 
         parts.append(message.get("body", b""))
         if not message.get("more_body", False):
             break
+    return make_request(scope, b"".join(parts))
+
+
+def make_request(scope: Any, body: bytes) -> HttpRequest:
     headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
     raw = scope.get("raw_path") or scope["path"].encode()
     return HttpRequest(
-        scope["method"], raw, scope["path"], scope["query_string"], scope.get("scheme", "http"), headers,
-        b"".join(parts),
-    )  # fmt: skip
+        scope["method"], raw, scope["path"], scope["query_string"], scope.get("scheme", "http"), headers, body
+    )
+
+
+def with_header(send: Any, header: Pair) -> Any:
+    async def sending(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], header]
+        await send(message)
+
+    return sending
 
 
 def make_scope(request: HttpRequest) -> dict[str, Any]:

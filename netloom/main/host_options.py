@@ -8,10 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from netloom.agent.metadata import MetadataSettings
+from netloom.feed.dial import split_addresses
 from netloom.main import option_checks as checks
 from netloom.main.host_uplinks import Uplinks, load_uplinks
+from netloom.main.logs import LogOptions, make_log_options
 from netloom.main.option_reading import Read, find_state_path, read_options
 from netloom.main.option_table import TUNNEL_TYPES
+from netloom.model.facts import ConnectionSync
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +29,24 @@ class HostOptions:
     integration_bridge: str = "br-int"
     tunnel_bridge: str = "br-tun"
     local_ip: str = ""
+    tunnel_mtu: int = 0  # of the device that has local_ip; 0: nobody looked
     bridge_mappings: Mapping[str, str] = field(default_factory=dict)
     datapath_type: str = "system"
     switch: str = "openvswitch"
     hybrid: bool = False  # security groups are kept by iptables, on a bridge of each instance's own
     tunnel_types: tuple[str, ...] = ()
+    permitted_ethertypes: tuple[int, ...] = ()
     availability_zone: str = "nova"
     dns_domain: str = "openstacklocal"
     dhcp_lease_duration: int = 86400
     metadata: MetadataSettings | None = field(default_factory=MetadataSettings)
     metadata_path: str = "host"
     metadata_route: str = "isolated"
+    connection_sync: ConnectionSync | None = None  # between copies of routers
     uplinks: Uplinks = field(default_factory=Uplinks)
-    debug: bool = False
+    log: LogOptions = field(default_factory=LogOptions)
+    metrics_listen: str = ""
+    otel_endpoint: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -64,18 +72,27 @@ def load_host_options(files: Sequence[Path] = (), overrides: Mapping[str, str] |
         netns_path=Path(read.value("netloom", "netns_path")),
         **bridges,
         local_ip=local_ip,
+        tunnel_mtu=0,
         bridge_mappings=checks.parse_bridge_mappings(mappings, read.value("ovs", "bridge_mappings")),
         datapath_type=read.value("ovs", "datapath_type"),
         tunnel_types=types if local_ip else (),
+        permitted_ethertypes=checks.parse_ethertypes(
+            given("securitygroup", "permitted_ethertypes"), read.value("securitygroup", "permitted_ethertypes")
+        ),
         availability_zone=read.value("agent", "availability_zone"),
         dns_domain=read.value("DEFAULT", "dns_domain"),
         dhcp_lease_duration=read.value("DEFAULT", "dhcp_lease_duration"),
         metadata=find_metadata(read),
         metadata_path=read.value("netloom", "metadata_path"),
         metadata_route=find_metadata_route(read),
+        connection_sync=find_connection_sync(read),
         hybrid=hybrid,
         uplinks=load_uplinks(read),
-        debug=read.value("DEFAULT", "debug"),
+        log=make_log_options(read),
+        metrics_listen=checks.find_endpoint(
+            given("netloom", "metrics_listen"), read.value("netloom", "metrics_listen")
+        ),
+        otel_endpoint=checks.parse_url(given("netloom", "otel_endpoint"), read.value("netloom", "otel_endpoint")),
         notes=read.notes,
     )
     return put_bridges(read, options) if read.value("netloom", "switch") == "linuxbridge" else options
@@ -124,6 +141,23 @@ def find_metadata(read: Read) -> MetadataSettings | None:
     )
 
 
+def find_connection_sync(read: Read) -> ConnectionSync | None:
+    """None: copies of routers do not tell each other of connections."""
+    if not read.value("DEFAULT", "ha_conntrackd_enabled"):
+        return None
+    found = {name: read.value("DEFAULT", f"ha_conntrackd_{option}") for name, option in SYNC.items()}
+    given = read.given("DEFAULT", "ha_conntrackd_ipv4_mcast_addr")
+    return ConnectionSync(**found | {"group": checks.parse_multicast(given, found["group"])})
+
+
+SYNC = {
+    "hash_size": "hashsize", "hash_limit": "hashlimit", "backlog": "unix_backlog", "buffer": "socketbuffersize",
+    "most_buffer": "socketbuffersize_max_grown", "group": "ipv4_mcast_addr", "port": "group",
+    "send_buffer": "sndsocketbuffer", "receive_buffer": "rcvsocketbuffer",
+}  # fmt: skip
+"""What each is called in Neutron's files, after ha_conntrackd_."""
+
+
 def find_metadata_route(read: Read) -> str:
     """To whom DHCP tells the way to the metadata service: "all", "isolated" subnets, or nobody."""
     if read.value("netloom", "metadata_path") == "off":
@@ -135,4 +169,5 @@ def find_metadata_route(read: Read) -> str:
 
 def find_feed_server(read: Read) -> str:
     value = read.value("netloom", "feed_server")
-    return checks.parse_endpoint(read.given("netloom", "feed_server"), value) if value else ""
+    given = read.given("netloom", "feed_server")
+    return ",".join(checks.parse_endpoint(given, one) for one in split_addresses(value or ""))

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from netloom.feed.grants import is_relay
 from netloom.feed.pki import HostEntry, TokenBook
 from netloom.intent.l2.binding import SWITCH_AGENTS
 from netloom.main.authority import HOSTS, TOKENS, load_book, load_hosts, open_authority
+from netloom.main.fleet import open_share
 from netloom.main.options import ServerOptions
+from netloom.main.shared_state import fetch
 from netloom.store.engine import find_database
 from netloom.store.status import read_kind
 
@@ -23,12 +26,16 @@ def list_hosts(options: ServerOptions, now: datetime | None = None) -> list[str]
     """A table with a line for each host that joined, may join, or was seen."""
     now = now or datetime.now(UTC)
     folder, agents = options.state_path / "feed", read_agents(options)
+    with open_share(options) as share:
+        if share:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fetch(share, options.state_path)
     entries, tokens = load_hosts(folder / HOSTS).hosts, find_invited(load_book(folder / TOKENS), now)
     names = sorted({*entries, *tokens, *agents})
     if not names:
         return ["no host has joined; `netloom agent token HOST` lets one"]
     rows = [
-        (name, render_certificate(entries.get(name), name in tokens, now), *render_agent(agents.get(name)))
+        (name, render_certificate(entries.get(name), name in tokens, now), *render_agent(name, agents.get(name)))
         for name in names
     ]
     return render_table([HEAD, *rows])
@@ -37,10 +44,13 @@ def list_hosts(options: ServerOptions, now: datetime | None = None) -> list[str]
 def revoke_hosts(options: ServerOptions, hosts: Sequence[str], now: datetime | None = None) -> list[str]:
     """Make void what they have; gives those that had no certificate."""
     now = now or datetime.now(UTC)
-    authority = open_authority(options.state_path / "feed", now, renew=False)
-    known = authority.load_hosts().hosts
-    for host in hosts:
-        authority.revoke(host, now)
+    with open_share(options) as share:
+        authority = open_authority(options.state_path / "feed", now, renew=False, share=share)
+        if share:
+            fetch(share, options.state_path)
+        known = authority.load_hosts().hosts
+        for host in hosts:
+            authority.revoke(host, now)
     return [host for host in hosts if host not in known]
 
 
@@ -66,7 +76,9 @@ def render_certificate(entry: HostEntry | None, invited: bool, now: datetime) ->
     return f"{word} {render_time(entry.ends_s)}{also}"
 
 
-def render_agent(agent: Mapping[str, Any] | None) -> tuple[str, str]:
+def render_agent(name: str, agent: Mapping[str, Any] | None) -> tuple[str, str]:
+    if is_relay(name):
+        return "relay", ""
     if agent is None:
         return "never", ""
     since = agent["heartbeat_timestamp"]

@@ -9,7 +9,7 @@ import asyncio
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from netloom.api.identity.users import (
 )
 from netloom.api.parts import Identity, Mounted
 from netloom.main.options import ServerOptions
-from netloom.main.state import load_or_make, save_file
+from netloom.main.shared_state import Share, agree_on_file
+from netloom.main.state import save_file
 from netloom.store.context import make_id
 
 FOLLOW_S = 1.0
@@ -51,17 +52,19 @@ def find_public_url(options: ServerOptions) -> str:
     return f"{'https' if options.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{options.bind_port}"
 
 
-def load_users(options: ServerOptions) -> IdentityStore:
+def load_users(options: ServerOptions, share: Share | None = None) -> IdentityStore:
     """The builtin users; at a first start they are made and clouds.yaml is written. Blocks for the hashing."""
     path = options.state_path / "identity.json"
-    if path.exists():
+    if path.exists() or (share is not None and share.read(path.name) is not None):
         renew_clouds(options)
-    else:
-        store, passwords = make_builtin_users(make_id, lambda: secrets.token_urlsafe(15))
-        # The passwords go first: users whose passwords nobody knows would be made only once.
-        save_clouds(options, passwords)
-        save_file(path, save_identity(store))
-    return load_identity(path.read_bytes())
+    return load_identity(agree_on_file(share, path, path.name, lambda: make_users(options)))
+
+
+def make_users(options: ServerOptions) -> bytes:
+    store, passwords = make_builtin_users(make_id, lambda: secrets.token_urlsafe(15))
+    # The passwords go first: users whose passwords nobody knows would be made only once.
+    save_clouds(options, passwords)
+    return save_identity(store)
 
 
 def save_clouds(options: ServerOptions, passwords: Mapping[str, str]) -> None:
@@ -77,16 +80,26 @@ def renew_clouds(options: ServerOptions) -> None:
         save_clouds(options, passwords)
 
 
-def make_builtin(options: ServerOptions) -> Identities:
+def make_builtin(options: ServerOptions, share: Share | None = None) -> Identities:
     path: Path = options.state_path / "identity.json"
 
     async def persist(store: IdentityStore) -> None:
-        await asyncio.to_thread(save_file, path, save_identity(store))
+        await asyncio.to_thread(keep_users, share, path, store)
 
-    key = load_or_make(options.state_path / "token.key", lambda: os.urandom(32))
+    key = agree_on_file(share, options.state_path / "token.key", "token.key", lambda: os.urandom(32))
     scheme = "https" if options.tls_cert else "http"
-    identity = BuiltinIdentity(load_users(options), key, persist, public_url=options.public_url, scheme=scheme)
+    identity = BuiltinIdentity(load_users(options, share), key, persist, public_url=options.public_url, scheme=scheme)
     return Identities(identity, {"/identity": identity}, do_nothing, lambda: follow_users(identity, path))
+
+
+def keep_users(share: Share | None, path: Path, store: IdentityStore) -> None:
+    """With servers of other machines: what they revoked meanwhile stays revoked."""
+
+    def merge(old: bytes | None) -> bytes:
+        revoked = load_identity(old).revoked if old is not None else {}
+        return save_identity(replace(store, revoked={**revoked, **store.revoked}))
+
+    save_file(path, save_identity(store) if share is None else share.change(path.name, merge))
 
 
 async def follow_users(identity: BuiltinIdentity, path: Path, period_s: float = FOLLOW_S) -> None:
@@ -114,9 +127,9 @@ async def do_nothing() -> None:
     pass
 
 
-def make_identities(options: ServerOptions) -> Identities:
+def make_identities(options: ServerOptions, share: Share | None = None) -> Identities:
     if options.auth_strategy == "builtin":
-        return make_builtin(options)
+        return make_builtin(options, share)
     if options.auth_strategy == "keystone":
         return make_keystone(options)
     return Identities(NoAuth(), {}, do_nothing)

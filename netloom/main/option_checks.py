@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from itertools import pairwise
 from pathlib import Path
 
@@ -113,6 +113,25 @@ def parse_mtus(given: Given, values: Iterable[str]) -> dict[str, int]:
     return found
 
 
+FIRST_ETHERTYPE, LAST_ETHERTYPE = 0x0600, 0xFFFF
+"""IEEE 802.3, 3.2.6: what is less is a length."""
+GUARDED = (0x0800, 0x0806, 0x86DD, 0x8100, 0x88A8)
+"""What security groups and the guard look into themselves: IPv4, ARP, IPv6, and tags."""
+
+
+def parse_ethertypes(given: Given, values: Iterable[str]) -> tuple[int, ...]:
+    """Of hexadecimal numbers such as 0x8847, sorted."""
+    found = set()
+    for value in values:
+        number = int(value, 16) if re.fullmatch(r"0[xX][0-9a-fA-F]{1,4}", value) else 0
+        if not FIRST_ETHERTYPE <= number <= LAST_ETHERTYPE:
+            raise given.refuse(value, f"allowed: 0x{FIRST_ETHERTYPE:04x} to 0x{LAST_ETHERTYPE:04x}, in hexadecimal")
+        if number in GUARDED:
+            raise given.refuse(value, "security groups decide on IPv4, IPv6, ARP and tagged frames")
+        found.add(number)
+    return tuple(sorted(found))
+
+
 def parse_bridge_mappings(given: Given, values: Iterable[str]) -> dict[str, str]:
     """Bridge by physical network; one bridge carries one physical network."""
     found = parse_pairs(given, values, "physical_network:bridge")
@@ -177,6 +196,17 @@ def parse_mtu_floor(given: Given, value: int) -> int:
     return value
 
 
+def parse_multicast(given: Given, value: str) -> str:
+    """An IPv4 multicast address in canonical form."""
+    try:
+        address = IPv4Address(value)
+    except ValueError:
+        raise given.refuse(value, "allowed: an IPv4 multicast address") from None
+    if not address.is_multicast:
+        raise given.refuse(value, "allowed: an IPv4 multicast address")
+    return str(address)
+
+
 def parse_address(given: Given, value: str) -> str:
     """An IP address in canonical form, or nothing."""
     if not value:
@@ -201,6 +231,11 @@ def parse_endpoint(given: Given, value: str) -> str:
     if not match or int(match[2]) > 65535:
         raise given.refuse(value, "allowed: host:port, [v6 address]:port or unix:/path")
     return value
+
+
+def find_endpoint(given: Given, value: str) -> str:
+    """As `parse_endpoint`, or nothing."""
+    return parse_endpoint(given, value) if value else ""
 
 
 def parse_url(given: Given, value: str) -> str:

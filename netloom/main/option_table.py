@@ -58,6 +58,7 @@ DEFAULT: Sequence[cfg.Opt] = (
         help="builtin: users of Netloom's own; keystone: those of a Keystone; noauth: everybody is an administrator.",
     ),
     cfg.BoolOpt("debug", default=False, help="Log every step."),
+    cfg.BoolOpt("use_json", default=False, help="Log one JSON object a line; as --log-format json."),
     cfg.StrOpt("base_mac", default="fa:16:3e:00:00:00", help="MACs begin with its first three bytes, or four."),
     cfg.IntOpt(
         "global_physnet_mtu", default=1500, min=MIN_MTU, max=MAX_MTU, help="MTU of physical networks, in bytes."
@@ -98,6 +99,7 @@ ROUTERS: Sequence[cfg.Opt] = (
     cfg.StrOpt("l3_ha_network_physical_name", default="", help="Physical network of those networks."),
     cfg.BoolOpt("enable_snat_by_default", default=True, help="Whether a gateway hides addresses without being told."),
     cfg.BoolOpt("enable_ndp_proxy_by_default", default=False, help="Whether routers answer for IPv6 addresses inside."),
+    cfg.BoolOpt("enable_default_route_ecmp", default=False, help="Whether routers use all their gateways at once."),
     cfg.BoolOpt("router_auto_schedule", default=True, help="Whether an L3 agent that comes takes routers that wait."),
     cfg.BoolOpt(
         "allow_automatic_l3agent_failover", default=True,
@@ -137,8 +139,22 @@ METADATA: Sequence[cfg.Opt] = (
 )  # fmt: skip
 """What instances are told of themselves; named as in metadata_agent.ini and dhcp_agent.ini."""
 
+COPIES = (
+    cfg.BoolOpt("ha_conntrackd_enabled", default=False, help="Whether copies of a router share connections."),
+    cfg.IntOpt("ha_conntrackd_hashsize", default=32768, min=1, help="Buckets of conntrackd's tables."),
+    cfg.IntOpt("ha_conntrackd_hashlimit", default=131072, min=1, help="How many connections it holds at most."),
+    cfg.IntOpt("ha_conntrackd_unix_backlog", default=20, min=1, help="Backlog of its socket."),
+    cfg.IntOpt("ha_conntrackd_socketbuffersize", default=262142, min=1, help="Bytes for events of the kernel."),
+    cfg.IntOpt("ha_conntrackd_socketbuffersize_max_grown", default=655355, min=1, help="And at most."),
+    cfg.StrOpt("ha_conntrackd_ipv4_mcast_addr", default="225.0.0.50", help="Multicast address that it speaks to."),
+    cfg.IntOpt("ha_conntrackd_group", default=3780, min=0, max=65280, help="Port, to which a router adds its number."),
+    cfg.IntOpt("ha_conntrackd_sndsocketbuffer", default=24985600, min=1, help="Bytes that wait to be sent."),
+    cfg.IntOpt("ha_conntrackd_rcvsocketbuffer", default=24985600, min=1, help="Bytes that wait to be read."),
+)
+"""Of hosts that have copies of routers, as Neutron's L3 agent has them."""
+
 GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
-    "DEFAULT": (*DEFAULT, *ROUTERS, *METADATA, *nova_table.DEFAULT, *rabbit_table.DEFAULT),
+    "DEFAULT": (*DEFAULT, *ROUTERS, *COPIES, *METADATA, *nova_table.DEFAULT, *rabbit_table.DEFAULT),
     "nova": nova_table.NOVA,
     "oslo_messaging_notifications": rabbit_table.NOTIFICATIONS,
     "oslo_messaging_rabbit": rabbit_table.RABBIT,
@@ -244,6 +260,10 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
             "firewall_driver", default="",
             help="iptables_hybrid: rules on each instance's own bridge, as Nova plugs it; else the switch's own.",
         ),
+        cfg.ListOpt(
+            "permitted_ethertypes", default=[],
+            help="0x8847, …: frames of other protocols than IP and ARP that ports with port security may exchange.",
+        ),
     ),
     "agent": (
         cfg.ListOpt("tunnel_types", default=list(TUNNEL_TYPES), help=f"Of: {', '.join(TUNNEL_TYPES)}."),
@@ -271,7 +291,24 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
             "switch", default="openvswitch", choices=("openvswitch", "linuxbridge"),
             help="What this host switches with.",
         ),
-        cfg.StrOpt("feed_server", help="Where the agent finds the server: host:port, [v6]:port or unix:/path."),
+        cfg.StrOpt(
+            "feed_server",
+            help="Where the agent finds the server: host:port, [v6]:port or unix:/path; of several (relays, servers), "
+            "with commas between them, the first that answers.",
+        ),
+        cfg.StrOpt(
+            "role", default="server", choices=("server", "relay"),
+            help="relay: no store and no API; it follows `upstream` for the hosts that come to it.",
+        ),
+        cfg.ListOpt(
+            "upstream", default=[],
+            help="Of a relay: servers or relays that it follows, host:port, …; the first that answers.",
+        ),
+        cfg.ListOpt(
+            "nats_servers", default=[], secret=True,
+            help="nats://host:4222, …: a broker (JetStream) by which a server tells all its relays at once; needs "
+            "netloom[nats]. None: each relay by its own connection.",
+        ),
         cfg.IntOpt(
             "history_revisions", default=100_000, min=-1,
             help="How many revisions the store's log keeps at most (1000 or more); -1: all of them.",
@@ -283,6 +320,31 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
         cfg.IntOpt(
             "agent_certificate_days", default=90, min=1, max=825,
             help="How long a host's certificate is good; its agent gets the next after two thirds of that.",
+        ),
+        cfg.FloatOpt(
+            "project_rate", default=0.0, min=0.0,
+            help="Requests a second that the users of one project may make, administrators aside; 0: any number.",
+        ),
+        cfg.FloatOpt("token_rate", default=0.0, min=0.0, help="The same for one token; 0: any number."),
+        cfg.FloatOpt(
+            "rate_burst", default=5.0, min=1.0, help="Seconds' worth of requests that may come at once, with a rate."
+        ),
+        cfg.IntOpt("max_bulk_items", default=10_000, min=1, help="How many objects one request may make."),
+        cfg.IntOpt(
+            "max_header_size", default=65536, min=8192, help="Longest request line and headers together, in bytes."
+        ),
+        cfg.IntOpt(
+            "client_timeout", default=60, min=1,
+            help="Seconds that a client may be silent inside a request, or take nothing of its answer.",
+        ),
+        cfg.StrOpt(
+            "metrics_listen", default="",
+            help="Where figures for Prometheus are shown: address:port, for each of api_workers the next port. "
+            "A server shows those of one of its processes at /metrics of the API as well; an agent nowhere else.",
+        ),
+        cfg.StrOpt(
+            "otel_endpoint", default="",
+            help="Where spans go (OTLP over HTTP), such as http://collector:4318; needs netloom[otel]; none: no spans.",
         ),
         cfg.StrOpt(
             "public_url", default="",

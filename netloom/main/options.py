@@ -15,17 +15,20 @@ from typing import Any
 
 from netloom import __version__
 from netloom.api.identity.keystone import KeystoneSettings
+from netloom.api.limits import Rates
 from netloom.api.parts import ApiSettings
 from netloom.feed.pki import HOST_LIFE
 from netloom.intent.l2.segments import TYPES
 from netloom.intent.operation import Settings
 from netloom.intent.quota import DEFAULTS as QUOTAS
 from netloom.main import option_checks as checks
+from netloom.main.logs import LogOptions, make_log_options
 from netloom.main.nova_options import NovaOptions, make_nova
 from netloom.main.option_checks import Given, OptionError
 from netloom.main.option_reading import Read, find_state_path, read_options
 from netloom.main.option_table import IGNORED_MECHANISMS, MECHANISMS, ROUTERS
 from netloom.main.rabbit_options import make_rabbit
+from netloom.main.relay_options import find_nats
 from netloom.notify.rabbit_settings import RabbitSettings
 from netloom.store.history import LEAST, History
 
@@ -51,6 +54,7 @@ class ServerOptions:
     public_url: str = ""
     api_workers: int = 1
     peer_listen: str = ""
+    nats_servers: tuple[str, ...] = ()
     certificate_life: timedelta = HOST_LIFE
     keystone: KeystoneSettings | None = None
     nova: NovaOptions | None = None
@@ -59,7 +63,11 @@ class ServerOptions:
     policy_remote: Mapping[str, Any] = field(default_factory=dict)
     tls_cert: Path | None = None
     tls_key: Path | None = None
-    debug: bool = False
+    log: LogOptions = field(default_factory=LogOptions)
+    max_header_size: int = 65536
+    client_timeout_s: float = 60.0
+    otel_endpoint: str = ""
+    metrics_listen: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -82,6 +90,7 @@ def load_server_options(files: Sequence[Path] = (), overrides: Mapping[str, str]
         public_url=checks.parse_url(read.given("netloom", "public_url"), read.value("netloom", "public_url")),
         api_workers=max(1, read.value("DEFAULT", "api_workers")),
         peer_listen=find_peer_listen(read),
+        nats_servers=find_nats(read),
         certificate_life=timedelta(days=read.value("netloom", "agent_certificate_days")),
         keystone=make_keystone(read),
         nova=make_nova(read),
@@ -89,7 +98,13 @@ def load_server_options(files: Sequence[Path] = (), overrides: Mapping[str, str]
         policy_file=find_policy_file(read),
         policy_remote=make_remote(read),
         **make_tls(read),
-        debug=read.value("DEFAULT", "debug"),
+        log=make_log_options(read),
+        max_header_size=read.value("netloom", "max_header_size"),
+        metrics_listen=checks.find_endpoint(
+            read.given("netloom", "metrics_listen"), read.value("netloom", "metrics_listen")
+        ),
+        client_timeout_s=float(read.value("netloom", "client_timeout")),
+        otel_endpoint=checks.parse_url(read.given("netloom", "otel_endpoint"), read.value("netloom", "otel_endpoint")),
         notes=read.notes,
     )
 
@@ -160,6 +175,8 @@ def make_api_settings(read: Read) -> ApiSettings:
         allow_bulk=read.value("DEFAULT", "allow_bulk"),
         filter_validation=read.value("DEFAULT", "filter_validation"),
         max_request_body_size=read.value("oslo_middleware", "max_request_body_size"),
+        max_bulk_items=read.value("netloom", "max_bulk_items"),
+        rates=Rates(*(read.value("netloom", name) for name in ("project_rate", "token_rate", "rate_burst"))),
         version=__version__,
     )
 

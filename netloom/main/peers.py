@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from netloom.feed.pki import SERVER_NAME
+from netloom.feed.pki import SERVER_NAME, find_host_name
 
 LOG = logging.getLogger("netloom.server")
 LENGTH = struct.Struct("!I")
@@ -215,7 +215,9 @@ class Peer:
             if self._writer is None:
                 try:
                     async with asyncio.timeout(CONNECT_S):
-                        reader, self._writer = await self._connect()
+                        reader, writer = await self._connect()
+                    check_peer(writer)
+                    self._writer = writer
                 except (OSError, TimeoutError) as error:
                     raise NotDelivered(f"{self.address}: {error}") from error
                 self._writer.write(make_frame(self._key.encode()))
@@ -270,6 +272,14 @@ class Peers:
     async def close(self) -> None:
         for peer in self._peers.values():
             await peer.close()
+
+
+def check_peer(writer: asyncio.StreamWriter) -> None:
+    """Raises NotDelivered where the other end has a certificate that is not a server's own: a relay's has two names."""
+    tls = writer.get_extra_info("ssl_object")
+    if tls is not None and (name := find_host_name(tls.getpeercert())) != SERVER_NAME:
+        writer.transport.abort()
+        raise NotDelivered(f"{name} is no server")
 
 
 def make_peer_context(authority: Path) -> ssl.SSLContext:

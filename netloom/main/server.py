@@ -15,11 +15,13 @@ from typing import Any
 
 import uvicorn
 import uvloop
+from prometheus_client import CollectorRegistry, generate_latest
 
 from netloom import __version__
 from netloom.api.app import make_app
 from netloom.api.aside import AsgiApp, Aside
-from netloom.api.parts import ApiParts
+from netloom.api.message import find_ids
+from netloom.api.parts import ApiParts, hear_nothing
 from netloom.api.public import make_public
 from netloom.api.rules import make_policy_source
 from netloom.intent.catalog import CATALOG
@@ -28,8 +30,15 @@ from netloom.main.cluster import in_background, keep_store
 from netloom.main.fleet import Fleet, serve_fleet
 from netloom.main.handing import Handing
 from netloom.main.identities import make_identities
+from netloom.main.logs import set_up_logs
+from netloom.main.metrics_page import serve_figures
 from netloom.main.notifications import tell_others
 from netloom.main.options import ServerOptions
+from netloom.main.server_figures import ServerFigures
+from netloom.main.service import tell_manager
+from netloom.main.shared_state import follow_shared, make_share
+from netloom.main.telemetry import open_spans
+from netloom.main.wire import make_protocol
 from netloom.main.workers import run_workers
 from netloom.store.engine import open_shared
 
@@ -38,11 +47,7 @@ LOG = logging.getLogger("netloom.server")
 
 def run_server(options: ServerOptions) -> None:
     """Serve until SIGTERM or SIGINT. What is waited for is answered first."""
-    logging.basicConfig(
-        level=logging.DEBUG if options.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    for noisy in ("httpx", "httpcore", "asyncio", "alembic", "aiormq", "aio_pika"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    set_up_logs(options.log, find_ids)
     for note in options.notes:
         LOG.info("%s", note)
     options.state_path.mkdir(parents=True, exist_ok=True, mode=0o750)
@@ -57,9 +62,12 @@ def run_server(options: ServerOptions) -> None:
 
 def prepare(options: ServerOptions) -> ServerOptions:
     """What is made at a first start is made once, before there are several processes: the store, users, authority."""
-    open_shared(options.database_url).close()
-    open_authority(options.state_path / "feed", datetime.now(UTC))
-    make_identities(options)
+    store = open_shared(options.database_url)
+    try:
+        open_authority(options.state_path / "feed", datetime.now(UTC), share=make_share(store))
+        make_identities(options, make_share(store))
+    finally:
+        store.close()
     if options.bind_port:
         return options
     with make_listener(options.bind_host, 0, several=True) as probe:
@@ -70,12 +78,21 @@ async def serve(options: ServerOptions, worker: int = 0) -> None:
     async with AsyncExitStack() as stack:
         kept = await stack.enter_async_context(keep_store(options, worker))
         writer, handing = kept.writer, kept.handing
-        await stack.enter_async_context(tell_others(options, kept.store, writer))
-        identities = make_identities(options)
+        outboxes = await stack.enter_async_context(tell_others(options, kept.store, writer))
+        spans = await stack.enter_async_context(open_spans(options.otel_endpoint, "netloom-server", options.log.host))
+        share = make_share(kept.store)
+        identities = make_identities(options, share)
+        if share:
+            await stack.enter_async_context(in_background(follow_shared(share, options.state_path)))
         stack.push_async_callback(identities.close)
         if handing:
             await stack.enter_async_context(in_background(identities.follow()))
-        fleet = await stack.enter_async_context(serve_fleet(options, writer, handing and handing.say, worker))
+        fleet = await stack.enter_async_context(serve_fleet(options, writer, handing and handing.say, worker, share))
+        figures = ServerFigures(CollectorRegistry(), writer, fleet, outboxes, spans)
+        figures.start()
+        await stack.enter_async_context(in_background(figures.watch(kept.store)))
+        page = serve_figures(options.metrics_listen, lambda: generate_latest(figures.registry), worker)
+        await stack.enter_async_context(page)
 
         def ready() -> Mapping[str, Any]:
             failure = writer.failure
@@ -92,6 +109,8 @@ async def serve(options: ServerOptions, worker: int = 0) -> None:
             settings=options.api,
             live=fleet.show_live,
             ready=ready,
+            registry=figures.registry,
+            answered=spans.answered if spans else hear_nothing,
             mounts=identities.mounts,
             options=options.settings,
         )
@@ -105,11 +124,10 @@ async def serve_api(options: ServerOptions, parts: ApiParts, fleet: Fleet, handi
     if handing:
         handing.app, whole = whole, handing
     config = uvicorn.Config(
-        whole,
-        loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False,
-        server_header=False, timeout_keep_alive=75, ssl_certfile=options.tls_cert,
-        ssl_keyfile=str(options.tls_key) if options.tls_key else None, ssl_version=ssl.PROTOCOL_TLS_SERVER,
-        backlog=2048, timeout_graceful_shutdown=10,
+        whole, loop="none", http=make_protocol(options.client_timeout_s, options.max_header_size), ws="none",
+        lifespan="off", log_config=None, access_log=False, server_header=False, timeout_keep_alive=75,
+        ssl_certfile=options.tls_cert, ssl_keyfile=str(options.tls_key) if options.tls_key else None,
+        ssl_version=ssl.PROTOCOL_TLS_SERVER, backlog=2048, timeout_graceful_shutdown=10,
     )  # fmt: skip
     listener = make_listener(options.bind_host, options.bind_port, options.api_workers > 1)
     host, port = listener.getsockname()[:2]
@@ -127,6 +145,7 @@ async def serve_api(options: ServerOptions, parts: ApiParts, fleet: Fleet, handi
 
 async def stop_in_order(server: Quiet, handing: Handing | None) -> None:
     """Another server writes before this one takes no more requests: what still comes here is handed on to it."""
+    tell_manager("STOPPING=1")
     if handing:
         await handing.leave()
     server.stop()
@@ -137,6 +156,10 @@ class Quiet(uvicorn.Server):
 
     def stop(self) -> None:
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        tell_manager("READY=1")
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
         await self._serve(sockets)

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from netloom.main.command_parts import Files, Sets, explain_errors, parse_sets
+from netloom.main.command_parts import Files, LogFormat, Sets, explain_errors, parse_sets
 
 app = typer.Typer(rich_markup_mode="markdown")
 
 
 @app.callback(invoke_without_command=True)
 @explain_errors
-def server(context: typer.Context, config_file: Files = None, set_: Sets = None) -> None:
+def server(
+    context: typer.Context,
+    config_file: Files = None,
+    set_: Sets = None,
+    log_format: LogFormat = None,
+    role: Annotated[str, typer.Option(help="server, or relay: no store, no API; else option role.")] = "",
+    upstream: Annotated[str, typer.Option(help="Of a relay: the servers or relays that it follows.")] = "",
+    token: Annotated[
+        str, typer.Option(envvar="NETLOOM_JOIN_TOKEN", help="Of a relay: join with this token first, if it has not.")
+    ] = "",
+) -> None:
     """Serve the Networking API and wait for agents.
 
     At the first start it makes users of its own and writes a clouds.yaml into state_path, for the openstack command.
     With `api_workers` there are several processes on the same ports; with a database several machines may serve.
 
+    A relay stands between servers and many hosts; its token is one for the name relay/NAME.
+
     Examples: `netloom server`, `netloom server --config-file /etc/neutron/neutron.conf --config-file
-    /etc/neutron/plugins/ml2/ml2_conf.ini`, `netloom server --set api_workers=2`
+    /etc/neutron/plugins/ml2/ml2_conf.ini`, `netloom server --set api_workers=2`, `netloom server --role relay
+    --upstream server1:9697,server2:9697`
     """
     if context.invoked_subcommand is not None:
         return
     from netloom.main.options import check_listen, load_server_options
+    from netloom.main.relay import run_relay
+    from netloom.main.relay_options import is_relay_role, load_relay_options
 
-    options = load_server_options(config_file or (), parse_sets(set_))
+    given = parse_sets(set_, log_format)
+    given |= {f"netloom.{name}": value for name, value in (("role", role), ("upstream", upstream)) if value}
+    if is_relay_role(config_file or (), given):
+        run_relay(load_relay_options(config_file or (), given), token)
+        return
+    options = load_server_options(config_file or (), given)
     check_listen(options)
     from netloom.main.server import run_server
 

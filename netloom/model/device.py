@@ -157,3 +157,4 @@ class Link:
 
     up: bool = True
     mtu: int | None = None
+    mac: str | None = None

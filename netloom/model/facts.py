@@ -20,6 +20,21 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionSync:
+    """How the copies of a router tell each other of connections; sizes as conntrackd has them (buffers in bytes)."""
+
+    hash_size: int = 32768
+    hash_limit: int = 131072
+    backlog: int = 20
+    buffer: int = 262142
+    most_buffer: int = 655355
+    group: str = "225.0.0.50"  # multicast
+    port: int = 3780  # of the router with number 0
+    send_buffer: int = 24985600
+    receive_buffer: int = 24985600
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """Everything render needs to know of the host that intent cannot tell.
 
@@ -41,11 +56,16 @@ class HostFacts:
     underlay_devices: tuple[str, ...] = ()  # NICs that a switch opened: to be guarded
     copies: Mapping[str, str] = field(default_factory=dict)  # router → "active", "standby" or "fault", of its copy here
     device_mappings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # physical network → SR-IOV NICs
+    # PCI slot → the macvtap device on the function there, with its index as its number.
+    taps: Mapping[str, Interface] = field(default_factory=dict)
     exports: Mapping[str, Export] = field(default_factory=dict)  # "netflow", "sflow", "ipfix" → to whom, and how
     bonds: Mapping[tuple[str, str], Bond] = field(default_factory=dict)  # (bridge, name) → its members
     bandwidths: Mapping[str, int] = field(default_factory=dict)  # physical network → kbit/s that its NIC sends at most
     integration_bridge: str = "br-int"
     tunnel_bridge: str = "br-tun"
+    permitted_ethertypes: tuple[int, ...] = ()  # frames that security groups say nothing of, and that pass
+    vlan_limit: int = 1  # how many tags of a frame the switch reads
     hybrid: bool = False  # ports plugged by way of a bridge of their own have their rules there, by iptables
     metadata: bool = False  # instances reach the metadata service on this host itself
     metadata_redirect: bool = False  # or in the namespaces of routers and DHCP servers on it
+    connection_sync: ConnectionSync | None = None  # copies of routers tell each other of connections

@@ -174,7 +174,10 @@ class Nat:
 
 @dataclass(frozen=True, slots=True)
 class Ct:
-    """Track the packet's connection; zone is a number or the name of a register (its low 16 bits)."""
+    """Track the packet's connection; zone is a number or the name of a register (its low 16 bits).
+
+    alg: the port of the protocol whose further connections are looked out for (21 FTP, 69 TFTP), 0 for none.
+    """
 
     commit: bool = False
     force: bool = False
@@ -182,6 +185,16 @@ class Ct:
     table: int | None = None
     actions: tuple[SetField, ...] = ()
     nat: Nat | None = None
+    alg: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLarger:
+    """Write to the lowest bit of `field` whether the frame is longer than `size` bytes, its Ethernet header included
+    and tags not."""
+
+    size: int
+    field: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +226,7 @@ Action = (
     | Ct
     | CtClear
     | Multipath
+    | CheckLarger
 )
 """No action at all drops the packet."""
 

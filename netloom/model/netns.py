@@ -84,9 +84,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Keeper:
-    """A daemon in a namespace, and all that it is told. Key: ("keeper", netns)."""
+    """A daemon in a namespace, and all that it is told. Key: ("keeper", netns). FOLDER stands for the files' folder.
+
+    `sync`: what another beside it is told, that shares the connections of the namespace; empty: there is none.
+    """
 
     config: str
+    sync: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class DhcpServer:
     """A DHCP server in a namespace, as the files that it reads. Key: ("dhcp_server", netns).
 
     `config` is read when it starts; `hosts`, `options` and `names` it reads anew when told to. FOLDER in `config`
-    stands for the folder that the files are in.
+    stands for the folder that the files are in, as in a Keeper's.
     """
 
     config: str

@@ -117,6 +117,10 @@ class NetworkRow:
     external: bool = False
     segments: tuple[Segment, ...] = ()
     vlan_transparent: bool = False  # tags of those who use it are carried
+    qinq: bool = False  # so they are, within its own tag on the wire, which is an outer one (802.1ad)
+    ipv4_scope: str = ""  # address scope, by id: routed without translation to others of it
+    ipv6_scope: str = ""
+    policy: str = ""  # of an external one: QoS policy of addresses that have none of their own, by id
     revision: int = field(default=0, compare=False)
 
 
@@ -268,6 +272,7 @@ class CallerRow:
     device_id: str = ""
     project_id: str = ""
     addresses: tuple[Address, ...] = ()
+    mac: str = ""
     revision: int = field(default=0, compare=False)
 
 
@@ -296,6 +301,7 @@ class RouterRow:
     enable_snat: bool = True
     enable_ndp_proxy: bool = False
     gateway_port_id: str = ""  # the first gateway's
+    default_route_ecmp: bool = False  # all gateways share what leaves
     gateway_policy: str = ""  # QoS policy of all that goes through it and has no floating IP
     hosts: tuple[RouterHost, ...] = ()
     routes: tuple[Route, ...] = ()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import aio_pika
@@ -27,9 +27,8 @@ PRIORITY = "info"
 class Rabbit:
     """Sends: the `send` of an outbox. One connection, made when it is needed."""
 
-    def __init__(self, settings: RabbitSettings, new_id: Callable[[], str]) -> None:
+    def __init__(self, settings: RabbitSettings) -> None:
         self._settings = settings
-        self._new_id = new_id
         self._connection: AbstractConnection | None = None
         self._exchange: AbstractExchange | None = None
         self._turn = 0
@@ -49,7 +48,7 @@ class Rabbit:
 
     async def _publish(self, exchange: AbstractExchange, message: Message) -> None:
         settings = self._settings
-        body = encode_message(message, settings.publisher, self._new_id, settings.envelope)
+        body = encode_message(message, settings.publisher, settings.envelope)
         for topic in settings.topics:
             sent = aio_pika.Message(
                 body, content_type="application/json", content_encoding="utf-8",

@@ -80,7 +80,7 @@ def render_joints(facts: HostFacts) -> Iterator[Flow]:
     advert = make_match(eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=136, icmpv6_code=0)
     yield make_flow(inner, ADVERTISE, 100, advert, (Move("eth_src", "nd_tll", 48), Goto(ANSWER)), cookie, why)
     yield make_flow(inner, ANSWER, 0, (), (Output(IN_PORT),), cookie, why)
-    yield from render_gates(inner)
+    yield from render_gates(inner, facts.permitted_ethertypes)
     patch = facts.ofports.get((outer, "patch-int"), 0)
     if patch > 0:
         carry = (Move("pkt_mark", reg.NETWORK, 32), reg.UNMARK, Goto(TUN_OUT))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netloom.model.device import VirtualFunction
+from netloom.model.device import Link, VirtualFunction
 from netloom.model.facts import HostFacts
 from netloom.model.plan import Thing
 from netloom.model.slices import NetworkRow, PortRow, Segment, Slices
@@ -32,6 +32,14 @@ def render_functions(slices: Slices, facts: HostFacts) -> Iterator[Thing]:
         )
         why = Why(port.revision, (f"port/{port.id}", f"network/{network.id}"), "functions.render_functions")
         yield Thing(("vf", port.pci_slot), value, why)
+        if port.vnic_type == MACVTAP and port.pci_slot in facts.taps:
+            yield Thing(("link", facts.taps[port.pci_slot].name), Link(value.up, network.mtu, port.mac), why)
+
+
+WHOLE = ("direct-physical", "accelerator-direct-physical")
+"""The vnic_types of a port whose instance has all of a NIC: nothing is left to be done on its host."""
+MACVTAP = "macvtap"
+"""The vnic_type of a port whose instance has not the function itself, but a device of the host's on it."""
 
 
 def find_mbps(kbps: int) -> int:
@@ -49,4 +57,6 @@ def find_reason(port: PortRow, network: NetworkRow, facts: HostFacts) -> str:
     """Why the function cannot be set; empty: it can, as far as the host knows."""
     if find_segment(network, facts) is None:
         return f"no NIC for SR-IOV of host {facts.host} carries network {network.id}"
+    if port.vnic_type == MACVTAP and port.pci_slot not in facts.taps:
+        return f"waiting for a macvtap device on the function at PCI slot {port.pci_slot}"
     return ""

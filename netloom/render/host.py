@@ -105,12 +105,26 @@ class Renderer:
         door, hybrid = find_door(facts), is_hybrid(plugged, facts)
         limits, device = find_limits(slices, plugged.port.policy), find_queue(plugged, facts)
         bridge, host = facts.integration_bridge, facts.host
-        transparent = network.vlan_transparent
-        key = (plugged, transparent, network.number, bridge, host, combination, door, hybrid, limits, device)
+        transparent, stacked = network.vlan_transparent or network.qinq, facts.vlan_limit > 1
+        permitted = facts.permitted_ethertypes
+        key = (
+            plugged,
+            transparent,
+            stacked,
+            permitted,
+            network.number,
+            bridge,
+            host,
+            combination,
+            door,
+            hybrid,
+            limits,
+            device,
+        )
         held = self._ports.get(plugged.port.id)
         if held is None or held[0] != key or held[0][0].port.revision != plugged.port.revision:
             flows = render_port(
-                plugged, network.number, bridge, host, combination, limits=limits, transparent=transparent
+                plugged, network.number, bridge, host, combination, transparent, limits, stacked, permitted
             )
             flows = skip_rules(flows) if hybrid else flows
             flows = (*flows, *render_way(plugged, door, bridge, host))

@@ -1,7 +1,8 @@
 """Taps on this host: mirrors of the switch, tunnels that take copies elsewhere, and copies that come from there.
 
 A mirror copies what a device sends before any flow sees it, so also what the guard then drops; and what a device gets.
-A subport has no device, and is not mirrored.
+A subport has no device: its frames are those of its parent's device under its tag, and copies keep the tag. A mirror of
+the parent copies what all its subports send and get.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from netloom.model.device import Mirror, SwitchPort, make_pairs
 from netloom.model.facts import HostFacts
 from netloom.model.flow import Output, make_match
 from netloom.model.plan import Thing
-from netloom.model.slices import MirrorRow, SinkRow, Slices
+from netloom.model.slices import MirrorRow, PortRow, SinkRow, Slice, Slices
 from netloom.model.why import Why
 from netloom.render.make import make_cookie, make_flow, make_thing
 from netloom.render.pipeline import CLASSIFY
@@ -27,7 +28,7 @@ def render_mirrors(slices: Slices, facts: HostFacts) -> Iterator[Thing]:
     rows = sorted(own.rows.items()) if own else []
     for _, row in rows:
         if isinstance(row, MirrorRow):
-            yield from render_mirror(row, facts)
+            yield from render_mirror(row, facts, own)
         elif isinstance(row, SinkRow):
             yield from render_sink(row, facts)
 
@@ -37,8 +38,16 @@ def find_device(port_id: str, facts: HostFacts) -> str:
     return held.name if held is not None and held.ofport > 0 else ""
 
 
-def render_mirror(row: MirrorRow, facts: HostFacts) -> Iterator[Thing]:
-    source, bridge = find_device(row.port_id, facts), facts.integration_bridge
+def find_seat(port_id: str, own: Slice | None) -> tuple[str, int]:
+    """The port whose device carries the port, and the tag there: 0 for a port with a device of its own."""
+    port = own.rows.get(f"port/{port_id}") if own else None
+    return (port.parent_id, port.vlan) if isinstance(port, PortRow) and port.parent_id else (port_id, 0)
+
+
+def render_mirror(row: MirrorRow, facts: HostFacts, own: Slice | None = None) -> Iterator[Thing]:
+    seat, tag = find_seat(row.port_id, own)
+    source, bridge = find_device(seat, facts), facts.integration_bridge
+    vlans = (tag,) if tag else tuple(read_vlans(row.vlans))
     why = Why(row.revision, (f"tap/{row.id}", f"port/{row.port_id}"), "mirrors.render_mirror")
     if not source:
         return
@@ -51,7 +60,7 @@ def render_mirror(row: MirrorRow, facts: HostFacts) -> Iterator[Thing]:
             yield from make_tunnel(row, key, facts, why)
         if output and (row.kind == "port" or row.remote_ip):
             sent, received = ((source,) if way in names else () for way in (SENT, RECEIVED))
-            mirror = Mirror(sent, received, output, tuple(read_vlans(row.vlans)))
+            mirror = Mirror(sent, received, output, vlans)
             yield Thing(("mirror", bridge, f"nl-{row.id}-{key:x}"), mirror, why)
 
 

@@ -7,7 +7,7 @@ Law 4: a network or a router that is not known here has no voice.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netloom.model.address import ip_version, link_local
 from netloom.model.facts import HostFacts
@@ -45,10 +45,12 @@ class Voice:
 @dataclass(frozen=True, slots=True)
 class Outside:
     """`voices` by network number; `routers`: by number, the address that a router has on a network, by number of that
-    and IP version."""
+    and IP version; `mtus`: of routers' networks, by number; `outer`: the external ones of those."""
 
     voices: Mapping[int, Voice]
     routers: Mapping[int, Mapping[tuple[int, int], str]]
+    mtus: Mapping[int, int] = field(default_factory=dict)
+    outer: frozenset[int] = frozenset()
 
 
 class OutsideBook:
@@ -71,7 +73,12 @@ class OutsideBook:
                     known[id] = one
         self._known = kept
         scenes = [make_router_scene(*routers[name], known, numbers[name], facts) for name in routers]
-        return Outside(find_voices(scenes), {scene.number: find_addresses(scene) for scene in scenes})
+        return Outside(
+            find_voices(scenes),
+            {scene.number: find_addresses(scene) for scene in scenes},
+            {one.network.number: one.network.mtu for one in known.values()},
+            frozenset(leg.network.number for scene in scenes for leg in scene.outer),
+        )
 
 
 def find_voices(scenes: list[RouterScene]) -> dict[int, Voice]:
@@ -88,6 +95,8 @@ def find_voices(scenes: list[RouterScene]) -> dict[int, Voice]:
 
 def find_own(scene: RouterScene, leg: Leg) -> list[Address]:
     own = [(leg.port.mac, address.ip) for address in leg.port.addresses] if scene.central else []
+    if scene.central and scene.row.enable_ndp_proxy and leg == scene.gate:
+        own += [(leg.port.mac, row.ip) for row in scene.neighbours]
     return own + [(row.mac, row.floating_ip) for row in scene.floating if row.network_id == leg.network.id]
 
 

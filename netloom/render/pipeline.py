@@ -28,7 +28,7 @@ CLASSIFY, QOS, GUARD, SERVICES, ADVERTISE, SWITCH, ANSWER, INGRESS, DELIVER = 0,
 EGRESS, EGRESS_RULES, EGRESS_ACCEPT, EGRESS_FREE = 12, 14, 16, 18
 INGRESS_FILTER, INGRESS_RULES, INGRESS_FREE, INGRESS_ACCEPT = 74, 75, 76, 78
 METADATA = 34
-ROUTER, INBOUND, KNOWN, ROUTE, PATH, OUTBOUND, NEIGHBOUR = 40, 42, 44, 46, 48, 50, 54
+ROUTER, INBOUND, KNOWN, ROUTE, PATH, SIZE, LARGE, OUTBOUND, SCOPE, NEIGHBOUR = 40, 42, 44, 46, 47, 48, 49, 50, 52, 54
 TUN_CLASSIFY, TUN_OUT = 0, 24
 
 NEUTRONS = frozenset({1, 2, 3, 4, 6, 20, 21, 22, 23, 25, 30, 31, *range(58, 64), 71, 72, 73, 81, 82, *range(91, 95)})
@@ -53,7 +53,7 @@ PIPELINE: tuple[Table, ...] = (
            ("in_port", "pkt_mark", "vlan_vid"), (GUARD, METADATA, QOS, SWITCH)),
     _table("int", QOS, "qos", "How much may this port send, and how is it marked?", ("reg5", "eth_type"), (GUARD,)),
     _table("int", GUARD, "guard", "May this port send this: its own MAC and addresses, and those it was allowed.",
-           ("reg5", "eth_src", *_L3), (EGRESS, SERVICES)),
+           ("reg5", "eth_src", "vlan_vid", *_L3), (EGRESS, SERVICES)),
     _table("int", EGRESS, "egress", "What may any port send, and do its groups track connections?",
            _PASS, (SERVICES, EGRESS_RULES, EGRESS_FREE)),
     _table("int", EGRESS_RULES, "egress-rules", "Do stateful groups let the sender's packet out, or its connection?",
@@ -71,15 +71,21 @@ PIPELINE: tuple[Table, ...] = (
            ("reg0", "reg6", "eth_type", "arp_op", "ip_dst", "ipv6_dst", "ip_proto", "icmp_type", "icmp_code",
             "icmpv6_type", "icmpv6_code", "nw_ttl"), (INBOUND, ROUTE)),
     _table("int", INBOUND, "inbound", "To whom inside does an address lead that is known outside?",
-           ("reg6", "eth_type", "ip_dst", "ip_proto", "tcp_dst", "udp_dst"), (KNOWN, ROUTE)),
+           ("reg6", "eth_type", "ip_dst", "ipv6_dst", "ip_proto", "tcp_dst", "udp_dst"), (KNOWN, ROUTE)),
     _table("int", KNOWN, "known", "Does it belong to a connection from inside?",
            ("reg6", "eth_type", "ct_state"), (ROUTE,)),
     _table("int", ROUTE, "route", "To which network, by which next hop?",
-           ("reg6", "eth_type", "ip_dst", "ipv6_dst"), (PATH, OUTBOUND, NEIGHBOUR)),
+           ("reg6", "eth_type", "ip_dst", "ipv6_dst"), (PATH, SIZE, OUTBOUND, SCOPE, NEIGHBOUR)),
     _table("int", PATH, "path", "Of equal routes, which one for this connection?",
-           ("reg6", "eth_type", "reg12", "reg13"), (OUTBOUND, NEIGHBOUR)),
+           ("reg6", "eth_type", "reg12", "reg13"), (SIZE, OUTBOUND, SCOPE, NEIGHBOUR)),
+    _table("int", SIZE, "size", "May it be longer than the network takes that it goes on in?",
+           ("reg0", "reg6", "reg7", "eth_type"), (LARGE, OUTBOUND, SCOPE, NEIGHBOUR)),
+    _table("int", LARGE, "large", "Is it?", ("reg0", "reg6", "eth_type", "reg14"), (OUTBOUND, SCOPE, NEIGHBOUR)),
     _table("int", OUTBOUND, "outbound", "By which address is its sender known outside, and does this host say so?",
-           ("reg0", "reg6", "reg7", "eth_type", "ip_src"), (NEIGHBOUR, SWITCH)),
+           ("reg0", "reg6", "reg7", "eth_type", "ip_src", "ip_proto", "tcp_dst", "udp_dst"),
+           (SCOPE, NEIGHBOUR, SWITCH)),
+    _table("int", SCOPE, "scope", "Does it stay in its address scope, or was it translated?",
+           ("reg0", "reg6", "reg7", "eth_type", "ct_state"), (NEIGHBOUR,)),
     _table("int", NEIGHBOUR, "neighbour", "Which MAC address has the next hop?",
            ("reg0", "eth_type", "reg8", "reg9", "reg10", "reg11"), (SWITCH,)),
     _table("int", SWITCH, "switch", "To which port or host does the MAC address lead?",
@@ -105,8 +111,8 @@ PIPELINE: tuple[Table, ...] = (
 BY_NUMBER = {(table.bridge, table.number): table for table in PIPELINE}
 
 REASON_DHCP4, REASON_DHCP6, REASON_SOLICIT, REASON_EXPIRED, REASON_RESOLVE, REASON_HEARD = 1, 2, 3, 4, 5, 6
-REASON_ACCEPTED, REASON_DROPPED = 7, 8
-REASONS = range(1, 9)
+REASON_ACCEPTED, REASON_DROPPED, REASON_LARGE = 7, 8, 9
+REASONS = range(1, 10)
 """Why a packet is handed to the agent."""
 
 

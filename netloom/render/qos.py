@@ -122,14 +122,10 @@ def share_uplink(device: str, capacity: int, least: Iterable[tuple[str, int]], w
 
 
 def find_sent(limited: Iterable[tuple[str, Limits]]) -> Iterator[ShapeClass]:
-    """For the gateway's device of a router: what leaves from each address, and, for "", from all others."""
-    for address, limits in limited:
-        if limits.sent:
-            yield make_class(limits.sent, source=address)
+    """For the gateway's device in a router's namespace: what leaves from each address, translated already."""
+    return (make_class(limits.sent, source=address) for address, limits in limited if limits.sent)
 
 
 def find_received(limited: Iterable[tuple[str, Limits]]) -> Iterator[ShapeClass]:
-    """For an inner device of a router: what goes to each fixed address of a floating IP."""
-    for address, limits in limited:
-        if limits.received:
-            yield make_class(limits.received, destination=address)
+    """For the host's end of that device: what comes to each address, not yet translated."""
+    return (make_class(limits.received, destination=address) for address, limits in limited if limits.received)

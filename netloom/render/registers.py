@@ -12,6 +12,7 @@
 | NEXT | reg8 … reg11 | the address of its next hop, an IPv4 address in reg11 |
 | PATH | reg12 | of equal routes, which one its connection takes: 0 … |
 | CHOICE | reg13 | between which routes that is |
+| LARGE | reg14 | 1: the packet is longer than the network takes that it goes on in |
 | ct_zone | of SENDER or OUT | a port's connections are its own: its zone is its number (1 … 0xFEFF) |
 | ct_mark | in a port's zone | REFUSED: the port's groups let this connection no longer pass |
 | pkt_mark | between bridges | the network's number: all that a patch port leaves alone; must be 0 on a tunnel |
@@ -22,7 +23,7 @@ from __future__ import annotations
 from netloom.model.flow import SetField
 
 ROUTER, ORIGIN, NEXT = "reg6", "reg7", ("reg8", "reg9", "reg10", "reg11")
-PATH, CHOICE = "reg12", "reg13"
+PATH, CHOICE, LARGE = "reg12", "reg13", "reg14"
 NETWORK, OUT, FROM, COMBINATION, SENDER = "reg0", "reg2", "reg3", "reg4", "reg5"
 FROM_TUNNEL, FROM_PROVIDER = 1, 2
 STATELESS = 1 << 31

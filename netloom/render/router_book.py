@@ -11,11 +11,15 @@ from typing import Any
 from netloom.model.facts import HostFacts
 from netloom.model.plan import Thing
 from netloom.model.slices import NetworkRow, Slice, Slices
-from netloom.render.flows.neighbours import render_neighbours
+from netloom.render.flows.neighbours import Ground
+from netloom.render.flows.router_central import render_central
+from netloom.render.flows.router_limits import limit_scenes, render_meters
 from netloom.render.flows.router_nat import render_nat
+from netloom.render.flows.router_scopes import render_scopes
 from netloom.render.flows.router_standby import render_standby, render_watch
 from netloom.render.flows.routers import render_router
 from netloom.render.make import make_thing
+from netloom.render.neighbour_book import NeighbourBook
 from netloom.render.router_scene import (
     Known,
     find_routed_networks,
@@ -35,7 +39,12 @@ class RouterBook:
     def __init__(self) -> None:
         self._known: dict[str, tuple[Slice, Known | None]] = {}
         self._routers: dict[str, tuple[Any, Things]] = {}
-        self._neighbours: dict[str, tuple[Any, Things]] = {}
+        self._neighbours: dict[str, NeighbourBook] = {}
+
+    @property
+    def rendered(self) -> int:
+        """How many flows of neighbours were made since the beginning, on the networks that are here now."""
+        return sum(book.rendered for book in self._neighbours.values())
 
     def find_networks(self, slices: Slices, facts: HostFacts) -> list[str]:
         """The networks that this host takes part in for routers' sake."""
@@ -50,14 +59,22 @@ class RouterBook:
         used = {port.network_id for _, found in routers.values() for port in read_ports(found)}
         known = {id: one for id in used if (one := self._read(slices, f"network/{id}"))}
         groups = {}
+        scenes = {name: make_router_scene(*routers[name], known, numbers[name], facts) for name in routers}
+        scenes = limit_scenes(scenes, slices, facts)
         for name, (row, found) in routers.items():
-            scene = make_router_scene(row, found, known, numbers[name], facts)
+            scene = scenes[name]
             ways = tuple(render_standby(scene, known, facts))
             key = (found, scene, ways)
             held = self._routers.get(name)
             if held is None or held[0][0] is not found or held[0][1:] != key[1:]:
-                flows = (*render_router(scene), *render_nat(scene), *ways)
-                held = self._routers[name] = (key, tuple(map(make_thing, flows)))
+                flows = (
+                    *render_router(scene),
+                    *render_nat(scene),
+                    *render_central(scene),
+                    *render_scopes(scene),
+                    *ways,
+                )
+                held = self._routers[name] = (key, (*map(make_thing, flows), *render_meters(scene)))
             groups[name] = held[1]
             if watched := tuple(render_watch(row, found, known, facts)):
                 groups[f"watch/{row.id}"] = watched
@@ -76,12 +93,8 @@ class RouterBook:
 
     def _render_neighbours(self, network: NetworkRow, found: Slice, facts: HostFacts) -> Things:
         learned = {ip: mac for (id, ip), mac in facts.neighbours.items() if id == network.id}
-        key = (found, learned, facts.integration_bridge, facts.host)
-        held = self._neighbours.get(network.id)
-        if held is None or held[0][0] is not found or held[0][1:] != key[1:]:
-            flows = render_neighbours(network, found, learned, facts.integration_bridge, facts.host)
-            held = self._neighbours[network.id] = (key, tuple(map(make_thing, flows)))
-        return held[1]
+        book = self._neighbours.setdefault(network.id, NeighbourBook())
+        return book.render(found, Ground(network, facts.integration_bridge, facts.host), learned)
 
     def _forget(self, routers: Any, routed: list[str], used: set[str]) -> None:
         self._routers = {name: held for name, held in self._routers.items() if name in routers}

@@ -7,15 +7,17 @@ not here yet, is none (law 4).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 from netloom.model.facts import HostFacts
 from netloom.model.slices import (
     FloatingRow,
     ForwardingRow,
+    HelperRow,
     HostRow,
     InterfaceRow,
+    NeighbourRow,
     NetworkRow,
     RouterRow,
     Slice,
@@ -23,6 +25,7 @@ from netloom.model.slices import (
     SubnetRow,
 )
 from netloom.render.flows.groups import number_names
+from netloom.render.qos import Limits
 from netloom.render.scene import Provider, choose_segment, find_network, find_provider
 
 ZONES = range(0x4000, 0x8000)
@@ -31,7 +34,10 @@ ZONES = range(0x4000, 0x8000)
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """A port of a router. `revision`: the newest of its rows. `carried`: its network is on this host."""
+    """A port of a router. `revision`: the newest of its rows. `carried`: its network is on this host.
+
+    `narrow`: packets that fit another of the router's networks may be too long for this one. `scoped`: the IP versions
+    of which a network of the router is in an address scope."""
 
     port: InterfaceRow
     network: NetworkRow
@@ -39,6 +45,8 @@ class Leg:
     carried: bool
     provider: Provider | None
     revision: int
+    narrow: bool = False
+    scoped: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,14 @@ class RouterScene:
     hiding: tuple[InterfaceRow, ...]  # SNAT ports
     floating: tuple[FloatingRow, ...]  # those that this host translates
     forwardings: tuple[ForwardingRow, ...]
+    neighbours: tuple[NeighbourRow, ...] = ()  # whom it answers for outside, where it hides addresses
+    helpers: tuple[HelperRow, ...] = ()
+    limits: Mapping[str, tuple[Limits, int]] = field(default_factory=dict)  # see `flows.router_limits`
+
+    @property
+    def gate(self) -> Leg | None:
+        """The first gateway."""
+        return next((leg for leg in self.outer if leg.port.id == self.row.gateway_port_id), None)
 
     @property
     def slice(self) -> str:
@@ -131,7 +147,9 @@ def make_router_scene(
     row: RouterRow, found: Slice, known: Mapping[str, Known], numbers: tuple[int, int], facts: HostFacts
 ) -> RouterScene:
     """`numbers`: the router's, and its conntrack zone. A leg on a network that is not known here is left out."""
-    legs = [leg for port in read_ports(found) if (leg := make_leg(port, known.get(port.network_id), facts))]
+    legs = compare_legs(
+        [leg for port in read_ports(found) if (leg := make_leg(port, known.get(port.network_id), facts))]
+    )
     endpoints = find_endpoints(found, known)
     centre = find_centre(row, endpoints, facts.silent)
     rows, central = found.rows.values(), bool(centre) and centre == facts.host
@@ -155,6 +173,8 @@ def make_router_scene(
         hiding=tuple(leg.port for leg in legs if leg.port.kind == "snat"),
         floating=tuple(sorted((r for r in rows if isinstance(r, FloatingRow) and is_here(r)), key=lambda r: r.id)),
         forwardings=tuple(sorted((r for r in rows if isinstance(r, ForwardingRow) and central), key=lambda r: r.id)),
+        neighbours=tuple(sorted((r for r in rows if isinstance(r, NeighbourRow) and central), key=lambda r: r.id)),
+        helpers=tuple(sorted((r for r in rows if isinstance(r, HelperRow)), key=lambda r: r.id)),
     )
 
 
@@ -166,7 +186,19 @@ def make_leg(port: InterfaceRow, known: Known | None, facts: HostFacts) -> Leg |
     segment = choose_segment(network, facts)
     revision = max(port.revision, network.revision, *(subnet.revision for subnet in subnets), 0)
     carried = network.admin_state_up and segment is not None
-    return Leg(port, network, subnets, carried, find_provider(segment, facts), revision)
+    return Leg(port, network, subnets, carried, find_provider(segment, facts, network.qinq), revision)
+
+
+def compare_legs(legs: list[Leg]) -> list[Leg]:
+    """The legs, with what each is beside the others."""
+    widest = max((leg.network.mtu for leg in legs), default=0)
+    scoped = frozenset(version for version in (4, 6) if any(find_scope(leg, version) for leg in legs))
+    return [replace(leg, narrow=leg.network.mtu < widest, scoped=scoped) for leg in legs]
+
+
+def find_scope(leg: Leg, version: int) -> str:
+    """The address scope of the leg's network, by id; empty for none, which is one of its own."""
+    return leg.network.ipv4_scope if version == 4 else leg.network.ipv6_scope
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------
@@ -175,15 +207,25 @@ def make_leg(port: InterfaceRow, known: Known | None, facts: HostFacts) -> Leg |
 def number_routers(names: Collection[str], facts: HostFacts) -> dict[str, tuple[int, int]]:
     """By slice: the router's number in a register, and its conntrack zone. A function of what is there alone."""
     numbers = number_names(names)
-    taken = {held.ofport for held in facts.interfaces.values()} | set(facts.ofports.values())
-    zones = {}
+    zones = choose_free(names, find_taken(facts))
+    return {name: (numbers[name], zone) for name, zone in zones.items()}
+
+
+def find_taken(facts: HostFacts) -> set[int]:
+    """Numbers that ports have."""
+    return {held.ofport for held in facts.interfaces.values()} | set(facts.ofports.values())
+
+
+def choose_free(names: Collection[str], taken: set[int]) -> dict[str, int]:
+    """A number of ZONES for each name, by hash, moved where it is taken; those that are given are taken then."""
+    chosen = {}
     for name in sorted(names):
-        zone = ZONES[digest(name) % len(ZONES)]
-        while zone in taken:
-            zone = ZONES[(zone + 1 - ZONES.start) % len(ZONES)]
-        taken.add(zone)
-        zones[name] = numbers[name], zone
-    return zones
+        number = ZONES[digest(name) % len(ZONES)]
+        while number in taken:
+            number = ZONES[(number + 1 - ZONES.start) % len(ZONES)]
+        taken.add(number)
+        chosen[name] = number
+    return chosen
 
 
 def digest(name: str) -> int:

@@ -10,6 +10,8 @@ from netloom.model.slices import HostRow, NetworkRow, PlaceRow, PortRow, Segment
 from netloom.render.subports import number_subports
 
 TUNNELS = ("vxlan", "gre", "geneve")
+VLAN_TAG, SERVICE_TAG = 0x8100, 0x88A8
+"""IEEE 802.1Q, and 802.1ad: a tag around others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,14 @@ class Tunnel:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """How a network leaves to a physical network: the patch port on br-int, and the VLAN, 0 for none."""
+    """How a network leaves to a physical network: the patch port on br-int, and the VLAN, 0 for none.
+
+    ethertype: what kind of tag that is.
+    """
 
     ofport: int
     vlan: int
+    ethertype: int = VLAN_TAG
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ def make_scene(found: Slice, network: NetworkRow, plugged: tuple[Plugged, ...], 
         places=tuple(sorted((r for r in rows if isinstance(r, PlaceRow)), key=lambda r: r.id)),
         remotes=tuple(sorted(remotes, key=lambda r: r.name)),
         tunnel=find_tunnel(segment, facts),
-        provider=find_provider(segment, facts),
+        provider=find_provider(segment, facts, network.qinq),
     )
 
 
@@ -166,9 +172,10 @@ def find_tunnel(segment: Segment | None, facts: HostFacts) -> Tunnel | None:
     return Tunnel(ofport, segment.segmentation_id, tuple(strays))
 
 
-def find_provider(segment: Segment | None, facts: HostFacts) -> Provider | None:
+def find_provider(segment: Segment | None, facts: HostFacts, outer: bool = False) -> Provider | None:
+    """`outer`: its tag goes around those of who use it."""
     if segment is None or segment.network_type not in ("flat", "vlan"):
         return None
     bridge = facts.bridge_mappings[segment.physical_network]
     ofport = facts.ofports.get((facts.integration_bridge, patch_name(bridge)), 0)
-    return Provider(ofport, segment.segmentation_id) if ofport > 0 else None
+    return Provider(ofport, segment.segmentation_id, SERVICE_TAG if outer else VLAN_TAG) if ofport > 0 else None

@@ -13,9 +13,11 @@ from netloom.model.device import SwitchPort, make_pairs
 from netloom.model.facts import HostFacts
 from netloom.model.netns import Held, Hop, Namespace, Path, Rule, Veth
 from netloom.model.plan import Thing
-from netloom.model.slices import RouterRow, Slice, Slices
+from netloom.model.slices import InterfaceRow, RouterRow, Slice, Slices
 from netloom.model.why import Why
+from netloom.render.qos import Limits
 from netloom.render.space_keeper import KEEPER, render_keeper
+from netloom.render.space_limits import find_policies, read_policies, render_shapes
 from netloom.render.space_nat import render_nat
 from netloom.render.space_scene import Ground, Grounds, Leg, SpaceScene, find_carried, host_end, make_space_scene
 
@@ -35,10 +37,15 @@ class SpaceBook:
         held = {}
         for router, found in find_carried(slices, facts.host):
             grounds = {name: self._grounds.find(name, slices) for name in self._find_names(found)}
-            key = (facts.host, facts.integration_bridge, facts.datapath_type, found, *grounds.values())
+            policies = find_policies(router, found, grounds)
+            parts = (slices.get(f"policy/{id}") for id in policies)
+            key = (*describe_host(facts), found, *grounds.values(), *parts)
             old = self._held.get(router.id)
             fresh = old is None or len(old[0]) != len(key) or any(a is not b for a, b in zip(old[0], key, strict=True))
-            held[router.id] = (key, render_router(router, found, grounds, facts)) if fresh or old is None else old
+            if fresh or old is None:
+                limits = read_policies(policies, slices)
+                old = (key, render_router(router, found, grounds, facts, limits))
+            held[router.id] = old
         self._held = held
         self._names = {found.name: (found, names) for found, names in self._names.values() if found.name in slices}
         return {f"space/{id}": things for id, (_, things) in held.items()}
@@ -50,20 +57,30 @@ class SpaceBook:
         return held[1]
 
 
+def describe_host(facts: HostFacts) -> tuple[Any, ...]:
+    """What a router's things depend on of the host; each stays the same object."""
+    return facts.host, facts.integration_bridge, facts.datapath_type, facts.connection_sync, facts.metadata_redirect
+
+
 def find_names(found: Slice) -> list[str]:
-    """The slices of the networks that a router leads to."""
-    return sorted(key.removeprefix("follow/") for key in found.rows if key.startswith("follow/network/"))
+    """The slices of the networks that a router has ports on, however the host came by them."""
+    return sorted({f"network/{row.network_id}" for row in found.rows.values() if isinstance(row, InterfaceRow)})
 
 
 def render_router(
-    router: RouterRow, found: Slice, grounds: Mapping[str, Ground | None], facts: HostFacts
+    router: RouterRow,
+    found: Slice,
+    grounds: Mapping[str, Ground | None],
+    facts: HostFacts,
+    limits: Mapping[str, Limits],
 ) -> tuple[Thing, ...]:
-    scene = make_space_scene(router, found, grounds, facts)
+    scene = make_space_scene(router, found, grounds, facts, limits)
     addresses, routes = tuple(render_addresses(scene)), tuple(render_routes(scene))
     return (
         Thing(("netns", scene.netns), Namespace(KEEPER if router.ha else ""), make_why(scene)),
         *render_nat(scene),
         *render_devices(scene),
+        *render_shapes(scene),
         *(hand_over(scene, addresses, routes) if router.ha else (*addresses, *routes)),
     )
 
@@ -71,7 +88,7 @@ def render_router(
 def hand_over(scene: SpaceScene, addresses: tuple[Thing, ...], routes: tuple[Thing, ...]) -> Iterator[Thing]:
     """Addresses and routes as words for the daemon that keeps them; what the copies have alike stays ours."""
     words = [(str(thing.key[3]), str(thing.key[2])) for thing in addresses if thing.kind != "proxy"]
-    ways = [(thing.key[3], thing.value.hops) for thing in routes if thing.kind == "route" and thing.key[2] == MAIN]
+    ways = [(int(thing.key[2]), str(thing.key[3]), thing.value.hops) for thing in routes if thing.kind == "route"]
     yield from (thing for thing in addresses if thing.kind == "proxy")
     yield from (thing for thing in routes if thing.kind == "rule")
     yield from render_keeper(scene, words, ways)
@@ -128,15 +145,18 @@ def find_aliases(scene: SpaceScene) -> Iterator[tuple[str, str, Why]]:
 
 
 def render_routes(scene: SpaceScene) -> Iterator[Thing]:
-    """Out by the first gateway; what came by another goes back by that; then other subnets outside; extra routes."""
+    """Out by the first gateway, or by all; what came by one that is marked goes back by that; then other subnets
+    outside; extra routes."""
     routes: dict[tuple[int, str], tuple[tuple[Hop, ...], Why]] = {}
-    for number, leg in enumerate(scene.gateways):
-        table = FIRST_TABLE + number if number else MAIN
-        why = make_why(scene, leg)
+    for leg in scene.gateways:
+        mark, why = scene.marks.get(leg.device, 0), make_why(scene, leg)
         for version, hops in find_ways_out(leg).items():
-            routes[table, EVERYWHERE[version]] = hops, why
-            if number:
-                yield Thing(("rule", scene.netns, version, number), Rule(table), why)
+            if leg is scene.gateways[0] or scene.shared:
+                before, _ = routes.get((MAIN, EVERYWHERE[version]), ((), why))
+                routes[MAIN, EVERYWHERE[version]] = (*before, *hops), why
+            if mark:
+                routes[FIRST_TABLE + mark, EVERYWHERE[version]] = hops, why
+                yield Thing(("rule", scene.netns, version, mark), Rule(FIRST_TABLE + mark), why)
         for cidr in find_side_subnets(leg):
             routes[MAIN, cidr] = (("", leg.device),), why
     for destination, hops in find_extra(scene).items():

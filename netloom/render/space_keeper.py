@@ -13,6 +13,7 @@ from netloom.model.netns import Held, Keeper
 from netloom.model.plan import Thing
 from netloom.model.why import Why
 from netloom.render.space_scene import Leg, SpaceScene
+from netloom.render.space_sync import describe_sync, find_notices
 
 KEEPER = "keepalived"
 ADVERT_S = 0.2
@@ -20,10 +21,13 @@ ADVERT_S = 0.2
 PRIORITY = 50
 SHARED = "169.254.0"
 """Of the address that only says which copy is active: this prefix, and the router's number on its network."""
+METADATA = "fe80::a9fe:a9fe"
+"""Of the metadata service on a link."""
 Addressed = Sequence[tuple[str, str]]
 """(address/length, device)."""
-Routed = Sequence[tuple[str, Sequence[tuple[str, str]]]]
-"""(destination, (next hop, device) …)."""
+Routed = Sequence[tuple[int, str, Sequence[tuple[str, str]]]]
+"""(table, destination, (next hop, device) …)."""
+MAIN = 254
 
 
 def find_joint(scene: SpaceScene) -> Leg | None:
@@ -43,11 +47,13 @@ def render_keeper(scene: SpaceScene, addresses: Addressed, routes: Routed) -> It
     why = Why(scene.router.revision, (scene.slice,), "space_keeper.render_keeper")
     for cidr in joint.cidrs:
         yield Thing(("address", scene.netns, joint.device, cidr), Held(), why)
-    yield Thing(("keeper", scene.netns), Keeper(describe(scene, joint, addresses, routes)), why)
+    told = Keeper(describe(scene, joint, addresses, routes), describe_sync(scene, joint, scene.sync))
+    yield Thing(("keeper", scene.netns), told, why)
 
 
 def describe(scene: SpaceScene, joint: Leg, addresses: Addressed, routes: Routed) -> str:
     held = [*addresses, *((f"{link_local(leg.port.mac)}/64", leg.device) for leg in scene.served)]
+    held += [(f"{METADATA}/128", leg.device) for leg in scene.served if scene.redirect and leg.port.kind == "internal"]
     instance = (
         "state BACKUP",
         f"interface {joint.device}",
@@ -57,11 +63,13 @@ def describe(scene: SpaceScene, joint: Leg, addresses: Addressed, routes: Routed
         "nopreempt",
         "garp_master_delay 1",
         "garp_master_repeat 3",
+        *find_notices(scene.sync),
         *block("virtual_ipaddress", [f"{shared_address(scene)} dev {joint.device}"]),
         *block("virtual_ipaddress_excluded", (describe_address(cidr, device) for cidr, device in held)),
         *block("virtual_routes", map(describe_route, routes)),
     )
-    settings = ("vrrp_version 3", "vrrp_garp_master_refresh 60", f"router_id {scene.router.id}")
+    settings = ["vrrp_version 3", "vrrp_garp_master_refresh 60", f"router_id {scene.router.id}"]
+    settings += ["script_user root"] if scene.sync else []
     lines = (*block("global_defs", settings), *block(f"vrrp_instance VR_{scene.router.vr_id}", instance))
     return "\n".join(lines) + "\n"
 
@@ -70,8 +78,12 @@ def describe_address(cidr: str, device: str) -> str:
     return f"{cidr} dev {device}"
 
 
-def describe_route(route: tuple[str, Sequence[tuple[str, str]]]) -> str:
-    destination, hops = route
+def describe_route(route: tuple[int, str, Sequence[tuple[str, str]]]) -> str:
+    table, destination, hops = route
+    return describe_way(destination, hops) + (f" table {table}" if table != MAIN else "")
+
+
+def describe_way(destination: str, hops: Sequence[tuple[str, str]]) -> str:
     if len(hops) == 1:
         (via, device), *_ = hops
         on = "" if ip_version(destination.partition("/")[0]) == 6 else " onlink"

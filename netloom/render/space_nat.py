@@ -16,6 +16,7 @@ from netloom.model.plan import Thing
 from netloom.model.slices import ForwardingRow, HelperRow
 from netloom.model.why import Why
 from netloom.render.space_scene import Leg, SpaceScene
+from netloom.render.space_scopes import find_scoped
 
 TABLE, HELPERS = "netloom", "netloom_helpers"
 PORTED = ("tcp", "udp", "dccp", "sctp")
@@ -36,6 +37,9 @@ RULES = """
  map gates { type ifname : mark; }
  set guarded { type ifname; }
  set proxied { type ipv6_addr; }
+ map scopes { type nf_proto . ifname : mark; }
+ set reached { type nf_proto . ifname . mark; }
+ set unhidden { type ifname . mark; }
  chain remember { type filter hook prerouting priority mangle; policy accept;
   ct state new ct mark set iifname map @gates
   ct direction reply ct mark != 0 meta mark set ct mark
@@ -45,15 +49,25 @@ RULES = """
   meta l4proto { tcp, udp, dccp, sctp } dnat ip to ip daddr . meta l4proto . th dport map @shifted
   dnat ip to ip daddr map @inward
  }
+ chain from_scope { type filter hook postrouting priority srcnat - 1; policy accept;
+  meta mark set 0
+  meta mark set meta nfproto . iifname map @scopes
+ }
  chain outward_nat { type nat hook postrouting priority srcnat; policy accept;
   iifname @outer return
   snat ip to oifname . ip saddr map @outward_by
+  oifname @others oifname . meta mark @unhidden return
   oifname @others snat ip to oifname map @hide
   oifname @others return
   oifname != @outer ct status & dnat == 0 return
   snat ip to ip saddr map @outward
+  oifname . meta mark @unhidden return
   snat ip to oifname map @hide
   oifname != @outer snat ip to meta nfproto map @loop
+ }
+ chain to_scope { type filter hook postrouting priority srcnat + 1; policy accept;
+  ct status & ( snat | dnat ) != 0 accept
+  meta mark != 0 meta nfproto . oifname . meta mark != @reached drop
  }
  chain neighbours { type filter hook forward priority filter; policy accept;
   iifname @guarded meta nfproto ipv6 ct state new ip6 daddr != @proxied drop
@@ -61,7 +75,9 @@ RULES = """
 """
 """In the order in which a packet meets it. `remember`: a connection that came by another gateway than the first is
 answered by that. `outward_nat`: traffic from inside that reaches a floating IP of the same router (a loop) comes from
-an address outside too, or its answer would take the short way back."""
+an address outside too, or its answer would take the short way back. `from_scope`, `to_scope`: where networks are in
+address scopes, what is not translated stays in its own (see `space_scopes`); routes are chosen by then, so the mark is
+free to say which that is."""
 
 
 def make_ruleset(text: str) -> Ruleset:
@@ -81,6 +97,7 @@ def render_nat(scene: SpaceScene) -> Iterator[Thing]:
         for name, words, data in find_forwarded(forwarding):
             yield make_element(scene, name, words, data, why)
     yield from render_proxied(scene)
+    yield from render_scopes(scene)
     yield from render_helpers(scene)
 
 
@@ -103,16 +120,12 @@ def render_gateways(scene: SpaceScene) -> Iterator[Thing]:
         address = find_v4(leg)
         if scene.router.enable_snat and address:
             yield make_element(scene, "hide", (leg.device,), (address,), why)
+        if mark := scene.marks.get(leg.device):
+            yield make_element(scene, "gates", (leg.device,), (str(mark),), why)
         if number:
             yield make_element(scene, "others", (leg.device,), (), why)
-            yield make_element(scene, "gates", (leg.device,), (mark_text(number),), why)
         elif address:
             yield make_element(scene, "loop", ("ipv4",), (address,), why)
-
-
-def mark_text(number: int) -> str:
-    """As nft prints a mark."""
-    return str(number)
 
 
 def find_v4(leg: Leg) -> str:
@@ -156,6 +169,15 @@ def find_forwarded(row: ForwardingRow) -> Iterator[tuple[str, Words, Words]]:
 
 def join_range(first: int, last: int) -> str:
     return str(first) if first == last else f"{first}-{last}"
+
+
+# -- address scopes ----------------------------------------------------------------------------------------------------
+
+
+def render_scopes(scene: SpaceScene) -> Iterator[Thing]:
+    for leg, name, words, data in find_scoped(scene):
+        why = make_why(scene, f"network/{leg.network.id}", leg.network.revision)
+        yield make_element(scene, name, words, data, why)
 
 
 # -- IPv6, and protocols that need help --------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ Law 4: a leg whose network is not known here, or that is bound elsewhere, is not
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netloom.model.address import ip_version, parse_net
-from netloom.model.facts import HostFacts
+from netloom.model.facts import ConnectionSync, HostFacts
 from netloom.model.slices import (
     FloatingRow,
     ForwardingRow,
@@ -23,9 +23,12 @@ from netloom.model.slices import (
     SubnetRow,
     find_changed,
 )
+from netloom.render.qos import Limits
 from netloom.render.scene import find_network
 
 PREFIXES = {"internal": "qr-", "gateway": "qg-", "ha": "ha-"}
+FIRST_MARK = 999
+"""Of the first gateway, where it needs one; the others have 1, 2 …"""
 ID_LENGTH = 11
 """How much of a port's id is in the names of its devices, as operators know them."""
 
@@ -79,6 +82,9 @@ class SpaceScene:
     forwardings: tuple[ForwardingRow, ...] = ()
     neighbours: tuple[NeighbourRow, ...] = ()
     helpers: tuple[HelperRow, ...] = ()
+    sync: ConnectionSync | None = None
+    redirect: bool = False  # it answers for the metadata service
+    limits: Mapping[str, Limits] = field(default_factory=dict)  # what QoS policies say, by id
 
     @property
     def netns(self) -> str:
@@ -93,6 +99,17 @@ class SpaceScene:
         """The one that counts first."""
         found = [leg for leg in self.legs if leg.port.kind == "gateway"]
         return tuple(sorted(found, key=lambda leg: (leg.port.id != self.router.gateway_port_id, leg.port.id)))
+
+    @property
+    def shared(self) -> bool:
+        """Whether several gateways share what leaves."""
+        return self.router.default_route_ecmp and len(self.gateways) > 1
+
+    @property
+    def marks(self) -> Mapping[str, int]:
+        """The mark of what came by a gateway's device, and is to go back by it, where that is not the only way out."""
+        first = {leg.device: FIRST_MARK for leg in self.gateways[:1] if self.shared}
+        return first | {leg.device: number for number, leg in enumerate(self.gateways) if number}
 
     @property
     def served(self) -> tuple[Leg, ...]:
@@ -161,7 +178,11 @@ def is_here(router: RouterRow, row: InterfaceRow, host: str) -> bool:
 
 
 def make_space_scene(
-    router: RouterRow, found: Slice, grounds: Mapping[str, Ground | None], facts: HostFacts
+    router: RouterRow,
+    found: Slice,
+    grounds: Mapping[str, Ground | None],
+    facts: HostFacts,
+    limits: Mapping[str, Limits],
 ) -> SpaceScene:
     rows = sorted(found.rows.items())
     return SpaceScene(
@@ -174,4 +195,7 @@ def make_space_scene(
         forwardings=tuple(row for _, row in rows if isinstance(row, ForwardingRow)),
         neighbours=tuple(row for _, row in rows if isinstance(row, NeighbourRow)),
         helpers=tuple(row for _, row in rows if isinstance(row, HelperRow)),
+        sync=facts.connection_sync,
+        redirect=facts.metadata_redirect,
+        limits=limits,
     )

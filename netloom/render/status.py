@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from netloom.model.facts import HostFacts
-from netloom.model.slices import FloatingRow, PortRow, RouterRow, Slices
+from netloom.model.slices import FloatingRow, HostRow, InterfaceRow, PortRow, RouterRow, Slice, Slices
 from netloom.render import functions
+from netloom.render.router_scene import find_centre
 from netloom.render.scene import choose_segment, find_network, find_ports
 from netloom.render.space_scene import find_router
 
@@ -34,6 +37,8 @@ def find_reason(port: PortRow, slices: Slices, facts: HostFacts) -> str:
         return f"the host does not know network {port.network_id} yet"
     if not network.admin_state_up:
         return f"network {network.id} is administratively down"
+    if port.vnic_type in functions.WHOLE:
+        return ""
     if port.pci_slot:
         return functions.find_reason(port, network, facts)
     if choose_segment(network, facts) is None:
@@ -81,9 +86,42 @@ def find_floating(slices: Slices, facts: HostFacts) -> dict[str, str]:
         router = find_router(part) if name.startswith("router/") else None
         for row in part.rows.values() if router is not None else ():
             if isinstance(row, FloatingRow) and router is not None and find_translator(router, row) == facts.host:
-                off = f"router {router.id} is administratively down"
-                found[row.id] = "" if router.admin_state_up else off
+                found[row.id] = find_floating_reason(router, row, slices, facts)
     return found
+
+
+def find_floating_reason(router: RouterRow, row: FloatingRow, slices: Slices, facts: HostFacts) -> str:
+    if not router.admin_state_up:
+        return f"router {router.id} is administratively down"
+    network = find_network(slices.get(f"network/{row.network_id}"))
+    if network is None:
+        return f"the host does not know network {row.network_id} yet"
+    carried = network.admin_state_up and choose_segment(network, facts) is not None
+    return "" if carried else f"network {network.id} has no segment that host {facts.host} can carry"
+
+
+def find_central(slices: Slices, facts: HostFacts) -> dict[str, str]:
+    """Router → "active" where this host hides addresses for it, "standby" where it waits: of those that are distributed
+    and redundant, and that it may hide them for. It is what tunnels say, as for flows."""
+    found = {}
+    for name, part in slices.items():
+        router = find_router(part) if name.startswith("router/") else None
+        if router is not None and router.distributed and router.ha and router.admin_state_up:
+            names = [one.name for one in router.hosts]
+            if facts.host in names:
+                centre = find_centre(router, dict(find_ends(part, names, slices)), facts.silent)
+                found[router.id] = "active" if centre == facts.host else "standby"
+    return found
+
+
+def find_ends(router: Slice, names: list[str], slices: Slices) -> Iterator[tuple[str, str]]:
+    """(host, its tunnel address), of these hosts, as the router's networks know them."""
+    for row in router.rows.values():
+        network = slices.get(f"network/{row.network_id}") if isinstance(row, InterfaceRow) else None
+        for name in names if network is not None else ():
+            host = network.rows.get(f"host/{name}") if network is not None else None
+            if isinstance(host, HostRow) and host.tunnel_ip:
+                yield name, host.tunnel_ip
 
 
 def find_translator(router: RouterRow, row: FloatingRow) -> str:

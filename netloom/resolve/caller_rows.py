@@ -72,4 +72,4 @@ def resolve_caller(snapshot: Snapshot, network: str, id: str) -> Row | None:
         return None
     doc = found.doc
     addresses = tuple(Address(fixed["ip_address"], fixed["subnet_id"]) for fixed in doc["fixed_ips"])
-    return CallerRow(id, doc["device_id"], doc["project_id"], addresses, found.revision)
+    return CallerRow(id, doc["device_id"], doc["project_id"], addresses, doc["mac_address"], found.revision)

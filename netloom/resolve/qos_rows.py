@@ -1,7 +1,8 @@
 """Rows of QoS policies: a policy's rules, and who follows it.
 
 Law: a policy is a slice of its own, so that a rule that changes is one row, however many ports are under it. A host
-follows the policies of its ports, a router's slice leads to those of its gateway and of its floating IPs.
+follows the policies of its ports, a router's slice leads to those of its gateway and of its floating IPs, and an
+external network's to its own, which addresses there are under that have none.
 """
 
 from __future__ import annotations
@@ -23,6 +24,28 @@ BURSTS = {"bandwidth_limit": "max_burst_kbps", "packet_rate_limit": "max_burst_k
 def touch_policy(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     for id in ("", *(rule["id"] for rule in doc["rules"])):  # no row: a policy comes and goes without rules too
         yield f"policy/{doc['id']}", f"qos/{id}"
+
+
+def find_outer_policy(network: Doc) -> str:
+    """The policy of gateways and floating IPs on a network that have none of their own."""
+    return (network.get(OWN) or "") if network["router:external"] else ""
+
+
+def touch_network(network: Doc) -> Iterator[RowKey]:
+    if policy := find_outer_policy(network):
+        yield f"network/{network['id']}", f"follow/policy/{policy}"
+
+
+def find_network_policies(snapshot: Snapshot, network: str) -> Iterator[str]:
+    doc = snapshot.get("network", network)
+    return iter((f"follow/policy/{policy}",) if doc and (policy := find_outer_policy(doc)) else ())
+
+
+def resolve_network_policy(snapshot: Snapshot, network: str, policy: str) -> Row | None:
+    found = snapshot.record("network", network)
+    if found is None or find_outer_policy(found.doc) != policy:
+        return None
+    return FollowRow(f"policy/{policy}", found.revision)
 
 
 def touch_router(router: Doc) -> Iterator[RowKey]:

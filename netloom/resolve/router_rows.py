@@ -1,8 +1,9 @@
 """Rows of routers: the router, its ports, what it translates, and who follows it.
 
-Law: a network leads to the routers behind which it is and a router to all its networks, so a host with a port behind a
-router knows all that the router reaches; an external network leads to no router, or it would lead to all there are. A
-host that carries the router follows it by its own slice.
+Law: a network leads to the distributed routers behind which it is and a router to all its networks, so a host that
+routes by itself knows all that it routes to; to another form of router it sends by a MAC address, and is told no more
+of it. An external network leads to no router, or it would lead to all there are. A host that carries a router, in
+whatever form, follows it by its own slice.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from netloom.intent.l2.binding import HOST, is_bound
+from netloom.intent.l3.router_default_route import ECMP
 from netloom.intent.l3.router_find import (
+    DVR_INTERFACE,
     FLOATING_IP,
     GATEWAY,
     HA_PORT,
@@ -41,8 +44,11 @@ KINDS = {
     **dict.fromkeys(INTERFACE_OWNERS, "internal"), GATEWAY: "gateway", SNAT_INTERFACE: "snat", HA_PORT: "ha",
 }  # fmt: skip
 """What a port is to its router, by the port's device_owner."""
-LEADING = tuple(owner for owner, kind in KINDS.items() if kind != "gateway")
-"""The ports by which a network leads to their router."""
+LEADING = (DVR_INTERFACE,)
+"""The ports by which a network leads to their router: those of which each host has its own."""
+REACHED = tuple(owner for owner in KINDS if owner != HA_PORT)
+"""The ports by which a router leads to their network. What joins its copies concerns their hosts alone, which follow
+that network for a port of their own."""
 L3_AGENT = "L3 agent"
 
 
@@ -104,6 +110,7 @@ def find_router_keys(snapshot: Snapshot, router: str) -> Iterator[str]:
     for port in snapshot.find("port", "device_id", router):
         if port["device_owner"] in KINDS:
             yield f"interface/{port['id']}"
+        if port["device_owner"] in REACHED:
             yield f"follow/network/{port['network_id']}"
     for fip in snapshot.find("floatingip", "router_id", router):
         yield f"floating/{fip['id']}"
@@ -116,7 +123,7 @@ def find_router_keys(snapshot: Snapshot, router: str) -> Iterator[str]:
 
 
 def find_led_routers(snapshot: Snapshot, network: str) -> Iterator[str]:
-    """The keys by which a network leads to the routers on it."""
+    """The keys by which a network leads to the routers that its hosts route for."""
     for owner in LEADING:
         for port in snapshot.find("port", "network_owner", (network, owner)):
             yield f"follow/router/{port['device_id']}"
@@ -149,6 +156,7 @@ def resolve_router(snapshot: Snapshot, router: str, id: str) -> Row | None:
         enable_snat=doc["enable_snat"],
         enable_ndp_proxy=bool(doc.get("enable_ndp_proxy")),
         gateway_port_id=doc["gw_port_id"] or "",
+        default_route_ecmp=bool(doc.get(ECMP)),
         gateway_policy=find_gateway_policy(doc) or "",
         hosts=tuple(find_hosts(snapshot, doc)),
         routes=tuple(Route(route["destination"], route["nexthop"]) for route in doc["routes"]),
@@ -183,7 +191,7 @@ def resolve_interface(snapshot: Snapshot, router: str, id: str) -> Row | None:
 
 def resolve_network_lead(snapshot: Snapshot, router: str, network: str) -> Row | None:
     """The router leads to a network while it has a port there."""
-    return lead_to(snapshot, f"network/{network}", find_shared_ports(snapshot, router, network))
+    return lead_to(snapshot, f"network/{network}", find_shared_ports(snapshot, router, network, REACHED))
 
 
 def resolve_router_lead(snapshot: Snapshot, network: str, router: str) -> Row | None:
@@ -193,9 +201,7 @@ def resolve_router_lead(snapshot: Snapshot, network: str, router: str) -> Row | 
     return lead_to(snapshot, f"router/{router}", find_shared_ports(snapshot, router, network, LEADING))
 
 
-def find_shared_ports(
-    snapshot: Snapshot, router: str, network: str, owners: Collection[str] = tuple(KINDS)
-) -> Iterator[str]:
+def find_shared_ports(snapshot: Snapshot, router: str, network: str, owners: Collection[str]) -> Iterator[str]:
     for port in snapshot.find("port", "device_id", router):
         if port["network_id"] == network and port["device_owner"] in owners:
             yield port["id"]

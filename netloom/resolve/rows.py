@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from netloom.intent.addressing.address_scope import SCOPES
 from netloom.intent.addressing.dns import find_domain
 from netloom.intent.addressing.subnet_prefix import PROVISIONAL
 from netloom.intent.l2.binding import HOST, SWITCH_AGENTS, find_switch, is_bound
@@ -49,6 +50,7 @@ RowKey = tuple[str, str]
 def touch_network(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     yield f"network/{doc['id']}", f"network/{doc['id']}"
     yield from callers.touch_network(doc)
+    yield from qos.touch_network(doc)
     yield from distributed.touch_external(snapshot, doc["id"])
 
 
@@ -156,6 +158,7 @@ def find_network_keys(snapshot: Snapshot, network: str) -> Iterator[str]:
     for host in distributed.find_routed_hosts(snapshot, network):
         yield f"host/{host}"
     yield from routers.find_led_routers(snapshot, network)
+    yield from qos.find_network_policies(snapshot, network)
 
 
 def find_router_keys(snapshot: Snapshot, router: str) -> Iterator[str]:
@@ -286,6 +289,10 @@ def resolve_network(snapshot: Snapshot, network: str, id: str) -> Row | None:
         external=doc["router:external"],
         segments=tuple(read_segment(s) for s in find_segments(snapshot, network)),
         vlan_transparent=bool(doc.get("vlan_transparent")),
+        qinq=bool(doc.get("qinq")),
+        ipv4_scope=doc.get(SCOPES[4]) or "",
+        ipv6_scope=doc.get(SCOPES[6]) or "",
+        policy=qos.find_outer_policy(doc),
         revision=found.revision,
     )
 
@@ -368,6 +375,12 @@ def resolve_router_follow(snapshot: Snapshot, router: str, name: str) -> Row | N
     return routers.resolve_network_lead(snapshot, router, cut(name))
 
 
+def resolve_network_follow(snapshot: Snapshot, network: str, name: str) -> Row | None:
+    if name.startswith("policy/"):
+        return qos.resolve_network_policy(snapshot, network, cut(name))
+    return routers.resolve_router_lead(snapshot, network, cut(name))
+
+
 ROWS: dict[tuple[str, str], Callable[[Snapshot, str, str], Row | None]] = {
     ("host", "port"): resolve_port,
     ("host", "follow"): resolve_follow,
@@ -377,7 +390,7 @@ ROWS: dict[tuple[str, str], Callable[[Snapshot, str, str], Row | None]] = {
     ("network", "subnet"): resolve_subnet,
     ("network", "place"): resolve_place,
     ("network", "host"): resolve_host,
-    ("network", "follow"): lambda snapshot, id, name: routers.resolve_router_lead(snapshot, id, cut(name)),
+    ("network", "follow"): resolve_network_follow,
     ("group", "group"): groups.resolve_group,
     ("group", "rule"): groups.resolve_rule,
     ("group", "follow"): groups.resolve_remote,

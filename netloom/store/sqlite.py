@@ -287,9 +287,11 @@ def check_in_place(path: Path, inode: int) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A path to make a database at; it gets its real name, and is synced, when the block ends well."""
+    """A path to make a database at; it gets its real name, and is synced, when the block ends well. It is for its
+    owner's eyes: what all projects have is in it, and the secret by which servers know one another."""
     draft = path.with_name(path.name + ".new")
     remove_files(draft)
+    draft.touch(mode=0o600)
     try:
         yield draft
         sync(draft)

@@ -17,10 +17,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from netloom.intent.errors import ApiError
 from netloom.intent.operation import Committed, Operation, Outcome, Requester
 from netloom.intent.snapshot import Change, Record, Snapshot
 from netloom.store.commit import continues, has_happened, is_shortened
@@ -28,6 +28,7 @@ from netloom.store.context import MakeContext
 from netloom.store.errors import StoreConflict, StoreCorrupt, StoreError, StoreLost, StoreUnavailable
 from netloom.store.journal import FOLLOWED, Journal
 from netloom.store.log import Draft, LogEntry, LogRow, Stored, decode_row, decode_stored, make_draft
+from netloom.store.told import Commit, hear_nothing, unavailable, unknown
 
 LOG = logging.getLogger(__name__)
 
@@ -93,6 +94,8 @@ class Writer:
         """Asked before each batch: whether nobody else can have become the writer since this snapshot was made."""
         self.outrun: Callable[[], None] | None = None
         """Called when another server has written first; None: this one tries again."""
+        self.committed: Callable[[Commit], None] = hear_nothing
+        """Told of every batch that was sent to the store."""
         self.failure: StoreError | None = None
         """Why the last batch was not stored; None: it was."""
         self._journal = journal
@@ -122,10 +125,15 @@ class Writer:
         waiting = Waiting(operation, requester, request_id, loop.create_future())
         self._waiting.append(waiting)
         if self._task is None:
-            self._task = loop.create_task(self._drain())
+            self._task = loop.create_task(self._drain(), context=Context())  # a batch is no one request's work
         return await waiting.answer
 
     __call__ = submit
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for their turn."""
+        return len(self._waiting)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Tell `listener`, in the event loop, of every later batch; calling the result ends that."""
@@ -235,9 +243,13 @@ class Writer:
 
     async def _store(self, batch: Batch) -> None:
         if batch.drafts:
+            began_s, start = time.time(), time.perf_counter()
+            rows = tuple((draft.row.revision, draft.row.request_id) for draft in batch.drafts)
             try:
                 await self.between(lambda: self._journal.append(batch.drafts))
+                self.committed(Commit(began_s, time.perf_counter() - start, rows))
             except Exception as error:
+                self.committed(Commit(began_s, time.perf_counter() - start, rows, failed=True))
                 self._certain = False
                 await self._survive(batch, as_store_error(error))
                 return
@@ -385,15 +397,3 @@ def as_store_error(error: Exception) -> StoreError:
         return error
     LOG.error("Unexpected failure while storing", exc_info=error)
     return StoreUnavailable(f"Storing failed unexpectedly: {error!r}")
-
-
-def unavailable(reason: str) -> ApiError:
-    return ApiError(503, "ServiceUnavailable", f"The request was not carried out: {reason}. Try again later.")
-
-
-def unknown(reason: str) -> ApiError:
-    return ApiError(
-        503,
-        "ServiceUnavailable",
-        f"Whether the request was carried out is not known: {reason}. Look before trying again.",
-    )

@@ -14,11 +14,14 @@ from netloom.model.address import ip_int, ip_version
 from netloom.model.device import FlowBody, SwitchPort
 from netloom.model.facts import HostFacts
 from netloom.model.flow import (
+    CT_DNAT,
+    CT_SNAT,
     IN_PORT,
     IPV4,
     IPV6,
     WIDTH,
     Action,
+    CheckLarger,
     Conjunction,
     Ct,
     CtClear,
@@ -43,10 +46,15 @@ from netloom.render.pipeline import BY_NUMBER, REASON_ACCEPTED, REASON_DROPPED
 from netloom.render.registers import OUT, SENDER
 from netloom.testing.connections import Connections
 
+BELOW = "vlan_below"
+"""Of a packet with two tags: the inner one, as vlan_vid; tables see the outer one."""
+
 Packet = dict[str, int]
 """Fields by name. One that is not there is 0 where every packet has it (registers, marks, tags), else untestable."""
 
 MOST_STEPS = 400
+ETHERNET = 14
+"""Bytes of a frame before its packet, whose length is `size`."""
 LOGGED = {REASON_ACCEPTED: "ACCEPT", REASON_DROPPED: "DROP"}
 _ALWAYS = frozenset(
     name
@@ -183,15 +191,17 @@ class _Run:
                 case Move():
                     copy(packet, action)
                 case PushVlan():
-                    packet["vlan_vid"] = 0x1000
+                    packet[BELOW], packet["vlan_vid"] = packet.get("vlan_vid", 0), 0x1000
                 case PopVlan():
-                    packet["vlan_vid"] = 0
+                    packet["vlan_vid"] = packet.pop(BELOW, 0)
                 case Resubmit() | Goto():
                     self.look_up(host, bridge, action.table, packet)
                 case Ct():
                     self.track(host, bridge, action, packet)
                 case Multipath():
                     packet[action.field] = find_path(packet) % action.links
+                case CheckLarger():
+                    packet[action.field] = packet.get("size", 0) + ETHERNET > action.size
                 case CtClear():
                     forget(packet)
                 case DecTtl():
@@ -213,6 +223,7 @@ class _Run:
         if action.table is not None:
             told = host.connections.track(zone, packet)
             changed = host.connections.translate(zone, packet) if action.nat is not None else {}
+            told["ct_state"] |= find_translated(packet, changed)
             self.look_up(host, bridge, action.table, {**packet, **told, **changed})
         forget(packet)
 
@@ -280,6 +291,15 @@ class _Run:
                 if ofport is not None:
                     told = {"tun_id": packet.get("tun_id", 0), source: ip_int(sender.facts.tunnel_ip)}
                     self.enter(host, facts.tunnel_bridge, {**clean, **told, "in_port": ofport})
+
+
+def find_translated(packet: Packet, changed: Packet) -> int:
+    """The bits that say which of its addresses were translated."""
+    return sum(
+        bit
+        for bit, name in ((CT_SNAT, "ip_src"), (CT_DNAT, "ip_dst"), (CT_SNAT, "ipv6_src"), (CT_DNAT, "ipv6_dst"))
+        if changed.get(name, packet.get(name)) != packet.get(name)
+    )
 
 
 def find_flow(flows: Sequence[Held], packet: Packet) -> tuple[Held | None, list[Held]]:
@@ -356,6 +376,8 @@ def write(packet: Packet, action: SetField) -> None:
     mask = (1 << WIDTH[action.field]) - 1 if action.mask is None else action.mask
     name = "in_port" if action.field == "nx_in_port" else action.field
     packet[name] = packet.get(name, 0) & ~mask | action.value & mask
+    if name == "vlan_tci":
+        packet["vlan_vid"] = packet.pop(name) & 0x1FFF
 
 
 def copy(packet: Packet, action: Move) -> None:

@@ -241,6 +241,7 @@ class Cloud:
         return HostFacts(
             host.name, told["tunneling_ip"], tuple(told["tunnel_types"]), mappings, "netdev", interfaces,
             {key: number for number, key in enumerate(switch, 1)},
+            permitted_ethertypes=tuple(int(kind, 16) for kind in told.get("permitted_ethertypes", ())),
         )  # fmt: skip
 
     # -- for packets and claims ----------------------------------------------------------------------------------------

@@ -41,7 +41,7 @@ def find_packet(stage: Ports, port: PortRow, words: list[str]) -> Packet:
     kind, *rest = words
     makers: dict[str, Maker] = {
         "arp": make_arp, "probe": make_arp, "solicit": make_solicit, "ip": make_ip, "as": make_forged,
-        **dict.fromkeys(("tcp", "udp", "sctp", "ping", "icmp", "protocol"), make_spoken),
+        "ethertype": make_other, **dict.fromkeys(("tcp", "udp", "sctp", "ping", "icmp", "protocol"), make_spoken),
     }  # fmt: skip
     if kind in makers:
         return makers[kind](stage, port, words)
@@ -111,6 +111,13 @@ def make_forged(stage: Ports, port: PortRow, words: list[str]) -> Packet:
     """`as MAC to NAME`."""
     packet = make_ip(stage, port, ["ip", "to", words[-1]])
     return {**packet, "eth_src": mac_int(parse_mac(words[1]))}
+
+
+def make_other(stage: Ports, port: PortRow, words: list[str]) -> Packet:
+    """`ethertype 0x8847 [as MAC] to NAME`: a frame that is no IP packet."""
+    mac = words[words.index("as") + 1] if "as" in words else port.mac
+    target = stage.port(words[words.index("to") + 1])
+    return {"eth_src": mac_int(parse_mac(mac)), "eth_dst": mac_int(target.mac), "eth_type": int(words[1], 16)}
 
 
 def make_spoken(stage: Ports, port: PortRow, words: list[str]) -> Packet:

@@ -1,7 +1,7 @@
 """Packets to and through routers in a story: by which router they go, what comes back, and what they look like then.
 
 a sends ping to b via r              to the MAC address that r has on a's network, for b's address
-a sends tcp 80 to b via r at 203.0.113.9 ttl 2
+a sends tcp 80 to b via r at 203.0.113.9 ttl 2 size 1500
 b answers back via r                 to what arrived last, as it arrived; without via, to whoever sent the frame
 then b sees ip_src=203.0.113.7 nw_ttl=63
 """
@@ -22,10 +22,10 @@ META = ("reg", "ct_", "tun_", "in_port", "pkt_mark", "metadata")
 
 
 def cut_words(words: list[str]) -> tuple[list[str], dict[str, str]]:
-    """The words without `via ROUTER` and `ttl NUMBER`, and what those say."""
+    """The words without `via ROUTER`, `ttl NUMBER` and `size BYTES`, and what those say."""
     told: dict[str, str] = {}
     rest = list(words)
-    for name in ("via", "ttl"):
+    for name in ("via", "ttl", "size"):
         if name in rest:
             at = rest.index(name)
             if at + 1 >= len(rest):
@@ -38,6 +38,8 @@ def cut_words(words: list[str]) -> tuple[list[str], dict[str, str]]:
 def send_by(packet: Packet, told: dict[str, str], leg: Callable[[str], str]) -> Packet:
     """`leg`: the MAC address of a router on the sender's network, by the router's name."""
     out = {**packet, **({"nw_ttl": int(told.get("ttl", TTL))} if "ip_proto" in packet else {})}
+    if "size" in told:
+        out["size"] = int(told["size"])  # of the packet, without its frame
     if "via" in told:
         out["eth_dst"] = mac_int(leg(told["via"]))
     return out

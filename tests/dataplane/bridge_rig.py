@@ -15,15 +15,16 @@ from pyroute2 import netns as spaces
 
 from netloom.drivers import merge_needs
 from netloom.feed.cache import Cache
-from netloom.main.agent import make_facts
-from netloom.main.bridge_agent import close_bridges, open_bridges
+from netloom.main.agent import make_facts, make_settings
+from netloom.main.bridge_agent import open_bridges
 from netloom.main.host_options import HostOptions, load_host_options
 from netloom.model.plan import Key, Plan, Thing
 from netloom.reconcile.desired import merge_groups
 from netloom.reconcile.plan import plan
 from netloom.render.bridges.host import render_bridge_host
-from tests.dataplane.ovs import OvsHost, run
-from tests.dataplane.rig import NO_QUOTA, Instance, Rig, batch
+from tests.dataplane.ovs import OvsHost, run, wait_until
+from tests.dataplane.rig import NO_QUOTA, Instance, Rig, batch, drop_spaces
+from tests.dataplane.rig_cloud import Cloud, make_cloud, make_wire, stop_keepers
 from tests.faults.server import Server
 from tests.unit.agent.agent_kit import FakeFeed
 
@@ -70,16 +71,16 @@ class BridgeRig(Rig):
 async def plan_host(options: HostOptions) -> Plan:
     """Read the devices, render the slices that are on disk, and plan; with no memory, and nothing done."""
     feed = FakeFeed(Cache(options.state_path / "slices").load())
-    host, drivers = open_bridges(make_facts(options), feed)
+    host, hands = open_bridges(options, make_facts(options), feed)
     try:
-        wanted, clashes = merge_groups(render_bridge_host(feed.slices, await host.read_facts()))
+        wanted, clashes = merge_groups(render_bridge_host(feed.slices, await host.read_facts(), make_settings(options)))
         assert not clashes
         actual: dict[Key, Thing] = {}
-        for one in drivers:
+        for one in hands.named.values():
             actual |= await one.read()
-        return plan(wanted, actual, merge_needs(drivers))
+        return plan(wanted, actual, merge_needs(hands.named.values()))
     finally:
-        await close_bridges(drivers)
+        await hands.close()
 
 
 @contextmanager
@@ -101,6 +102,8 @@ def make_bridge_rig(**extra: str) -> Iterator[BridgeRig]:
         rig.stop_agent(signal.SIGKILL)
         if server.process is not None and server.process.poll() is None:
             server.kill()
+        stop_keepers(rig)
+        drop_spaces(rig.host.rundir / "netns")
         for name in spaces.listnetns():
             if name == netns or name.startswith(f"{netns}-"):
                 run("ip", "netns", "del", name, check=False)
@@ -115,3 +118,35 @@ def make_bridge_host(netns: str, folder: Path, server: Server, number: int, **ex
     rig = BridgeRig(OvsHost(netns, folder), folder, server, folder, name=f"h{number}", tunnel_ip=address)
     rig.extra = {"netloom.switch": "linuxbridge", "ovs.local_ip": "", "vxlan.local_ip": address, **extra}
     return rig
+
+
+def is_alive(rig: Rig) -> bool:
+    """Whether the API knows the host's agents, and that they live: only then are ports bound there."""
+    agents = rig.ask("GET", f"agents?host={rig.name}")["agents"]
+    return bool(agents) and all(agent["alive"] for agent in agents)
+
+
+@contextmanager
+def make_mixed_cloud(*server: str, **extra: str) -> Iterator[Cloud]:
+    """h1 has Open vSwitch, h2 has Linux bridges; `extra` are options of the latter's agent. Both agents run."""
+    with make_cloud(1, *server) as made:
+        folder = made.folder / "h2"
+        folder.mkdir()
+        told = {"linux_bridge.physical_interface_mappings": "physnet:eth1", "ovs.datapath_type": "netdev", **extra}
+        rig = make_bridge_host(f"{made.name}-h2", folder, made.server, 2, **told)
+        netns = rig.host.netns
+        make_wire(made, "wire", "w2", netns, "eth0")
+        make_wire(made, "phys", "p2", netns, "eth1")
+        run("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off")
+        run("ip", "-n", netns, "addr", "add", "192.0.2.2/24", "dev", "eth0")
+        rig.join()
+        rig.start_agent()
+        made.hosts["h2"] = rig
+        wait_until(lambda: is_alive(rig), 30)
+        try:
+            yield made
+        finally:
+            rig.stop_agent()
+            del made.hosts["h2"]
+            stop_keepers(rig)
+            drop_spaces(rig.host.rundir / "netns")

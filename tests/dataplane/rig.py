@@ -269,6 +269,7 @@ def make_rig(rundir: Path | None = None, host: OvsHost | None = None) -> Iterato
     ovs = host or start_host(f"nlr-{folder.name[5:]}", folder)
     server = Server(folder / "s", extra=NO_QUOTA)
     rig = Rig(ovs, folder, server, rundir or ovs.rundir)
+    run("ip", "-n", ovs.netns, "addr", "replace", f"{rig.tunnel_ip}/32", "dev", "lo")
     try:
         server.start()
         rig.join()

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,9 +115,10 @@ class Cloud:
         wait_until(ready, timeout_s)
 
 
-def pings(netns: str, address: str, count: int = 1, wait_s: float = 1) -> bool:
-    """Whether the address answers."""
-    command = ["ip", "netns", "exec", netns, "ping", "-n", "-c", str(count), "-i", "0.2", "-W", str(wait_s), address]
+def pings(netns: str, address: str, count: int = 1, wait_s: float = 1, size: int = 84) -> bool:
+    """Whether the address answers to packets of so many bytes."""
+    command = ["ip", "netns", "exec", netns, "ping", "-n", "-c", str(count), "-i", "0.2", "-W", str(wait_s)]
+    command += ["-s", str(size - 28), address]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
@@ -173,12 +174,17 @@ def stop_keepers(rig: Rig) -> None:
     """The daemons of routers with copies: they outlive agents."""
     folder = rig.folder / rig.name / "keepers"
     for path in folder.iterdir() if folder.is_dir() else ():
-        Keepers(folder).stop(path.name)
+        Keepers(folder).remove(path.name)
 
 
 @contextmanager
-def make_cloud(hosts: int = 2, *server: str) -> Iterator[Cloud]:
-    """A server and joined hosts h1, h2, … with their agents running. All that is made here goes at the end."""
+def make_cloud(
+    hosts: int = 2, *server: str, prepare: Callable[[Rig, int], None] = lambda rig, number: None
+) -> Iterator[Cloud]:
+    """A server and joined hosts h1, h2, … with their agents running. All that is made here goes at the end.
+
+    `prepare`: what is done to each host, by its number, before its agent starts.
+    """
     folder = Path(tempfile.mkdtemp(prefix="nl-c-"))
     name = f"nlc{folder.name[5:]}"
     cloud = Cloud(name, folder, Server(folder / "s", extra=(*NO_QUOTA, *OPTIONS, *server)))
@@ -186,7 +192,9 @@ def make_cloud(hosts: int = 2, *server: str) -> Iterator[Cloud]:
         cloud.server.start()
         make_outside(cloud)
         for number in range(1, hosts + 1):
-            add_host(cloud, number).start_agent()
+            rig = add_host(cloud, number)
+            prepare(rig, number)
+            rig.start_agent()
         for rig in cloud.hosts.values():
             rig.wait_log("following")
         yield cloud

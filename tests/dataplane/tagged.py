@@ -37,6 +37,21 @@ def read_tagged(wire: socket.socket) -> tuple[int, bytes]:
     return 0, frame
 
 
+def read_tags(wire: socket.socket) -> tuple[list[tuple[int, int]], bytes]:
+    """((ethertype, VLAN) of each tag, from the outer one; the frame without them). BlockingIOError: nothing waits."""
+    frame, told, _, _ = wire.recvmsg(4096, 256)
+    tags = []
+    for level, kind, data in told:
+        if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
+            status, *_, tci, tpid = struct.unpack("=IIIHHHH", data[:20])
+            if status & TP_STATUS_VLAN_VALID:
+                tags.append((tpid or 0x8100, tci & 0xFFF))
+    while (ethertype := struct.unpack_from("!H", frame, 12)[0]) in (0x8100, 0x88A8):
+        tags.append((ethertype, struct.unpack_from("!H", frame, 14)[0] & 0xFFF))
+        frame = frame[:12] + frame[16:]
+    return tags, frame
+
+
 def exchange(
     wire: socket.socket, frame: bytes, wanted: Callable[[int, bytes], bool], timeout_s: float = 5.0
 ) -> tuple[int, bytes] | None:

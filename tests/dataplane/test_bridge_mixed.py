@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.dataplane.bridge_rig import make_bridge_host
+from tests.dataplane.bridge_rig import make_mixed_cloud
 from tests.dataplane.conftest import why_not
 from tests.dataplane.group_kit import connect, listen
 from tests.dataplane.ovs import run, wait_until
 from tests.dataplane.rig import Instance, Pinging, open_socket
-from tests.dataplane.rig_cloud import Cloud, make_cloud, make_wire, pings, wait_ping
+from tests.dataplane.rig_cloud import Cloud, pings, wait_ping
 
 pytestmark = pytest.mark.dataplane
 
@@ -22,26 +22,8 @@ def cloud() -> Iterator[Cloud]:
     """h1 has Open vSwitch, h2 has Linux bridges."""
     if reason := why_not():
         pytest.skip(reason)
-    with make_cloud(1) as made:
-        folder = made.folder / "h2"
-        folder.mkdir()
-        rig = make_bridge_host(
-            f"{made.name}-h2", folder, made.server, 2,
-            **{"linux_bridge.physical_interface_mappings": "physnet:eth1", "ovs.datapath_type": "netdev"},
-        )  # fmt: skip
-        netns = rig.host.netns
-        make_wire(made, "wire", "w2", netns, "eth0")
-        make_wire(made, "phys", "p2", netns, "eth1")
-        run("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off")
-        run("ip", "-n", netns, "addr", "add", "192.0.2.2/24", "dev", "eth0")
-        rig.join()
-        rig.start_agent()
-        made.hosts["h2"] = rig
-        try:
-            yield made
-        finally:
-            rig.stop_agent()
-            del made.hosts["h2"]
+    with make_mixed_cloud() as made:
+        yield made
 
 
 def boot_pair(cloud: Cloud, network: str) -> tuple[Instance, Instance]:

@@ -203,6 +203,28 @@ def test_a_host_that_is_gone_is_replaced(cloud: Cloud, network: str) -> None:
     wait_until(lambda: not find_pid(servers(rig) / f"qdhcp-{network}"), 30)
 
 
+def test_of_two_servers_of_a_routed_network_one_is_enough(cloud: Cloud) -> None:
+    """kill -9 of the agent and the server of one host: the other answers at once, and with the router's address."""
+    network = cloud.make_plain_network("routed")
+    router = cloud.make_router(cloud.make_subnet(network, "10.11.0.0/24"))
+    cloud.wait_router(router)
+    rig, _ = find_server(cloud, network)
+    other = next(one for name, one in cloud.hosts.items() if name != rig.name)
+    (agent,) = cloud.api.ask("GET", f"agents?host={other.name}&agent_type=DHCP%20agent")["agents"]
+    cloud.api.ask("POST", f"agents/{agent['id']}/dhcp-networks", {"network_id": network})
+    wait_until(lambda: all(find_pid(servers(one) / f"qdhcp-{network}") for one in cloud.hosts.values()), 30)
+    ports = {p["binding:host_id"]: p for p in cloud.api.list_ports(network_id=network, device_owner="network:dhcp")}
+    one = plug(cloud, other.name, network)
+    wait_until(partial(gets_lease, cloud, one), 20)
+    rig.stop_agent(signal.SIGKILL)
+    os.kill(find_pid(servers(rig) / f"qdhcp-{network}"), signal.SIGKILL)
+    told = lease(cloud, one)
+    assert (told["ip"], told["router"]) == (one.address, "10.11.0.1")
+    assert told["serverid"] == ports[other.name]["fixed_ips"][0]["ip_address"]
+    rig.start_agent()
+    wait_until(lambda: find_pid(servers(rig) / f"qdhcp-{network}"), 30)
+
+
 def test_a_network_that_goes_takes_its_server_along(cloud: Cloud) -> None:
     """Namespace, process and files are gone with the last subnet."""
     network = cloud.make_plain_network("short")

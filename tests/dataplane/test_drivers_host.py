@@ -49,8 +49,8 @@ def _guard(device: str) -> Thing:
     return Thing(("guard", device), Guard())
 
 
-def _link(device: str, up: bool, mtu: int | None = None) -> Thing:
-    return Thing(("link", device), Link(up, mtu))
+def _link(device: str, up: bool, mtu: int | None = None, mac: str | None = None) -> Thing:
+    return Thing(("link", device), Link(up, mtu, mac))
 
 
 async def _start_nft() -> Driver:
@@ -82,8 +82,12 @@ def _look_links() -> object:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_links_driver_conforms(inside: str, check: Check) -> None:
     """The links driver keeps every promise of a driver, and finds by the alias what it set in an earlier life."""
-    things = (_link("a0", True, 1400), _link("a1", True), _link("b0", False, 1300))
-    changed = (_link("a0", True, 1380), _link("b0", True))
+    things = (_link("a0", True, 1400), _link("a1", True, mac="fa:16:3e:00:00:01"), _link("b0", False, 1300))
+    changed = (
+        _link("a0", True, 1380, "fa:16:3e:00:00:03"),
+        _link("a1", True, mac="fa:16:3e:00:00:02"),
+        _link("b0", True),
+    )
     impossible = (_link("nowhere", True), _link("lo", True, 10**9))
     asyncio.run(_run(check, Subject(_start_links, _stop, things, changed, impossible[:1], plan, _look_links)))
 

@@ -16,9 +16,9 @@ from netloom.drivers.netns.driver import NetnsDriver
 from netloom.drivers.netns.kernel import entered, make_namespace
 from netloom.model.driver import Driver
 from netloom.model.netns import Element, Held, Namespace, Path, Rule, Veth
-from netloom.model.plan import Put, Remove, Thing
+from netloom.model.plan import Put, Remove, State, Thing
 from netloom.reconcile.plan import plan
-from netloom.render.space_nat import RULESET, TABLE
+from netloom.render.space_nat import RULES, RULESET, TABLE, make_ruleset
 from netloom.testing.conformance import CHECKS, Check, Subject
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run
@@ -70,6 +70,9 @@ THINGS = (
     element("shifted", "203.0.113.6", "udp", "53", to=("10.0.0.6", "5353")),
     element("gates", "qg-b", to=("1",)),
     element("proxied", "2001:db8::77"),
+    element("scopes", "ipv4", "qr-a", to=("3123456789",)),
+    element("reached", "ipv6", "qg-b", "3123456789"),
+    element("unhidden", "qg-b", "3123456789"),
     Thing(("rule", NETNS, 4, 1), Rule(1001)),
     Thing(("rule", NETNS, 6, 1), Rule(1001)),
     veth(END, "qr-a", 1, 1450),
@@ -86,6 +89,7 @@ THINGS = (
     route("198.51.100.0/24", ("", "qg-b")),
 )
 CHANGED = (
+    element("scopes", "ipv4", "qr-a", to=("1",)),
     element("inward", "203.0.113.5", to=("10.0.0.9",)),
     element("shifted", "203.0.113.6", "udp", "53", to=("10.0.0.7", "53")),
     veth(END, "qr-a", 1, 1400),
@@ -157,6 +161,25 @@ def test_what_a_translation_began_ends_with_it(folder: Folder, taken: Thing, lef
         return found
 
     assert asyncio.run(story()) == left
+
+
+def test_another_release_of_the_ruleset_keeps_what_is_translated(folder: Folder) -> None:
+    """Its text is replaced in one transaction with what its sets hold; what the new one does not know is gone."""
+    things = [t for t in THINGS if t.kind in ("netns", "ruleset", "element")]
+    text = RULES.replace("hide", "veil")
+    newer = Thing(("ruleset", NETNS, TABLE), make_ruleset(text))
+
+    async def story() -> State:
+        driver = NetnsDriver(folder / "netns", folder / "keepers")
+        assert not await driver.apply([*map(Put, things)])
+        assert not await driver.apply([Put(newer, things[1])])
+        found = await driver.read()
+        await driver.close()
+        return found
+
+    found = asyncio.run(story())
+    kept = {t.key: t.value for t in (things[0], newer, *things[2:]) if "hide" not in t.key}
+    assert {key: thing.value for key, thing in found.items()} == kept
 
 
 def test_a_namespace_of_others_is_not_taken(folder: Folder) -> None:

@@ -47,15 +47,15 @@ def test_hosts_see_each_other_and_not_their_nics(bench: LabUnderTest) -> None:
         assert "lladdr 02:00:00:00:00:02" in neighbour
     heard = run(*inside, "arping", "-c", "3", "-w", "5", "-I", "br-phy", lab.hosts["h2"].tunnel_ip)
     assert set(re.findall(r"reply from .*\[([0-9A-F:]+)\]", heard)) == {"02:00:00:00:00:02"}
-    assert hosts.read_fault(bench.place, "h1") == ""
+    assert hosts.read_fault(lab, bench.place, "h1") == ""
     assert "br-ex" in hosts.vsctl(bench.place, "h2", "list-br")
 
 
 def test_a_dead_switch_is_reported(bench: LabUnderTest) -> None:
     """When ovs-vswitchd of a host is gone, status says so and where its log is."""
-    make_hosts(bench, 1)
+    lab = make_hosts(bench, 1)
     os.kill(int((bench.place.host("h1") / "ovs-vswitchd.pid").read_text()), signal.SIGKILL)
-    assert "log: " in hosts.read_fault(bench.place, "h1")
+    assert "log: " in hosts.read_fault(lab, bench.place, "h1")
 
 
 def test_two_instances_on_one_switch(bench: LabUnderTest) -> None:

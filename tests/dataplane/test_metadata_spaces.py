@@ -82,6 +82,25 @@ def test_a_router_leads_there_too(cloud: Cloud) -> None:
     assert fetch(one, "http://10.5.0.1:9697/latest/meta-data/instance-id", "-m", "2") == "000"
 
 
+def test_ipv6_leads_there_too(cloud: Cloud) -> None:
+    """fe80::a9fe:a9fe is answered on the link: by the router where there is one, else by the DHCP server."""
+    routed, subnet = make_tenant(cloud, "routed-six")
+    lone, _ = make_tenant(cloud, "lone-six")
+    for network in (routed, lone):
+        cloud.make_subnet(network, "fd00:5::/64", gateway_ip="fd00:5::1")
+    router = cloud.make_router(subnet)
+    cloud.wait_router(router)
+    for network, device in ((routed, "instance-routed-six"), (lone, "instance-lone-six")):
+        find_server(cloud, network)
+        one = plug(cloud, "h1", network, device_id=device, device_owner="compute:nova")
+        run("ip", "netns", "exec", one.netns, "sysctl", "-qw", f"net.ipv6.conf.{one.device}.disable_ipv6=0")
+        url = f"http://[fe80::a9fe:a9fe%25{one.device}]/openstack/latest/meta_data.json"
+        wait_until(lambda one=one, url=url: fetch(one, url).startswith("{"), 30)  # type: ignore[misc]
+        assert json.loads(fetch(one, url))["uuid"] == device
+    left = cloud.hosts["h1"].plan_anew()  # by somebody who does not know dnsmasq
+    assert {op.thing.kind for op in left} <= {"dhcp_server"}
+
+
 def test_a_forged_header_counts_for_nothing_there_either(cloud: Cloud) -> None:
     """The headers are ours in every way."""
     network, _ = make_tenant(cloud, "forger")

@@ -6,13 +6,15 @@ import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, make_echo, open_socket
+from tests.dataplane.rig import Instance, make_echo, open_socket, wait_active
 from tests.dataplane.rig_cloud import Cloud, make_cloud
+from tests.dataplane.tagged import add_tag, listen_tags, read_tagged
 
 pytestmark = pytest.mark.dataplane
 
@@ -118,3 +120,82 @@ def test_copies_go_to_a_collector(cloud: Cloud, kind: str, ethertype: int) -> No
     assert not cloud.api.plan_anew()
     cloud.api.ask("DELETE", f"taas/tap_mirrors/{mirror['id']}")
     wait_until(lambda: not hears(one, other, device, in_gre(8, ethertype)))
+
+
+def with_tag(one: Instance, vlan: int) -> Callable[[int, bytes, bytes], bool]:
+    """The frame as it was sent, under that tag; 0: under none."""
+    mac = bytes.fromhex(one.mac.replace(":", ""))
+    return lambda tag, frame, mark: tag == vlan and frame[6:12] == mac and mark in frame and frame[34:35] == b"\x08"
+
+
+def hears_tagged(
+    sender: Instance, frame: bytes, mark: bytes, watcher: Instance, wanted: Callable[[int, bytes, bytes], bool]
+) -> bool:
+    """Whether a copy of the frame comes to the watcher within a second."""
+    wires = (open_socket(one.netns, one.device) for one in (sender, watcher))
+    with closing(next(wires)) as wire, closing(next(wires)) as heard:
+        listen_tags(heard)
+        wire.send(frame)
+
+        def came() -> bool:
+            try:
+                while True:
+                    tag, got = read_tagged(heard)
+                    if wanted(tag, got, mark):
+                        return True
+            except BlockingIOError:
+                return False
+
+        try:
+            wait_until(came, 1)
+        except AssertionError:
+            return False
+    return True
+
+
+def test_a_subport_is_copied_and_a_trunk_whole(cloud: Cloud) -> None:
+    """A tap of a subport copies what it sends and gets, under its tag, and nothing of its parent or of another subport;
+    one of the parent copies all of it."""
+    api = cloud.api
+    red, blue = (api.make_network(name, f"10.{n}.0.0/24") for n, name in enumerate(("red", "blue"), 1))
+    watcher, peer = cloud.boot("h1", red, ""), cloud.boot("h1", blue, "")
+    open_port = {"port_security_enabled": False}
+    parent, sub, other = (
+        api.ask("POST", "ports", {"port": {"network_id": network, **open_port}})["port"]
+        for network in (red, blue, blue)
+    )
+    seats = [
+        {"port_id": port["id"], "segmentation_type": "vlan", "segmentation_id": vlan}
+        for port, vlan in ((sub, 100), (other, 101))
+    ]
+    api.ask("POST", "trunks", {"trunk": {"port_id": parent["id"], "sub_ports": seats}})
+    api.ask("PUT", f"ports/{parent['id']}", {"port": {"binding:host_id": "h1"}})
+    cloud.count += 1
+    device = api.boot(parent, cloud.count)
+    api.plug([device])
+    wait_active(api, device_owner="trunk:subport")
+    mine, second = (
+        replace(device, id=port["id"], mac=port["mac_address"], address=port["fixed_ips"][0]["ip_address"])
+        for port in (sub, other)
+    )
+
+    def sent(one: Instance, vlan: int) -> bool:
+        mark = os.urandom(16)
+        frame = make_echo(one, peer.mac if vlan else watcher.mac, peer.address, mark)
+        return hears_tagged(device, add_tag(frame, vlan) if vlan else frame, mark, watcher, with_tag(one, vlan))
+
+    def got(one: Instance, vlan: int) -> bool:
+        mark = os.urandom(16)
+        return hears_tagged(peer, make_echo(peer, one.mac, one.address, mark), mark, watcher, with_tag(peer, vlan))
+
+    flow = add_tap(cloud, watcher, mine, "BOTH")
+    wait_until(lambda: sent(mine, 100))
+    wait_until(lambda: got(mine, 100))
+    assert not sent(second, 101) and not got(second, 101)
+    assert not api.plan_anew()
+    api.ask("DELETE", f"taas/tap_flows/{flow}")
+    wait_until(lambda: not sent(mine, 100))
+    add_tap(cloud, watcher, device, "BOTH")
+    wait_until(lambda: sent(mine, 100))
+    for claim in (lambda: sent(second, 101), lambda: got(mine, 100), lambda: got(second, 101)):
+        wait_until(claim)

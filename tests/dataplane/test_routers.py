@@ -16,6 +16,7 @@ from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
 from tests.dataplane.rig import Instance, Pinging
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, make_cloud, pings, wait_ping
+from tests.dataplane.traffic import measure
 
 pytestmark = pytest.mark.dataplane
 
@@ -102,7 +103,8 @@ def test_a_router_joins_networks_and_the_world(cloud: Cloud) -> None:
     other, b = make_side(cloud, "red", "10.2.0.0/24", "h2")
     router = cloud.make_router(one, other, external=external(cloud))
     cloud.wait_router(router)
-    assert pings(a.netns, b.address) and pings(b.netns, a.address)
+    wait_ping(a.netns, b.address)
+    wait_ping(b.netns, a.address)
     gateway = cloud.api.ask("GET", f"routers/{router}")["router"]["external_gateway_info"]
     hidden = gateway["external_fixed_ips"][0]["ip_address"]
     with serve_tcp(cloud.outside, 8080):
@@ -229,19 +231,41 @@ def read_six(cloud: Cloud, one: Instance) -> str:
 
 
 def test_what_is_too_long_is_said_so(cloud: Cloud) -> None:
-    """From a network of 1450 to one of 1300: with DF the sender is told the MTU, without it fragments arrive."""
-    one, a = make_side(cloud, "wide", "10.1.0.0/24", "h1")
-    narrow = cloud.make_plain_network("narrow", mtu=1300)
-    other = cloud.make_subnet(narrow, "10.2.0.0/24")
-    b = cloud.boot("h1", narrow, "10.2.0.1")
-    run("ip", "-n", b.netns, "link", "set", b.device, "mtu", "1300")
-    router = cloud.make_router(one, other)
+    """From a network of 1450 to one of 1300 on another host: the sender is told the MTU, whatever its groups let in;
+    what may be cut arrives in pieces, both ways; a stream adapts. IPv6 as IPv4, where only the sender cuts."""
+    a, b = make_uneven(cloud)
+    for version, address in (("-4", b.address), ("-6", read_six(cloud, b))):
+        ping = ("ip", "netns", "exec", a.netns, "ping", version, "-n", "-W", "2", "-s", "1372", "-i", "0.2")
+        shown = run(*ping, "-c", "1", "-M", "do", address, check=False)
+        assert "mtu = 1300" in shown or "mtu=1300" in shown, shown
+        assert " 3 received" in run(*ping, "-c", "3", "-M", "dont", address, check=False)
+    run("ip", "-n", a.netns, "route", "flush", "cache")
+    assert measure(a, b, seconds=3) > 1
+
+
+def make_uneven(cloud: Cloud) -> tuple[Instance, Instance]:
+    """An instance with port security on a network of 1450, and one on a network of 1300 on another host."""
+    made, subnets = [], []
+    for number, (mtu, host) in enumerate(((1450, "h1"), (1300, "h2")), 1):
+        network = cloud.make_plain_network("uneven", mtu=mtu)
+        subnets.append(cloud.make_subnet(network, f"10.{number}.0.0/24"))
+        subnets.append(cloud.make_subnet(network, f"fd00:{number}::/64", gateway_ip=f"fd00:{number}::1"))
+        one = cloud.boot(host, network, f"10.{number}.0.1", port_security_enabled=number == 1)
+        run("ip", "-n", one.netns, "link", "set", one.device, "mtu", str(mtu))
+        give_six(cloud, one, f"fd00:{number}::1")
+        made.append(one)
+    router = cloud.make_router(*subnets)
     cloud.wait_router(router)
-    ping = ("ip", "netns", "exec", a.netns, "ping", "-n", "-c", "1", "-W", "2", "-s", "1372")
-    shown = run(*ping, "-M", "do", b.address, check=False)
-    assert "mtu = 1300" in shown or "mtu=1300" in shown, shown
-    assert " 1 received" in run(*ping, "-M", "dont", b.address, check=False)
-    drop_router(cloud, router)
+    wait_ping(made[0].netns, made[1].address)
+    wait_ping(made[0].netns, read_six(cloud, made[1]))
+    return made[0], made[1]
+
+
+def give_six(cloud: Cloud, one: Instance, gateway: str) -> None:
+    """The instance has its IPv6 address too, and a way out."""
+    run("ip", "netns", "exec", one.netns, "sysctl", "-qw", f"net.ipv6.conf.{one.device}.disable_ipv6=0")
+    run("ip", "-n", one.netns, "addr", "add", f"{read_six(cloud, one)}/64", "dev", one.device, "nodad")
+    run("ip", "-n", one.netns, "-6", "route", "add", "default", "via", gateway)
 
 
 def test_a_router_that_is_off_forwards_nothing(cloud: Cloud) -> None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -48,12 +52,16 @@ def read_states(cloud: Cloud, router: str) -> dict[str, str]:
 def find_active(cloud: Cloud, router: str) -> str:
     """The one host whose copy is active, once there is just one."""
 
+    states: dict[str, str] = {}
+
     def single() -> bool:
-        return sorted(read_states(cloud, router).values()) == ["active", "standby", "standby"]
+        states.clear()
+        states.update(read_states(cloud, router))
+        return sorted(states.values()) == ["active", "standby", "standby"]
 
     wait_until(single, 20)
     cloud.wait_router(router)
-    return next(host for host, state in read_states(cloud, router).items() if state == "active")
+    return next(host for host, state in states.items() if state == "active")
 
 
 def find_addressed(cloud: Cloud, router: str) -> list[str]:
@@ -147,3 +155,95 @@ def test_a_partition_heals(ha: Set) -> None:
     print(f"one active {time.monotonic() - began:.2f} s after the wire came back")
     assert find_active(cloud, router) in find_addressed(cloud, router)
     wait_ping(one.netns, OUTSIDE)
+
+
+TALK = (
+    "import socket, sys\n"
+    "wire = socket.socket(); wire.bind(('', 40000)); wire.connect((sys.argv[1], 8080)); wire.settimeout(20)\n"
+    "for line in sys.stdin: wire.sendall(line.encode()); print(wire.recv(99).decode().strip(), flush=True)\n"
+)
+ECHO = (
+    "import socket, threading\n"
+    "def serve(wire):\n"
+    " while data := wire.recv(99): wire.sendall(data)\n"
+    "with socket.create_server(('', 8080)) as server:\n"
+    " print('ready', flush=True)\n"
+    " while True: threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()\n"
+)
+
+
+@contextmanager
+def run_program(netns: str, code: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = ["ip", "netns", "exec", netns, "python3", "-c", code, *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def say(process: subprocess.Popen[str], words: str) -> str:
+    """What the other end answers."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(f"{words}\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+def start_sharing(cloud: Cloud) -> None:
+    """Each agent anew, told that copies share connections."""
+    for rig in cloud.hosts.values():
+        rig.extra["ha_conntrackd_enabled"] = "true"
+        rig.stop_agent()
+        rig.start_agent()
+    for name, rig in cloud.hosts.items():
+        wait_until(partial(any_socket, rig.folder / name / "keepers"), 30)
+
+
+def any_socket(keepers: Path) -> bool:
+    return any(keepers.glob("*/sync.ctl"))
+
+
+def count_told(cloud: Cloud, router: str, host: str) -> int:
+    """Connections to the server outside that a copy was told of by others."""
+    config = cloud.hosts[host].folder / host / "keepers" / f"qrouter-{router}" / "sync.conf"
+    return run("conntrackd", "-C", str(config), "-e").count("dport=8080")
+
+
+def count_tracked(cloud: Cloud, router: str, host: str) -> int:
+    """Connections to the server outside that a host's kernel knows."""
+    space = f"{cloud.hosts[host].host.rundir}/netns/qrouter-{router}"
+    return run("nsenter", f"--net={space}", "conntrack", "-L", "-p", "tcp").count("dport=8080")
+
+
+def knows_both(cloud: Cloud, router: str) -> bool:
+    """Whether one copy has the addresses, and both connections in its kernel."""
+    found = find_addressed(cloud, router)
+    return len(found) == 1 and count_tracked(cloud, router, found[0]) >= 2
+
+
+def test_connections_outlive_the_active_copy(ha: Set) -> None:
+    """Two connections from the same port inside, of which one has another outside, as only the active copy knew: with
+    ha_conntrackd_enabled both go on by the next one."""
+    if not shutil.which("conntrackd"):
+        pytest.skip("there is no conntrackd on this machine")
+    cloud, router, one, _ = ha
+    start_sharing(cloud)
+    network = cloud.api.ask("GET", f"ports/{one.id}")["port"]["network_id"]
+    first, second = (cloud.boot("h3", network, "10.1.0.1") for _ in range(2))
+    find_active(cloud, router)
+    (active,) = find_addressed(cloud, router)
+    others = [host for host in cloud.hosts if host != active]
+    with run_program(cloud.outside, ECHO) as server:
+        assert server.stdout is not None and server.stdout.readline() == "ready\n"
+        with run_program(first.netns, TALK, OUTSIDE) as plain:
+            assert say(plain, "one") == "one"
+            with run_program(second.netns, TALK, OUTSIDE) as moved:
+                assert say(moved, "two") == "two"
+                wait_until(lambda: all(count_told(cloud, router, host) >= 2 for host in others), 60)
+                kill_keeper(cloud, active)
+                wait_until(lambda: active not in find_addressed(cloud, router), 15)
+                wait_until(lambda: knows_both(cloud, router), 30)
+                assert (say(moved, "three"), say(plain, "four")) == ("three", "four")
+    find_active(cloud, router)
+    assert [rig.plan_anew() for rig in cloud.hosts.values()] == [(), (), ()]

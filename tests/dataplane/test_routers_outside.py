@@ -136,6 +136,7 @@ def test_a_host_without_the_physical_network(cloud: Cloud) -> None:
     wait_ping(one.netns, "10.1.0.1")
     (gateway,) = rig.list_ports(device_id=router, device_owner="network:router_gateway")
     assert (gateway["binding:vif_type"], gateway["status"]) == ("binding_failed", "DOWN")
+    assert "physnet" in gateway["waits_for"]
     assert not pings(one.netns, OUTSIDE)
     rig.extra = before
     rig.stop_agent()

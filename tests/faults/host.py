@@ -25,10 +25,16 @@ def make_options(server: Server, host: str) -> HostOptions:
     return load_host_options((), given)
 
 
+def find_store(server: Server) -> dict[str, str]:
+    """The options that lead to the state of a server, for commands beside it."""
+    given = [text.partition("=") for text in server.extra if text.startswith("database.connection=")]
+    return {"state_path": str(server.state), **{name: value for name, _, value in given}}
+
+
 def join_host(server: Server, host: str, token: str = "") -> HostOptions:
     """The host's options, after it has got its certificate. Raises JoinError."""
     options = make_options(server, host)
-    made = token or make_join_token(load_server_options((), {"state_path": str(server.state)}), host)
+    made = token or make_join_token(load_server_options((), find_store(server)), host)
     join(options, made)
     return options
 

@@ -16,7 +16,7 @@ from netloom.intent.policy_rules import POLICY_RULES
 from tests.peer.judges import ROOT, VENV, install, plain_environment
 
 NOT_OURS: Mapping[str, str] = {
-    r".*(external_gateways|default_route_(bfd|ecmp)|evpn_vni|leak_routes).*": "upstream does not serve it without OVN",
+    r".*(external_gateways|default_route_bfd|evpn_vni|leak_routes).*": "upstream does not serve it without OVN",
     r".*_segments_tags": "segments have no tags, upstream neither",
     r"(create|update)_subnet:service_types": "Neutron has the rule and does not ask it",
     r"create_default_security_group": "whoever needs the default group makes it",

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from netloom.notify.place import StorePlace
+from netloom.store.engine import open_reader
 from tests.faults.server import Server
 from tests.faults.test_nova_is_told import ask
 from tests.peer.judges import ROOT, VENV, install, plain_environment
@@ -91,7 +93,10 @@ def test_other_services_hear_what_happens(tmp_path: Path) -> None:
 
 def wait_queue(server: Server) -> None:
     """Until the broker has confirmed what was told so far."""
-    place, end = server.state / "rabbit.json", time.monotonic() + 30
-    while not place.exists():
-        assert time.monotonic() < end, server.log.read_text()[-2000:]
-        time.sleep(0.05)
+    store, end = open_reader(f"sqlite:///{server.state}/netloom.db"), time.monotonic() + 30
+    try:
+        while StorePlace(store, "rabbit").load() is None:
+            assert time.monotonic() < end, server.log.read_text()[-2000:]
+            time.sleep(0.05)
+    finally:
+        store.close()

@@ -21,7 +21,8 @@ OUTSIDE = "provider:network_type=flat provider:physical_network=physnet router:e
 
 
 def make_open_cloud() -> Cloud:
-    """With an external network that two hosts carry, gateways on it, and floating IPs; one router has two hosts."""
+    """With an external network that two hosts carry, gateways on it, and floating IPs; one router has two hosts. One
+    tenant has all that a router may have: limits, a helper, an address scope, a network of another MTU."""
     cloud = make_cloud()
     for name in ("h1", "h2"):
         cloud.tell_host(name, ["bridge_mappings={physnet: br-ex}"])
@@ -35,7 +36,24 @@ def make_open_cloud() -> Cloud:
         cloud.update(router, ["external_gateway_info={network_id: ext}"])
     for number, port in enumerate(("xred-11", "yblue-11")):
         cloud.create("floatingip", f"f{number}", ["floating_network_id=ext", f"port_id={port}"])
+    dress(cloud)
     return cloud
+
+
+def dress(cloud: Cloud) -> None:
+    cloud.create("policy", "slow", [])
+    for direction in ("egress", "ingress"):
+        words = ["qos_policy_id=slow", "max_kbps=1000", f"direction={direction}"]
+        cloud.create("bandwidth_limit_rule", f"rule-{direction}", words)
+    cloud.update("f0", ["qos_policy_id=slow"])
+    cloud.update("xr1", ["external_gateway_info={network_id: ext, qos_policy_id: slow}"])
+    cloud.create("conntrack_helper", "ftp", ["router_id=xr1", "protocol=tcp", "port=21", "helper=ftp"])
+    cloud.update("xblue", ["mtu=1300"])
+    cloud.create("address_scope", "scope", ["ip_version=4"])
+    cloud.create("subnetpool", "pool", ["prefixes=[10.9.0.0/16]", "address_scope_id=scope", "default_prefixlen=24"])
+    cloud.create("network", "scoped", [])
+    cloud.create("subnet", "scoped4", ["network_id=scoped", "subnetpool_id=pool", "cidr=10.9.0.0/24"])
+    cloud.do("xr1", "add_router_interface", ["subnet_id=scoped4"])
 
 
 def flatten(groups: Groups) -> dict[str, set[Thing]]:

@@ -123,12 +123,13 @@ def test_law_5_an_empty_memory_finds_exactly_what_was_made(history: list[State],
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=9), st.booleans(),
-       st.one_of(st.none(), st.integers(68, 9000)))  # fmt: skip
-def test_law_5_a_device_says_what_we_set_on_it(alias: str, up: bool, mtu: int | None) -> None:
+       st.one_of(st.none(), st.integers(68, 9000)), st.sampled_from((None, "fa:16:3e:00:00:01")))  # fmt: skip
+def test_law_5_a_device_says_what_we_set_on_it(alias: str, up: bool, mtu: int | None, mac: str | None) -> None:
     """The alias of a device tells what is ours on it, and the operator's part of the alias comes back whole."""
     device = Device(1, "eth0", not up, 1500, alias)
     assert read_link(device) is None
-    change = plan_link(device, Link(up, mtu))
-    after = Device(1, "eth0", change["state"] == "up", change.get("mtu", 1500), change["ifalias"])
-    assert read_link(after) == Link(up, mtu)
+    change = plan_link(device, Link(up, mtu, mac))
+    given_mac = change.get("address", "02:00:00:00:00:07")
+    after = Device(1, "eth0", change["state"] == "up", change.get("mtu", 1500), change["ifalias"], given_mac)
+    assert read_link(after) == Link(up, mtu, mac)
     assert split_alias(after.alias)[0] == alias == split_alias(join_alias(alias, "up"))[0]

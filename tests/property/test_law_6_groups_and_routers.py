@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,15 +169,19 @@ def check(world: Recorder, book: SliceBook, held: dict[str, Slice | None], delta
         assert book.leads(name) == find_leads(whole.rows if whole else {}), name
 
 
-def test_a_host_is_led_to_all_that_is_behind_its_router() -> None:
-    """From a port to its network, its groups and their members; to the router, and to the router's other networks."""
+@pytest.mark.parametrize("form", [{"distributed": True}, {"distributed": True, "ha": True}, {}, {"ha": True}])
+def test_a_host_is_led_to_what_it_routes_to(form: dict[str, Any]) -> None:
+    """From a port to its network, its groups and their members; to a distributed router and its other networks, and no
+    further behind a router that another host forwards for."""
     world = make_world()
-    world.create("router", {})
+    world.create("router", form)
     ids = sorted(world.snapshot.records("network"))
     for n in (1, 2):
         subnet = next(iter(world.snapshot.find("subnet", "network_id", ids[n])))
         act(world, "router", 0, "add_router_interface", {"subnet_id": subnet["id"]})
-    (port,) = world.create("port", {"network_id": ids[1], "binding:host_id": "h1"})
+    for host in ("h3", "h9"):  # a router with copies is on three hosts
+        world.run(lambda s, c, host=host: report_host(s, c, host, TOLD, "nova"))  # type: ignore[misc]
+    (port,) = world.create("port", {"network_id": ids[1], "binding:host_id": "h9"})
     group, router = port["security_groups"][0], world.nth("router", 0)
     book = SliceBook(world.snapshot)
 
@@ -184,7 +189,7 @@ def test_a_host_is_led_to_all_that_is_behind_its_router() -> None:
         book.follow(name)
         return book.leads(name)
 
-    assert set(find_reached("host/h1", leads)) == {
-        "host/h1", f"network/{ids[1]}", f"network/{ids[2]}", f"router/{router}", f"group/{group}", f"members/{group}",
-    }  # fmt: skip
-    assert set(find_reached("host/h2", leads)) == {"host/h2"}
+    behind = {f"router/{router}", f"network/{ids[2]}"} if form.get("distributed") else set()
+    own = {"host/h9", f"network/{ids[1]}", f"group/{group}", f"members/{group}"}
+    assert set(find_reached("host/h9", leads)) == own | behind
+    assert set(find_reached("host/h8", leads)) == {"host/h8"}

@@ -27,7 +27,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "tunnel_fdb": frozenset({"vxlan"}),
     "neighbour": frozenset({"vxlan"}),
 }
-AFTER: Mapping[str, frozenset[str]] = {"bridge_port": frozenset({"filter_way", "tunnel_fdb", "neighbour"})}
+AFTER: Mapping[str, frozenset[str]] = {"bridge_port": frozenset({"filter_way", "tunnel_fdb", "neighbour", "veth"})}
 """The door opens last: before a device comes into its bridge, it is known what it may send and where that leads."""
 
 T = TypeVar("T")
@@ -122,6 +122,8 @@ def apply_one(ipr: IPRoute, op: Op) -> Failure | None:
 def explain(thing: Thing, error: Exception) -> str:
     """What the kernel says, and for what it has not, what that means."""
     words = describe(error)
+    if thing.key[1].startswith(links.TAP) and isinstance(error, NetlinkError) and error.code == 95:
+        return f"this kernel has no {thing.kind} devices, so Linux bridges carry no subports of trunks here: {words}"
     if thing.kind in DEVICES and isinstance(error, NetlinkError) and error.code == 95:
         return f"this kernel has no {thing.kind} devices, so the network cannot leave this host: {words}"
     return words

@@ -12,6 +12,7 @@ import ctypes
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 ETH_P_ALL = 3
 SOL_PACKET, PACKET_IGNORE_OUTGOING = 263, 23
@@ -104,6 +105,12 @@ class Frames:
         if self._socket is None:
             raise OSError(107, "no packet socket yet")
         self._socket.sendto(frame, (socket.if_indextoname(index), 0))
+
+    def find_neighbours(self, index: int) -> list[int]:
+        """The other devices of the bridge that a device is in; OSError when it is in none."""
+        name = socket.if_indextoname(index)
+        beside = sorted(path.name for path in Path(f"/sys/class/net/{name}/brport/bridge/brif").iterdir())
+        return [socket.if_nametoindex(other) for other in beside if other != name]
 
     def close(self) -> None:
         if self._socket is not None:

@@ -22,7 +22,7 @@ ZERO_CHECKSUMS = {"vxlan_udp_csum": 0, "vxlan_udp_zero_csum6_rx": 1}
 """RFC 7348, 5: a sender leaves the outer checksum out. One that is there is checked."""
 
 NO_ADDRESS = "1"
-"""IN6_ADDR_GEN_MODE_NONE: a tunnel device has IPv6, or it could know no neighbours, and no address of its own."""
+"""IN6_ADDR_GEN_MODE_NONE: a tunnel device has IPv6, or it would answer for no neighbours, and no address of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def is_right(bridge: Device) -> bool:
 
 def read_vxlan(one: Device) -> VxlanDevice | None:
     data = one.data
-    if data.get("learning") or not data.get("proxy"):
+    if data.get("learning") or not data.get("proxy") or read_setting(f"net/ipv6/conf/{one.name}/disable_ipv6") == "1":
         return None
     local = data.get("local") or data.get("local6") or ""
     return VxlanDevice(int(data.get("id", 0)), local, one.mtu, read_plain(one.name), int(data.get("port", 0)))
@@ -170,6 +170,7 @@ def put_vxlan(ipr: IPRoute, key: Key, want: VxlanDevice) -> None:
         )  # fmt: skip
     index = require(ipr, name)
     write_setting(f"net/ipv6/conf/{name}/addr_gen_mode", NO_ADDRESS)
+    write_setting(f"net/ipv6/conf/{name}/disable_ipv6", "0")
     set_plain(name, want.plain)
     ipr.link("set", index=index, mtu=want.mtu, ifalias=WORD, state="up")
 

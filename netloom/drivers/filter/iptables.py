@@ -107,6 +107,14 @@ class IptablesDriver:
         """Nothing is held."""
 
 
+async def has_leftovers() -> bool:
+    """Whether there is anything of ours; not, where the programs are not there or do not work."""
+    try:
+        return bool(await IptablesDriver().read())
+    except OSError:
+        return False
+
+
 def split_ops(ops: Sequence[Op]) -> Iterator[list[Op]]:
     """What goes by one call of one program, in an order in which everything finds what it names."""
     ordered = sorted(ops, key=find_place)

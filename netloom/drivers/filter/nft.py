@@ -224,7 +224,7 @@ def read_table(family: str) -> Iterator[Thing]:
 
 BASE = "base_"
 """Chains whose names begin so are the table's own text."""
-OWN_SETS = frozenset({"ports", "bridges"})
+OWN_SETS = frozenset({"ports", "bridges", "asks"})
 
 
 def read_chains(family: str, found: Sequence[dict[str, Any]]) -> Iterator[Thing]:

@@ -1,7 +1,7 @@
 """Network devices: the kind "link", and the few netlink calls that whoever plugs instances needs.
 
 Law: a device belongs to whoever made it; what is ours is what we set on it. The device's alias says what that is
-("netloom:up,mtu", after whatever alias it had), so a restart finds it, and removing takes the words off and the
+("netloom:up,mtu,mac", after whatever alias it had), so a restart finds it, and removing takes the words off and the
 device is left as it is.
 """
 
@@ -20,6 +20,8 @@ from netloom.model.plan import Failure, Key, Op, Put, State, Thing
 
 _MARK = "netloom:"
 _IFF_UP = 1
+WORDS = {"mtu": "mtu", "address": "mac"}
+"""What netlink calls a setting, and the word of it that stands in the alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Device:
     up: bool
     mtu: int
     alias: str = ""
+    mac: str = ""
 
 
 def split_alias(alias: str) -> tuple[str, str | None]:
@@ -46,20 +49,25 @@ def join_alias(rest: str, ours: str) -> str:
 def read_link(device: Device) -> Link | None:
     """What we set on a device, as it is now; None when we set nothing."""
     ours = split_alias(device.alias)[1]
-    return None if ours is None else Link(device.up, device.mtu if "mtu" in ours.split(",") else None)
+    if ours is None:
+        return None
+    words = ours.split(",")
+    return Link(device.up, device.mtu if "mtu" in words else None, device.mac if "mac" in words else None)
 
 
 def plan_link(device: Device, want: Link) -> dict[str, Any]:
     """The netlink attributes that make the device so and mark it."""
-    words = "up,mtu" if want.mtu is not None else "up"
-    change: dict[str, Any] = {"ifalias": join_alias(split_alias(device.alias)[0], words)}
-    change["state"] = "up" if want.up else "down"
-    return change | ({} if want.mtu is None else {"mtu": want.mtu})
+    given = {name: value for name, value in (("mtu", want.mtu), ("address", want.mac)) if value is not None}
+    words = ",".join(("up", *(WORDS[name] for name in given)))
+    alias = join_alias(split_alias(device.alias)[0], words)
+    return {"ifalias": alias, "state": "up" if want.up else "down", **given}
 
 
 def _read_device(message: Any) -> Device:
     alias, flags = message.get("ifalias") or "", int(message.get("flags") or 0)
-    return Device(message["index"], message.get("ifname"), bool(flags & _IFF_UP), int(message.get("mtu") or 0), alias)
+    mac = (message.get("address") or "").lower()
+    mtu = int(message.get("mtu") or 0)
+    return Device(message["index"], message.get("ifname"), bool(flags & _IFF_UP), mtu, alias, mac)
 
 
 async def read_devices(ipr: Any) -> dict[str, Device]:

@@ -20,7 +20,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from netloom.drivers.netns import conntrack, kernel, links, nftables
 from netloom.drivers.netns.keepers import Keepers
 from netloom.drivers.netns.watch import Watch, Watched, open_watched
-from netloom.model.netns import Namespace
+from netloom.model.netns import Namespace, Ruleset
 from netloom.model.plan import Failure, Key, Op, Put, Remove, State, Thing
 
 FOLDER, KEEPERS = Path("/run/netns"), Path("/run/netloom/keepers")
@@ -309,7 +309,7 @@ def apply_one(ipr: IPRoute, op: Op) -> None:
     kind, _, *rest = op.thing.key
     put, want = isinstance(op, Put), op.thing.value
     if kind == "ruleset":
-        nftables.run_nft(nftables.render_ruleset(rest[0], want) if put else nftables.render_drop(rest[0]))
+        put_ruleset(rest[0], want) if put else nftables.run_nft(nftables.render_drop(rest[0]))
     elif kind == "veth":
         apply_veth(ipr, op)
     elif kind in ("address", "alias"):
@@ -322,6 +322,16 @@ def apply_one(ipr: IPRoute, op: Op) -> None:
     elif kind == "rule":
         version, mark = rest
         links.put_rule(ipr, version, mark, want) if put else links.remove_rule(ipr, version, mark)
+
+
+def put_ruleset(table: str, want: Ruleset) -> None:
+    """What the table's sets hold stays, in the same transaction, where the new text has such sets."""
+    kept = [
+        nftables.render_add(table, name, words, element.data)
+        for found, _, elements in nftables.read_tables() if found == table
+        for name, words, element in elements if nftables.has_set(want, name)
+    ]  # fmt: skip
+    nftables.run_nft(nftables.render_ruleset(table, want) + "".join(kept))
 
 
 def apply_veth(ipr: IPRoute, op: Op) -> None:

@@ -11,17 +11,17 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from pyroute2 import IPRoute
 
+from netloom.drivers.netns import syncs
 from netloom.drivers.netns.links import MARK, is_copy, is_shared
-from netloom.model.netns import Keeper
+from netloom.drivers.netns.processes import end_process, is_alive, read_pid, wait_for
+from netloom.model.netns import FOLDER, Keeper
 
 PROGRAM = "keepalived"
-START_S, STOP_S = 2.0, 2.0
+START_S = 2.0
 
 
 class Keepers:
@@ -32,10 +32,12 @@ class Keepers:
 
     def read(self, netns: str) -> Keeper | None:
         """What it is told; nothing where it does not run; None where there was never one."""
-        config = self._folder / netns / "keepalived.conf"
+        place = self._folder / netns
+        config = place / "keepalived.conf"
         if not config.exists():
             return None
-        return Keeper(config.read_text() if self.find_pid(netns) else "")
+        told = config.read_text().replace(str(place), FOLDER) if self.find_pid(netns) else ""
+        return Keeper(told, syncs.read(place))
 
     def find_pid(self, netns: str) -> int:
         """Of the process that does the work; 0: there is none that is alive."""
@@ -48,10 +50,18 @@ class Keepers:
         """In the thread's namespace. One that runs reads its configuration anew and stays what it is."""
         place = self._folder / netns
         place.mkdir(parents=True, exist_ok=True)
-        new = place / "keepalived.new"
-        new.write_text(want.config)
-        new.replace(place / "keepalived.conf")
+        syncs.prepare(place, want.sync)
+        self._put_config(netns, want.config.replace(FOLDER, str(place)))
+        syncs.put(place, want.sync)
+
+    def _put_config(self, netns: str, config: str) -> None:
+        place = self._folder / netns
+        there, new = place / "keepalived.conf", place / "keepalived.new"
         pid = self.find_pid(netns)
+        if pid and there.exists() and there.read_text() == config:
+            return
+        new.write_text(config)
+        new.replace(there)
         if pid:
             os.kill(pid, signal.SIGHUP)
             return
@@ -74,6 +84,7 @@ class Keepers:
 
     def remove(self, netns: str) -> None:
         self.stop(netns)
+        syncs.stop(self._folder / netns)
         shutil.rmtree(self._folder / netns, ignore_errors=True)
 
     def stop(self, netns: str) -> None:
@@ -109,34 +120,3 @@ def forget_addresses() -> None:
             ip, device = found.get("local") or found.get("address"), ours.get(found["index"])
             if device and (is_shared(ip) or not is_copy(device)):
                 ipr.addr("del", index=found["index"], address=ip, prefixlen=found["prefixlen"])
-
-
-def wait_for(holds: Callable[[], object], most_s: float) -> bool:
-    end = time.monotonic() + most_s
-    while not holds():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.005)
-    return True
-
-
-def read_pid(path: Path) -> int:
-    try:
-        return int(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return 0
-
-
-def is_alive(pid: int, place: str) -> bool:
-    """Whether it runs and is ours: a number may be another's by now, and the dead may not be buried yet."""
-    try:
-        command = (Path("/proc") / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return False
-    return bool(pid) and place.encode() in command
-
-
-def end_process(pid: int, place: str) -> None:
-    os.kill(pid, signal.SIGTERM)
-    if not wait_for(lambda: not is_alive(pid, place), STOP_S):
-        os.kill(pid, signal.SIGKILL)

@@ -41,7 +41,7 @@ def read_names(ipr: IPRoute) -> dict[int, str]:
 
 
 def read_things(ipr: IPRoute, netns: str, kept: bool) -> Iterator[Thing]:
-    """What is ours. `kept`: another program sets addresses and routes, so they are not looked at."""
+    """What is ours. `kept`: another program sets addresses and routes, so they are not looked at; rules are ours."""
     devices: dict[int, str] = {}
     for link in ipr.get_links():
         alias = link.get("ifalias") or ""
@@ -51,7 +51,7 @@ def read_things(ipr: IPRoute, netns: str, kept: bool) -> Iterator[Thing]:
     yield from read_addresses(ipr, netns, {i: name for i, name in devices.items() if not kept or is_copy(name)})
     if not kept:
         yield from read_routes(ipr, netns, devices)
-        yield from read_rules(ipr, netns)
+    yield from read_rules(ipr, netns)
     yield from read_proxies(netns, devices)
 
 
@@ -74,9 +74,12 @@ def read_addresses(ipr: IPRoute, netns: str, devices: Mapping[int, str]) -> Iter
             yield Thing((address_kind(ip, length), netns, devices[found["index"]], f"{ip}/{length}"), Held())
 
 
+METADATA = "fe80::a9fe:a9fe"
+
+
 def is_automatic(ip: str) -> bool:
-    """Link-local addresses the kernel makes of the MAC."""
-    return ip.startswith("fe80:")
+    """Link-local addresses the kernel makes of the MAC, all but one that is well known."""
+    return ip.startswith("fe80:") and ip != METADATA
 
 
 def is_shared(ip: str) -> bool:

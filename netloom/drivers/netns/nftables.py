@@ -68,6 +68,11 @@ def render_ruleset(table: str, ruleset: Ruleset) -> str:
     return f"{head}\ndelete {head}\n{head} {{\n chain {MARK}{ruleset.digest} {{\n }}\n{ruleset.text}\n}}\n"
 
 
+def has_set(ruleset: Ruleset, name: str) -> bool:
+    """Whether the text declares a set or map of that name."""
+    return re.search(rf"^\s*(?:set|map) {name} ", ruleset.text, re.MULTILINE) is not None
+
+
 def render_drop(table: str) -> str:
     """Without the table; made before it is deleted, for deleting what is not there is an error."""
     return f"table {FAMILY} {table}\ndelete table {FAMILY} {table}\n"

@@ -57,15 +57,21 @@ def make_thing(bridge: str, flow: of.FlowEntry) -> Thing:
 class BridgeFlows:
     """The OpenFlow side of one bridge. Connects when first used, and from then on whenever the switch comes back.
 
-    `on_return` is called when it came back: a switch that was started anew has no flows.
+    `on_return` is called when it came back: a switch that was started anew has no flows. `on_meddling`: when somebody
+    else changed flows of ours.
     """
 
     def __init__(
-        self, rundir: Path, bridge: str, on_return: Callable[[], None] = lambda: None, timeout_s: float = 10.0
+        self,
+        rundir: Path,
+        bridge: str,
+        on_return: Callable[[], None] = lambda: None,
+        timeout_s: float = 10.0,
+        on_meddling: Callable[[], None] | None = None,
     ) -> None:
         self.bridge = bridge
         self._path = rundir / f"{bridge}.mgmt"
-        self._on_return, self._timeout_s = on_return, timeout_s
+        self._on_return, self._timeout_s, self._on_meddling = on_return, timeout_s, on_meddling
         self._channel: Channel | None = None
         self._lock = asyncio.Lock()
         self._bundles = count(1)
@@ -163,12 +169,22 @@ class BridgeFlows:
             raise ChannelLost(f"bridge {self.bridge} is gone")
         if self._channel is None or self._channel.closed.is_set():
             channel = await open_channel(self._path, self._timeout_s)
-            if self._on_packet:
-                await self._ask_packets(channel, self._on_packet)
+            await self._ask_all(channel)
             self._channel = channel
             if self._keeper is None:
                 self._keeper = asyncio.create_task(self._keep())
         return self._channel
+
+    async def _ask_all(self, channel: Channel) -> None:
+        """What a new connection is to tell by itself; or no connection at all."""
+        try:
+            if self._on_meddling and not await channel.follow_changes(self._on_meddling, self._timeout_s):
+                LOG.info("bridge %s does not tell of changes by others: they are found on the slow clock", self.bridge)
+        except (ChannelLost, TimeoutError):
+            channel.abort()
+            raise
+        if self._on_packet:
+            await self._ask_packets(channel, self._on_packet)
 
     async def _ask_packets(self, channel: Channel, on_packet: OnPacket) -> None:
         """Packets, or no connection at all: one that works but for packets would never be mended."""
@@ -192,6 +208,11 @@ class BridgeFlows:
             except (OSError, TimeoutError):
                 channel = None
                 await asyncio.sleep(_RETRY_S)
+
+    @property
+    def channel(self) -> Channel | None:
+        """The connection, if there is one now."""
+        return None if self._channel is None or self._channel.closed.is_set() else self._channel
 
     @property
     def follows(self) -> bool:

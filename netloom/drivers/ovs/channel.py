@@ -19,6 +19,7 @@ from netloom.drivers.ovs.openflow.fields import CodecError
 LOG = logging.getLogger(__name__)
 
 OnPacket = Callable[[of.PacketIn], None]
+MONITOR = of.FLOW_MONITOR.to_bytes(2, "big")
 
 
 class ChannelLost(ConnectionError):
@@ -35,6 +36,7 @@ class Channel:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
         self._on_packet: OnPacket | None = None
+        self._on_meddling: Callable[[], None] | None = None
         self._xids = count(1)
         self._waiting: dict[int, asyncio.Future[list[of.Message]]] = {}
         self._parts: dict[int, list[of.Message]] = {}
@@ -56,6 +58,25 @@ class Channel:
         await self.send(of.encode_packet_setup(xids), timeout_s)
         if errors := [error for error in await self.barrier(timeout_s) if error.xid in xids]:
             raise ChannelLost(f"the switch refused to send packets: {errors[0]}")
+
+    async def follow_changes(self, on_meddling: Callable[[], None], timeout_s: float) -> bool:
+        """From now on call `on_meddling` when somebody else changed flows of ours. False: this switch does not tell."""
+        self._on_meddling = on_meddling
+        xid = self.next_xid()
+        await self.send([of.encode_flow_monitor(xid)], timeout_s)
+        return not any(error.xid == xid for error in await self.barrier(timeout_s))
+
+    def ask_echo(self) -> asyncio.Future[list[of.Message]]:
+        """A sign of life: done when the switch answers, with ChannelLost when it never can. It may take any time."""
+        xid = self.next_xid()
+        future: asyncio.Future[list[of.Message]] = asyncio.get_running_loop().create_future()
+        self._waiting[xid] = future
+        future.add_done_callback(lambda _: self._waiting.pop(xid, None))
+        if self.closed.is_set():
+            future.set_exception(ChannelLost("the switch closed the connection"))
+        else:
+            self.post(of.encode(of.ECHO_REQUEST, xid))
+        return future
 
     def next_xid(self) -> int:
         return next(self._xids) % of.NOBODY
@@ -133,7 +154,7 @@ class Channel:
         if not self._hello.done():
             self._hello.set_exception(ChannelLost(reason))
             self._hello.exception()  # read here, or the loop complains when nobody waits for it
-        for future in self._waiting.values():
+        for future in list(self._waiting.values()):
             if not future.done():
                 future.set_exception(ChannelLost(reason))
 
@@ -147,10 +168,16 @@ class Channel:
             self._take_error(message)
         elif message.type == of.EXPERIMENTER:
             self._packet(message)
+        elif message.type == of.MULTIPART_REPLY and message.body[:2] == MONITOR:
+            self._note_changes(message.body)
         elif message.type == of.MULTIPART_REPLY and message.body[3] & 1:
             self._parts.setdefault(message.xid, []).append(message)
         else:
             self._resolve(message)
+
+    def _note_changes(self, body: bytes) -> None:
+        if self._on_meddling is not None and of.find_meddling(body):
+            self._on_meddling()
 
     def _take_error(self, message: of.Message) -> None:
         error = of.decode_error(message)

@@ -6,15 +6,18 @@ Law: flows wait for the bridges and ports they speak of, and a bridge's flows ch
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from netloom.drivers.ovs import config, rows
 from netloom.drivers.ovs.bridge import BridgeFlows
-from netloom.drivers.ovs.channel import ChannelLost, OnPacket
+from netloom.drivers.ovs.channel import Channel, ChannelLost, OnPacket
 from netloom.drivers.ovs.config import OvsdbDriver
 from netloom.drivers.ovs.ovsdb import OvsdbLost
+from netloom.drivers.ovs.pulse import Pulse
 from netloom.model.facts import Interface
 from netloom.model.flow import Action
 from netloom.model.plan import Failure, Key, Op, Put, State, Thing
@@ -42,6 +45,9 @@ class OvsDriver:
         self._bridges: dict[str, BridgeFlows] = {}
         self._packets: dict[str, OnPacket] = {}
         self.epoch = 0  # grows when a bridge came back, perhaps with empty tables
+        self.meddlings = 0  # grows when somebody else changed flows of ours
+        self._busy = 0
+        self._pulse = Pulse(self._find_channel, lambda: self._busy > 0, self._note_pulse)
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -53,6 +59,12 @@ class OvsDriver:
 
     async def read(self) -> State:
         """Marked bridges and ports, and every flow with our cookie on any bridge. ConnectionError without a switch."""
+        if self._pulse.silent:
+            raise ChannelLost(self._pulse.silent)
+        with self._work():
+            return await self._read()
+
+    async def _read(self) -> State:
         state: dict[Key, Thing] = dict(await self._config.read())
         await self._drop_gone()
         for name in sorted(await self._config.read_bridges()):
@@ -67,6 +79,12 @@ class OvsDriver:
 
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
         """Apply runs of flows and runs of the rest in the order given; failures never stop a run."""
+        if self._pulse.silent:
+            return [Failure(op, self._pulse.silent) for op in ops]
+        with self._work():
+            return await self._apply(ops)
+
+    async def _apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
         failures: list[Failure] = []
         for kind, run in groupby(ops, key=lambda op: op.thing.kind if op.thing.kind in SPOKEN else ""):
             mine = list(run)
@@ -98,11 +116,36 @@ class OvsDriver:
 
     def _flows(self, bridge: str) -> BridgeFlows:
         if bridge not in self._bridges:
-            self._bridges[bridge] = BridgeFlows(self._rundir, bridge, self._note_return, self._timeout_s)
+            self._bridges[bridge] = BridgeFlows(
+                self._rundir, bridge, self._note_return, self._timeout_s, self._note_meddling
+            )
+        self._pulse.start()
         return self._bridges[bridge]
 
+    def _find_channel(self) -> Channel | None:
+        return next((flows.channel for flows in self._bridges.values() if flows.channel), None)
+
+    @contextmanager
+    def _work(self) -> Iterator[None]:
+        """While the switch is at work for us."""
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+
     def _note_return(self) -> None:
+        self._pulse.note_return()
+        self._note_pulse()
+
+    def _note_pulse(self) -> None:
+        """What the switch holds, and whether it says so, is to be looked at anew."""
         self.epoch += 1
+        self._config.note_change()
+
+    def _note_meddling(self) -> None:
+        """Many flows that change at once are one look: whoever is woken looks when the loop gets to it."""
+        self.meddlings += 1
         self._config.note_change()
 
     async def _drop_gone(self) -> None:
@@ -165,6 +208,19 @@ class OvsDriver:
         await self._config.read_bridges()
         return rows.read_silent(self._config.tables, bridge)
 
+    async def read_bridges(self) -> frozenset[str]:
+        """The names of all bridges, whosever. OvsdbLost without a database."""
+        return await self._config.read_bridges()
+
+    def describe(self) -> dict[str, Any]:
+        """What the switch can, under Neutron's names; nothing while its database was not read."""
+        found = rows.read_capabilities(self._config.tables)
+        return {"ovs_capabilities": found, "vlan_limit": self.read_vlan_limit()} if found else {}
+
+    def read_vlan_limit(self) -> int:
+        """How many VLAN tags of a frame the switch reads, as last told."""
+        return rows.read_vlan_limit(self._config.tables)
+
     def find_foreign(self) -> tuple[str, ...]:
         """What others made on the bridges that are ours alone, as last read: in words, with what takes it away."""
         out: list[str] = []
@@ -175,6 +231,7 @@ class OvsDriver:
         return tuple(out)
 
     async def close(self) -> None:
+        await self._pulse.close()
         for flows in self._bridges.values():
             await flows.close()
         await self._config.close()

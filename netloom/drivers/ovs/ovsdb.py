@@ -22,7 +22,7 @@ Row = dict[str, Any]
 Tables = dict[str, dict[str, Row]]
 
 MONITORED: Mapping[str, Sequence[str]] = {
-    "Open_vSwitch": ("bridges", "cur_cfg", "next_cfg"),
+    "Open_vSwitch": ("bridges", "cur_cfg", "next_cfg", "datapath_types", "iface_types", "other_config"),
     "Bridge": (
         *("name", "ports", "datapath_type", "fail_mode", "protocols", "other_config", "external_ids"),
         *("mirrors", "netflow", "sflow", "ipfix"),

@@ -309,6 +309,25 @@ def read_silent(tables: Tables, bridge: str) -> frozenset[str]:
     return frozenset(out)
 
 
+def read_capabilities(tables: Tables) -> dict[str, list[str]]:
+    """The kinds of datapath and of interface that the switch has, sorted; empty while it did not say."""
+    row = next(iter(tables.get("Open_vSwitch", {}).values()), {})
+    found = {name: sorted(map(str, as_list(row.get(name, [])))) for name in ("datapath_types", "iface_types")}
+    return found if any(found.values()) else {}
+
+
+MOST_TAGS = 2
+"""Of Open vSwitch (ovs-vswitchd.conf.db(5), vlan-limit): 0 means as many as it can."""
+
+
+def read_vlan_limit(tables: Tables) -> int:
+    """How many VLAN tags of a frame the switch reads."""
+    row = next(iter(tables.get("Open_vSwitch", {}).values()), {})
+    text = (row.get("other_config") or {}).get("vlan-limit", "1")
+    limit = int(text) if text.isdecimal() else 1
+    return min(limit or MOST_TAGS, MOST_TAGS)
+
+
 def find_foreign(tables: Tables, bridge: str) -> tuple[str, ...]:
     """The ports on `bridge` that are not ours and that nobody plugged for an instance, by name."""
     found = (

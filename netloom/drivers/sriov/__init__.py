@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from netloom.model.device import VirtualFunction
+from netloom.model.facts import Interface
 from netloom.model.plan import Failure, Key, Op, Put, State, Thing
 
 RunIp = Callable[[Sequence[str]], Awaitable[str]]
@@ -57,6 +58,20 @@ class SriovDriver:
             for link in (self._sysfs / "class/net" / device / "device").glob("virtfn*"):
                 found[link.resolve().name] = device, int(link.name.removeprefix("virtfn"))
         return found
+
+    async def read_taps(self) -> dict[str, Interface]:
+        """By PCI slot, the macvtap device that whoever boots instances made on the function there."""
+        lower = {name: slot for slot in self.find_slots() for name in self._list_devices(slot)}
+        if not lower:
+            return {}
+        told = json.loads(await self._run(["-json", "-details", "link", "show", "type", "macvtap"]) or "[]")
+        found = {lower[one["link"]]: read_tap(one) for one in told if one.get("link") in lower}
+        return dict(sorted(found.items()))
+
+    def _list_devices(self, slot: str) -> list[str]:
+        """The network devices of the function at a slot: one, while the host has it."""
+        places = [link for device in self._devices for link in self._sysfs.glob(f"class/net/{device}/device/virtfn*")]
+        return [path.name for link in places if link.resolve().name == slot for path in link.glob("net/*")]
 
     async def read(self) -> State:
         """The functions that have a MAC."""
@@ -118,6 +133,10 @@ def parse_function(told: Mapping[str, Any]) -> VirtualFunction:
         int(rate.get("max_tx") or 0),
         int(rate.get("min_tx") or 0),
     )
+
+
+def read_tap(told: Mapping[str, Any]) -> Interface:
+    return Interface(told["ifname"], told["ifindex"], told.get("address", ""))
 
 
 def make_driver(options: Mapping[str, str]) -> SriovDriver:

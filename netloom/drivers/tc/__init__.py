@@ -53,6 +53,11 @@ class TcDriver:
     def needs(self) -> Mapping[str, frozenset[str]]:
         return {}
 
+    @property
+    def after(self) -> Mapping[str, frozenset[str]]:
+        """A router's devices come before their queues, and ports too: Open vSwitch clears the queue of one it opens."""
+        return {"shape": frozenset({"veth", "switch_port"})}
+
     async def read(self) -> State:
         """Our queues in each namespace."""
         out: dict[Key, Thing] = {}

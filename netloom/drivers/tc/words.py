@@ -37,10 +37,12 @@ def render_commands(device: str, op: Op) -> Iterator[tuple[str, bool]]:
     """Batches for `tc -batch`, and whether one may fail: a queue that is not there need not be taken away."""
     yield f"qdisc del dev {device} root handle {HANDLE}\n", True
     if isinstance(op, Put):
-        yield "".join(f"{line}\n" for line in render_shape(device, op.thing.value)), False
+        switched = not op.thing.key[1]
+        yield "".join(f"{line}\n" for line in render_shape(device, op.thing.value, switched)), False
 
 
-def render_shape(device: str, shape: Shape) -> Iterator[str]:
+def render_shape(device: str, shape: Shape, switched: bool = True) -> Iterator[str]:
+    """`switched`: a switch sends by the device, and in user space by one socket for all classes."""
     yield f"qdisc add dev {device} root handle {HANDLE} htb default {find_default(shape):x}"
     parent = HANDLE
     if shape.total:
@@ -49,10 +51,12 @@ def render_shape(device: str, shape: Shape) -> Iterator[str]:
         yield class_line(device, HANDLE, TOTAL, ShapeClass(shape.total, shape.total, burst))
     for number, one in enumerate(shape.classes, 1):
         yield class_line(device, parent, number, one)
-        if shape.total:
+        keys = render_keys(one)
+        if shape.total or (keys and switched):
             yield f"qdisc add dev {device} parent {MAJOR}:{number:x} pfifo limit {max(QUEUED // len(shape.classes), 8)}"
-        if keys := render_keys(one):
-            yield f"filter add dev {device} parent {HANDLE} protocol all prio 1 u32 {keys} flowid {MAJOR}:{number:x}"
+        if keys:
+            what = "protocol all prio 1" if one.mac else "protocol ip prio 2"
+            yield f"filter add dev {device} parent {HANDLE} {what} u32 {keys} flowid {MAJOR}:{number:x}"
 
 
 def find_default(shape: Shape) -> int:

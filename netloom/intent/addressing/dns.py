@@ -113,9 +113,12 @@ def check_name(name: str, settings: Settings) -> None:
 
 
 def find_domain(network: Doc) -> str:
-    """The domain that a network's hosts are in, its keywords filled in; empty: the site's, as where one is unknown."""
+    """The domain that a network's hosts are in, its keywords filled in; empty: the site's, as where one is unknown.
+
+    A project's id may be any text that an administrator chose; one that is no part of a name makes none.
+    """
     domain: str = (network.get("dns_domain") or "").replace("<project_id>", network["project_id"])
-    return "" if "<" in domain else domain
+    return "" if "<" in domain or find_dns_fault(domain.lower(), MAX_NAME) else domain
 
 
 _parse_name = dns_parser(MAX_NAME)

@@ -22,7 +22,7 @@ from netloom.intent.l2.taas_port import follow_port as follow_taps
 from netloom.intent.l2.trunk_port import follow_port
 from netloom.intent.l3 import router_schedule
 from netloom.intent.l3.router_schedule import L3_AGENT
-from netloom.intent.operation import Context, Outcome
+from netloom.intent.operation import Context, Outcome, Settings
 from netloom.intent.policy_rules import ADMIN
 from netloom.intent.schema import GENERATED, Doc, Field, Index, Resource, Rules, index_by
 from netloom.intent.snapshot import Snapshot
@@ -45,7 +45,9 @@ def report_host(
     Nothing new gives an empty Outcome.
     """
     draft = Draft(snapshot, context)
-    bodies = describe_agents(host, configurations, availability_zone, context)
+    unknown = find_unknown(snapshot, configurations, context.settings)
+    told = {**configurations, **({"unknown_physical_networks": unknown} if unknown else {})}
+    bodies = describe_agents(host, told, availability_zone, context)
     for agent in list(draft.find("agent", "host", host)):
         if agent["agent_type"] not in {body["agent_type"] for body in bodies}:
             forget_agent(draft, agent)  # the host switches with something else now
@@ -69,15 +71,16 @@ def describe_agents(
 ) -> tuple[dict[str, Any], ...]:
     """One process serves a host, and shows itself as the agents that the API's clients look for.
 
-    A host with Linux bridges has no routers and answers for no metadata service.
+    A host with Linux bridges has routers of its own, and no part of those that are spread over hosts.
     """
     dhcp = {
         "dhcp_driver": context.settings.dhcp_driver,
         "dhcp_lease_duration": context.settings.dhcp_lease_duration,
         "log_agent_heartbeats": False,
     }
+    bridges = find_type(configurations) == BRIDGE_AGENT
     l3 = {
-        "agent_mode": "dvr_snat",
+        "agent_mode": "legacy" if bridges else "dvr_snat",
         "handle_internal_only_routers": True,
         "interface_driver": "netloom",
         "log_agent_heartbeats": False,
@@ -87,8 +90,6 @@ def describe_agents(
     switch = describe_agent(find_type(configurations), host, "N/A", None, configurations)
     mappings = configurations.get("device_mappings")
     nic = [describe_agent(NIC_AGENT, host, "N/A", None, {"device_mappings": mappings})] if mappings else []
-    if switch["agent_type"] == BRIDGE_AGENT:
-        return switch, describe_agent(DHCP_AGENT, host, "dhcp_agent", zone, dhcp), *nic
     return (
         switch,
         describe_agent(DHCP_AGENT, host, "dhcp_agent", zone, dhcp),
@@ -96,6 +97,15 @@ def describe_agents(
         describe_agent(METADATA_AGENT, host, "N/A", None, metadata),
         *nic,
     )
+
+
+def find_unknown(snapshot: Snapshot, configurations: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Physical networks that the host has a bridge for and that no network here can be on."""
+    if "*" in settings.flat_networks:
+        return []
+    ranges = (record.doc["physical_network"] for record in snapshot.records("network_segment_range").values())
+    known = {*settings.flat_networks, *settings.network_vlan_ranges, *ranges}
+    return sorted(set(configurations.get("bridge_mappings") or {}) - known)
 
 
 def find_type(configurations: Mapping[str, Any]) -> str:
@@ -180,6 +190,12 @@ def forget_agent(draft: Draft, agent: Doc) -> None:
     router_schedule.leave_agent(draft, agent["id"])
 
 
+def find_tunnel(doc: Doc) -> tuple[str, ...]:
+    """Where the host's tunnels end, as its switch's agent says."""
+    address = doc["configurations"].get("tunneling_ip")
+    return (address,) if isinstance(address, str) and address else ()
+
+
 _ZONE = kinds.text_kind(255, nullable=True)
 _WORDS = kinds.text_kind(255, nullable=True)
 _NAMES = {name.lower(): name for name in (OVS_AGENT, BRIDGE_AGENT, DHCP_AGENT, L3_AGENT, METADATA_AGENT)}
@@ -239,6 +255,7 @@ AGENT = Resource(
     indexes=(
         index_by("host"),
         index_by("agent_type"),
+        Index("tunnel", find_tunnel),
         Index("host_type", lambda doc: ((doc["host"], doc["agent_type"]),), "unique"),
     ),
     create=create,

@@ -21,7 +21,8 @@ from netloom.intent.l2.binding_kinds import (
     socket_details,
     uses_sockets,
 )
-from netloom.intent.l2.segments import TYPES, find_segments
+from netloom.intent.l2.qinq import QINQ
+from netloom.intent.l2.segments import IP_HEADER, TYPES, SegmentType, find_segments
 from netloom.intent.schema import Doc
 
 HOST, VNIC_TYPE, PROFILE = "binding:host_id", "binding:vnic_type", "binding:profile"
@@ -29,6 +30,7 @@ VIF_TYPE, VIF_DETAILS = "binding:vif_type", "binding:vif_details"
 UNBOUND, FAILED = "unbound", "binding_failed"
 OVS_AGENT = "Open vSwitch agent"
 BRIDGE_AGENT = "Linux bridge agent"
+SPREAD_OWNER = "network:router_interface_distributed"
 SWITCH_AGENTS = (OVS_AGENT, BRIDGE_AGENT)
 """What a host's switch is called as an agent; a host has one of them."""
 VNIC_TYPES = (
@@ -85,7 +87,7 @@ def bind_openvswitch(port: Doc, segments: Sequence[Doc], agent: Doc | None) -> B
 def plug_openvswitch(port: Doc, segment: Doc, agent: Doc) -> Bound:
     """By a device of the kernel's, or by a socket where the switch is one of DPDK's (vhost-user)."""
     details, configurations = ovs_details(agent), agent["configurations"]
-    if port[VNIC_TYPE] == "normal" and uses_sockets(configurations):
+    if port[VNIC_TYPE] != "direct" and uses_sockets(configurations):
         return Bound("vhostuser", {**details, **socket_details(port, configurations)}, segment["id"])
     return Bound("ovs", details, segment["id"])
 
@@ -185,6 +187,8 @@ def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
     refused = []
     for driver, agent in find_mechanisms(draft, host):
         found = driver.bind(port, segments, agent)
+        if isinstance(found, Bound) and agent is not None and (reason := refuse_network(draft, port, found, agent)):
+            found = Refused(reason)
         if isinstance(found, Bound):
             return {
                 VIF_TYPE: found.vif_type, VIF_DETAILS: dict(found.vif_details), "bound_segment": found.segment_id,
@@ -198,6 +202,58 @@ def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
         "bound_segment": "",
         **wait_for("; ".join(refused) or "a mechanism driver"),
     }
+
+
+def refuse_network(draft: Draft, port: Doc, found: Bound, agent: Doc) -> str:
+    """Why the host cannot carry what is special of the port's network; empty: it can, as far as anybody knows."""
+    segment, network = draft.get("segment", found.segment_id), draft.get("network", port["network_id"])
+    if segment is None or network is None:
+        return ""
+    if agent["agent_type"] == BRIDGE_AGENT and (reason := refuse_on_bridges(draft, network, agent)):
+        return reason
+    return refuse_tags(network, agent) or refuse_mtu(network, TYPES[segment["network_type"]], agent)
+
+
+def refuse_on_bridges(draft: Draft, network: Doc, agent: Doc) -> str:
+    """What Linux bridges do not do for a network: tags of instances' own, and gateways that are on every host."""
+    if network.get("vlan_transparent"):
+        return f"the {agent['agent_type']} carries no VLANs of instances' own (vlan_transparent)"
+    for subnet in draft.find("subnet", "network_id", network["id"]):
+        gateway = subnet["gateway_ip"] and draft.lookup("port", "ip", (network["id"], subnet["gateway_ip"]))
+        if gateway and gateway["device_owner"] == SPREAD_OWNER:
+            return (
+                f"subnet {subnet['id']} has its gateway on a distributed router, which is on no host with "
+                f"Linux bridges, and {agent['host']} is one"
+            )
+    return ""
+
+
+def refuse_tags(network: Doc, agent: Doc) -> str:
+    if not network.get(QINQ):
+        return ""
+    if agent["agent_type"] != OVS_AGENT:
+        return f"the {agent['agent_type']} carries no VLANs within VLANs (qinq)"
+    if (agent["configurations"].get("vlan_limit") or 1) > 1:
+        return ""
+    return (
+        f"the switch of host {agent['host']} reads one VLAN tag, and qinq needs two: "
+        "ovs-vsctl set Open_vSwitch . other_config:vlan-limit=2"
+    )
+
+
+def refuse_mtu(network: Doc, kind: SegmentType, agent: Doc) -> str:
+    """Why the host's tunnels cannot carry the network's longest frames."""
+    told = agent["configurations"]
+    carried = told.get("tunnel_mtu") or 0
+    if not carried or not kind.tunnel:
+        return ""
+    needed = network["mtu"] + kind.overhead + IP_HEADER[6 if ":" in (told.get("tunneling_ip") or "") else 4]
+    if needed <= carried:
+        return ""
+    return (
+        f"frames of its network (MTU {network['mtu']}) need {needed} bytes in {kind.name} tunnels, and the underlay of "
+        f"host {agent['host']} carries {carried}"
+    )
 
 
 def prefer_addressed(draft: Draft, port: Doc, segments: list[Doc]) -> list[Doc]:

@@ -69,11 +69,13 @@ def find_socket_kind(kinds: Sequence[str]) -> str:
 
 
 def socket_details(port: Doc, configurations: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the socket is, and which end makes it: the instance, where the switch is the client."""
+    """Where the socket is, and which end makes it: the instance, where the switch is the client. Nova's plug library is
+    to put no filter beside it."""
     kinds = (configurations.get("ovs_capabilities") or {}).get("iface_types") or ()
     folder = configurations.get("vhostuser_socket_dir") or "/var/run/openvswitch"
     name = f"vhu{port['id']}"[:SOCKET_NAME]
     mode = "server" if find_socket_kind(kinds) == "dpdkvhostuserclient" else "client"
     return {
+        "port_filter": False, "ovs_hybrid_plug": False,
         "vhostuser_mode": mode, "vhostuser_ovs_plug": True, "vhostuser_socket": f"{folder}/{name}",
     }  # fmt: skip

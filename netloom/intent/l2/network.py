@@ -17,6 +17,7 @@ from netloom.intent.errors import bad_request, conflict, invalid_operation
 from netloom.intent.l2 import multi_provider
 from netloom.intent.l2.port import remove_port
 from netloom.intent.l2.pvlan import NETWORK_PART as PVLAN_PART
+from netloom.intent.l2.qinq import NETWORK_PART as QINQ_PART
 from netloom.intent.l2.segments import (
     NETWORK_TYPE,
     PHYSICAL_NETWORK,
@@ -66,6 +67,7 @@ PARTS: tuple[Part, ...] = (
     DHCP_PART,
     PVLAN_PART,
     TRANSPARENT_PART,
+    QINQ_PART,
 )
 """What other features add to a network, in the order in which they decide."""
 MAX_NUMBER = 2**24 - 1

@@ -38,12 +38,12 @@ def acknowledge(
     """
     draft = Draft(snapshot, context)
     for id in wired:
-        acknowledge_floating(draft, host, id, True, revision)
+        acknowledge_floating(draft, host, id, True, "", revision)
         port = find_port(snapshot, host, id)
         if port is not None and (revision is None or port["described_at"] <= revision):
             put_status(draft, port, "ACTIVE", "")
     for id, reason in pending.items():
-        acknowledge_floating(draft, host, id, False, revision)
+        acknowledge_floating(draft, host, id, False, reason[:MAX_REASON], revision)
         port = find_port(snapshot, host, id)
         if port is not None:
             put_status(draft, port, "DOWN", reason[:MAX_REASON])
@@ -58,14 +58,14 @@ def find_port(snapshot: Snapshot, host: str, id: str) -> Doc | None:
     return port
 
 
-def acknowledge_floating(draft: Draft, host: str, id: str, carried: bool, revision: int | None) -> None:
+def acknowledge_floating(draft: Draft, host: str, id: str, carried: bool, reason: str, revision: int | None) -> None:
     """A floating IP is ACTIVE when a host that may translate it has acknowledged the revision that describes it."""
     fip = draft.get("floatingip", id)
     if fip is None or not fip["router_id"] or not may_translate(draft, fip, host):
         return
     outdated = carried and revision is not None and revision < (fip.get("described_at") or 0)
-    if not outdated and (fip["status"] == "ACTIVE") != carried:
-        put_floating(draft, fip, carried)
+    if not outdated:
+        put_floating(draft, fip, carried, reason)
 
 
 def may_translate(draft: Draft, fip: Doc, host: str) -> bool:

@@ -28,9 +28,11 @@ MOST_ID = {"gre": 2**32 - 1, "erspanv1": 1023}
 
 
 def check_port(draft: Draft, id: str, requester_owns: bool = True) -> Doc:
-    """A port of the requester's. Raises PortNotFound, or 403 for a port of another project."""
+    """A port of the requester's. Raises PortNotFound, or 403 for a port of another project on its own network."""
     port = draft.get("port", id)
-    if port is None:
+    network = draft.get("network", port["network_id"]) if port else None
+    hidden = requester_owns and port is not None and not owns(draft, port) and not (network and owns(draft, network))
+    if port is None or hidden:
         raise not_found("port", id)
     if requester_owns and not owns(draft, port):
         raise ApiError(403, "PortDoesNotBelongToTenant", "The specified port does not belong to the tenant.")

@@ -130,7 +130,7 @@ def resolve_port(draft: Draft, old: Doc, changes: Doc) -> dict[str, Any]:
         )
     if not old["port_id"]:  # its router is that of its port forwardings
         return {}
-    return {**NO_PORT, "status": DOWN}
+    return {**NO_PORT, "status": DOWN, "waits_for": ""}
 
 
 def check_not_forwarding(fip: Doc) -> None:
@@ -198,6 +198,14 @@ FIELDS = stamp.standard_fields(
     Field("dns_name", dns.RELATIVE_NAME, "Its host name.", "", filter=False, alias="dns-integration"),
     Field("dns_domain", dns.DNS_DOMAIN, "The domain of its name.", "", filter=False, alias="dns-integration"),
     *find_fields(PARTS),
+    Field(
+        "waits_for",
+        kinds.TEXT,
+        "What it waits for while it is not ACTIVE. Netloom's own; Neutron has none.",
+        "",
+        post=False,
+        filter=False,
+    ),
     Field("floating_port_id", kinds.UUID, "The port that holds its address.", GENERATED, post=False, visible=False),
     Field("described_at", kinds.COUNT, "The revision that its host has to acknowledge.", 0, post=False, visible=False),
     name=False,

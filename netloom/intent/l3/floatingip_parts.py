@@ -104,7 +104,7 @@ def let_go(draft: Draft, port: Doc) -> None:
             "IP.",
         )
     for fip in found:
-        draft.put("floatingip", make_updated(fip, {**NO_PORT, "status": DOWN}, draft.context))
+        draft.put("floatingip", make_updated(fip, {**NO_PORT, "status": DOWN, "waits_for": ""}, draft.context))
 
 
 def mirror_port(draft: Draft, port: Doc) -> None:
@@ -115,10 +115,16 @@ def mirror_port(draft: Draft, port: Doc) -> None:
             draft.put("floatingip", {**fip, "port_details": details})
 
 
-def put_status(draft: Draft, fip: Doc, carried: bool) -> Doc:
-    """ACTIVE: a host translates it. A floating IP without a router is carried by none."""
+def put_status(draft: Draft, fip: Doc, carried: bool, reason: str = "") -> Doc:
+    """ACTIVE: a host translates it; else it waits for `reason`. A floating IP without a router is carried by none.
+
+    Only a status that differs makes a new revision; another reason is noted without one.
+    """
     status = ACTIVE if carried and fip["router_id"] else DOWN
-    return draft.put("floatingip", make_updated(fip, {"status": status}, draft.context))
+    said = {"status": status, "waits_for": "" if status == ACTIVE else reason}
+    if fip["status"] != status:
+        return draft.put("floatingip", make_updated(fip, said, draft.context))
+    return draft.put("floatingip", {**fip, **said}) if fip.get("waits_for", "") != said["waits_for"] else fip
 
 
 def follow_port(draft: Draft, old: Doc, new: Doc) -> None:

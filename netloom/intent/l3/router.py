@@ -13,6 +13,7 @@ from netloom.intent.l3.auto_topology import ROUTER_PART as TOPOLOGY_PART
 from netloom.intent.l3.conntrack_helper import ROUTER_PART as CONNTRACK_PART
 from netloom.intent.l3.ndp_proxy_parts import ROUTER_PART as NDP_PROXY_PART
 from netloom.intent.l3.router_binding import sync_binding
+from netloom.intent.l3.router_default_route import ROUTER_PART as DEFAULT_ROUTE_PART
 from netloom.intent.l3.router_extensions import EXTENSIONS
 from netloom.intent.l3.router_find import find_gateway_ports, find_interface_ports, find_ports
 from netloom.intent.l3.router_form import FORM, check_change, decide_form, is_no_number, rename_interfaces
@@ -32,7 +33,7 @@ from netloom.intent.quota import DEFAULTS, check_quota
 from netloom.intent.schema import GENERATED, Action, Doc, Field, Index, Kind, Resource, Rules, index_by, index_where_set
 from netloom.intent.snapshot import Snapshot
 
-PARTS: tuple[Part, ...] = (TOPOLOGY_PART, QOS_PART, CONNTRACK_PART, NDP_PROXY_PART)
+PARTS: tuple[Part, ...] = (TOPOLOGY_PART, QOS_PART, CONNTRACK_PART, NDP_PROXY_PART, DEFAULT_ROUTE_PART)
 """What other features add to a router, in the order in which they decide."""
 GATEWAY_KEY = "external_gateway_info"
 

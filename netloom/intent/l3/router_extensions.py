@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netloom.intent.extension import Extension
+from netloom.intent.l3.router_default_route import EXTENSIONS as DEFAULT_ROUTE
 
 EXTENSIONS = (
     Extension("router", "Neutron L3 Router", "Routers between networks.", "2012-07-20T10:00:00-00:00"),
@@ -48,4 +49,5 @@ EXTENSIONS = (
     ),
     Extension("l3_agent_scheduler", "L3 Agent Scheduler", "Which agents host a router.", "2013-02-07T10:00:00-00:00"),
     Extension("network_ha", "Network HA creation flag", "Networks of HA routers.", "2023-04-27T10:00:00-00:00"),
+    *DEFAULT_ROUTE,
 )

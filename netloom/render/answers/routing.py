@@ -1,4 +1,5 @@
-"""What the agent says for distributed routers: who has this address, and that a packet went on for too long.
+"""What the agent says for distributed routers: who has this address, and what became of a packet that
+went on for too long or is too long itself.
 
 v4 and v6 are told apart by the address. Reading raises Malformed for whatever is not what it should be.
 """
@@ -6,6 +7,7 @@ v4 and v6 are told apart by the address. Reading raises Malformed for whatever i
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 
@@ -31,6 +33,8 @@ from netloom.render.answers.frames import (
 SOLICITATION, ADVERTISEMENT = 135, 136
 EXPIRED = {4: (11, 0), 6: (3, 0)}
 """ICMP type and code: time exceeded in transit (RFC 792; RFC 4443, 3.3)."""
+LARGE = {4: (3, 4), 6: (2, 0)}
+"""Fragmentation needed (RFC 1191, 4), packet too big (RFC 4443, 3.2): with the MTU of the next hop."""
 ERRORS = {ICMP: (3, 4, 5, 11, 12), ICMPV6: tuple(range(128))}
 QUOTED = {4: 548, 6: 1232}
 """Bytes of the packet that an error has: with its own headers 576 at most, or 1,280 (RFC 1812, 4.3.2.3; RFC 4443)."""
@@ -88,8 +92,27 @@ def make_heard(ip: Ip, mac: bytes) -> Heard:
 
 
 def expired_frame(frame: bytes, source: str) -> bytes | None:
+    """It was under way for too long (see error_frame)."""
+    return error_frame(frame, source, EXPIRED)
+
+
+def large_frame(frame: bytes, source: str, mtu: int) -> bytes | None:
+    """It is longer than the next network takes, which is `mtu` (see error_frame). Said of an IPv4 packet that might be
+    cut up, too: who sends it does that better."""
+    return error_frame(frame, source, LARGE, mtu)
+
+
+def read_target(frame: bytes) -> Ip:
+    """Where the packet in `frame` goes. Malformed for what is not IP."""
+    _, _, start = parse_ethernet(frame)
+    data = frame[start:]
+    return read_head(data, 6 if data[:1] and data[0] >> 4 == 6 else 4)[2]
+
+
+def error_frame(frame: bytes, source: str, kind: Mapping[int, tuple[int, int]], told: int = 0) -> bytes | None:
     """The error about the packet in `frame`, from `source`, with no Ethernet addresses yet; None where none is due: no
-    error answers an error, or what was sent to or by more than one (RFC 1812, 4.3.2.7)."""
+    error answers an error, or what was sent to or by more than one (RFC 1812, 4.3.2.7). `told`: the word after the
+    checksum."""
     ethertype, _, start = parse_ethernet(frame)
     family = BY_ETHERTYPE.get(ethertype)
     if family is None:
@@ -97,11 +120,11 @@ def expired_frame(frame: bytes, source: str) -> bytes | None:
     data = frame[start:]
     version = ip_version(source)
     proto, src, dst, body = read_head(data, version)
-    kind = take_int(data, body, 1) if proto in ERRORS else -1
-    if kind in ERRORS.get(proto, ()) or is_many(src) or is_many(dst):
+    inner = take_int(data, body, 1) if proto in ERRORS else -1
+    if inner in ERRORS.get(proto, ()) or is_many(src) or is_many(dst):
         return None
     number = ICMP if version == 4 else ICMPV6
-    message = struct.pack(">BBHI", *EXPIRED[version], 0, 0) + data[: QUOTED[version]]
+    message = struct.pack(">BBHI", *kind[version], 0, told) + data[: QUOTED[version]]
     cover = b"" if version == 4 else pseudo_header(source, src, number, len(message))
     message = message[:2] + checksum(cover + message).to_bytes(2, "big") + message[4:]
     packet = Packet(BROADCAST_MAC, BROADCAST_MAC, Ip(source), src, number, b"", hop_limit=TTL)

@@ -5,47 +5,58 @@ Law 1: what comes out depends on what goes in alone. `BridgeRenderer` only spare
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from netloom.model.facts import HostFacts
 from netloom.model.plan import Thing
 from netloom.model.slices import NetworkRow, PortRow, Slice, Slices
+from netloom.render.answers.scope import Settings
 from netloom.render.bridges.filters import (
     render_combination,
     render_network_ways,
     render_port_filter,
     render_tables,
 )
+from netloom.render.bridges.limits import render_shares
+from netloom.render.bridges.logs import SILENT, Logging, find_combination, make_logging
+from netloom.render.bridges.metadata import render_metadata
 from netloom.render.bridges.networks import render_network
+from netloom.render.bridges.plugs import find_plugged, render_subports
 from netloom.render.bridges.scene import BridgeScene, make_scene
+from netloom.render.dhcp_server import DhcpBook
 from netloom.render.filters.nft_sets import SetBook
 from netloom.render.filters.zones import number_zones
-from netloom.render.flows.groups import Combination, find_ids, find_sets, make_combinations
+from netloom.render.flows.groups import Combination, find_sets, make_combinations
 from netloom.render.flows.ports import is_trusted
+from netloom.render.metadata_space import render_redirects
+from netloom.render.qos import Limits, find_limits
 from netloom.render.same import Same
-from netloom.render.scene import Plugged, choose_segment, find_network, find_plugged, find_ports
+from netloom.render.scene import Plugged, choose_segment, find_network, find_ports
+from netloom.render.space import SpaceBook
 
 Groups = dict[str, tuple[Thing, ...]]
 
 
-def render_bridge_host(slices: Slices, facts: HostFacts) -> Groups:
+def render_bridge_host(slices: Slices, facts: HostFacts, settings: Settings | None = None) -> Groups:
     """Everything, computed anew."""
-    return BridgeRenderer().render(slices, facts)
+    return BridgeRenderer(settings).render(slices, facts)
 
 
 class BridgeRenderer:
     """Remembers what came of which input, by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None) -> None:
         self._held: dict[str, tuple[tuple[Any, ...], tuple[Thing, ...]]] = {}
         self._seen: set[str] = set()
         self._sets = SetBook()
+        self._spaces = SpaceBook()
+        self._servers = DhcpBook(settings or Settings())
 
     def render(self, slices: Slices, facts: HostFacts) -> Groups:
         self._seen = set()
-        ports = tuple(port for port in find_ports(slices, facts.host) if not port.parent_id)
+        ports = find_ports(slices, facts.host)
         networks = find_networks(slices, ports, facts)
         by_network = sort_plugged(find_plugged(ports, facts), networks)
         combinations = make_combinations(find_combinations(by_network), slices)
@@ -53,14 +64,15 @@ class BridgeRenderer:
         groups: Groups = {"base": self._keep("base", (), lambda: tuple(render_tables()))}
         for id, plugged in by_network.items():
             network, found = networks[id]
-            groups |= self._render_network(network, found, tuple(plugged), facts, zones[id], combinations)
-        groups |= self._render_combinations(combinations.values(), slices)
+            groups |= self._render_network(network, found, tuple(plugged), slices, facts, zones[id], combinations)
+        groups |= self._render_combinations(combinations.values(), find_loggings(by_network), slices)
+        groups |= self._render_devices(ports, by_network, networks, slices, facts)
         self._held = {name: held for name, held in self._held.items() if name in self._seen}
         return groups
 
     def _render_network(
-        self, network: NetworkRow, found: Slice, plugged: tuple[Plugged, ...], facts: HostFacts, zone: int,
-        combinations: dict[tuple[str, ...], Combination],
+        self, network: NetworkRow, found: Slice, plugged: tuple[Plugged, ...], slices: Slices, facts: HostFacts,
+        zone: int, combinations: dict[tuple[str, ...], Combination],
     ) -> Groups:  # fmt: skip
         scenes: list[BridgeScene] = []
 
@@ -69,28 +81,47 @@ class BridgeRenderer:
                 scenes.append(make_scene(found, network, plugged, facts))
             return scenes[0]
 
-        host = (facts.host, facts.tunnel_ip, facts.tunnel_types, facts.datapath_type, facts.bridge_mappings)
+        host = (
+            facts.host, facts.tunnel_ip, facts.tunnel_types, facts.datapath_type, facts.bridge_mappings, facts.metadata,
+        )  # fmt: skip
         name = f"network/{network.id}"
         key = (Same(found), plugged, host, zone, tuple(one.port.revision for one in plugged))
-        groups = {
-            name: self._keep(name, key, lambda: (*render_network(scene(), facts), *render_network_ways(scene(), zone)))
-        }
+        groups = {name: self._keep(name, key, lambda: render_whole_network(scene(), facts, zone))}
         for one in plugged:
-            known = combinations.get(find_ids(one.port))
-            number = known.number if known else 0
+            known = combinations.get(find_combination(one.port))
+            number, limits = known.number if known else 0, find_limits(slices, one.port.policy)
             name = f"host/{facts.host}/{one.port.id}"
-            port_key = (Same(found), one, one.port.revision, host, number)
-            groups[name] = self._keep(name, port_key, keep_port(one, scene, number))
+            port_key = (Same(found), one, one.port.revision, host, number, limits)
+            groups[name] = self._keep(name, port_key, keep_port(one, scene, number, limits))
         return groups
 
-    def _render_combinations(self, combinations: Iterable[Combination], slices: Slices) -> Groups:
+    def _render_combinations(
+        self, combinations: Iterable[Combination], loggings: Mapping[str, Logging], slices: Slices
+    ) -> Groups:
         groups: Groups = {}
         held = tuple(combinations)
         for one in held:
-            name = f"combination/{one.number}"
-            groups[name] = self._keep(name, (one.number, *map(Same, one.groups)), partial(render_combination, one))
+            name, logging = f"combination/{one.number}", loggings.get(one.ids[-1] if one.ids else "", SILENT)
+            key = (one.number, logging, *map(Same, one.groups))
+            groups[name] = self._keep(name, key, partial(render_combination, one, logging))
         self._sets.update(slices, (remote for one in held for remote in find_sets(one)))
         return groups | self._sets.groups
+
+    def _render_devices(
+        self, ports: tuple[PortRow, ...], by_network: dict[str, list[Plugged]],
+        networks: dict[str, tuple[NetworkRow, Slice]], slices: Slices, facts: HostFacts,
+    ) -> Groups:  # fmt: skip
+        """What there is beside bridges and filters: namespaces, subports, shares of NICs."""
+        groups: Groups = {}
+        for name, things in (*self._spaces.render(slices, facts).items(), *self._servers.render(slices, facts).items()):
+            groups[name] = self._keep(name, (Same(things),), partial(drop_switch, things))
+        for id, thing in render_subports(ports, facts):
+            groups[f"subport/{id}"] = self._keep(f"subport/{id}", (thing, thing.why), partial(tuple, (thing,)))
+        redirects = render_redirects(slices, facts)
+        groups["metadata"] = self._keep("metadata", redirects, lambda: redirects)
+        shares = tuple(render_shares(by_network, networks, slices, facts))
+        groups["uplinks"] = self._keep("uplinks", shares, lambda: shares)
+        return groups
 
     def _keep(self, name: str, key: tuple[Any, ...], make: Callable[[], tuple[Thing, ...]]) -> tuple[Thing, ...]:
         """What came of `key` last time, or what `make` gives; an equal result is the same object."""
@@ -104,14 +135,33 @@ class BridgeRenderer:
         return held[1]
 
 
-def keep_port(one: Plugged, scene: Callable[[], BridgeScene], number: int) -> Callable[[], tuple[Thing, ...]]:
-    return lambda: tuple(render_port_filter(one, scene(), number))
+def render_whole_network(scene: BridgeScene, facts: HostFacts, zone: int) -> tuple[Thing, ...]:
+    return (
+        *render_network(scene, facts), *render_network_ways(scene, zone), *render_metadata(scene, facts),
+    )  # fmt: skip
+
+
+def drop_switch(things: tuple[Thing, ...]) -> tuple[Thing, ...]:
+    """Without the ports of Open vSwitch: here the devices' names tell whose they are."""
+    return tuple(thing for thing in things if thing.kind != "switch_port")
+
+
+def keep_port(
+    one: Plugged, scene: Callable[[], BridgeScene], number: int, limits: Limits
+) -> Callable[[], tuple[Thing, ...]]:
+    return lambda: tuple(render_port_filter(one, scene(), number, limits))
 
 
 def find_combinations(by_network: dict[str, list[Plugged]]) -> set[tuple[str, ...]]:
     """What groups the ports with port security are in together."""
     plugged = (one for members in by_network.values() for one in members)
-    return {find_ids(one.port) for one in plugged if not is_trusted(one.port)}
+    return {find_combination(one.port) for one in plugged if not is_trusted(one.port)}
+
+
+def find_loggings(by_network: dict[str, list[Plugged]]) -> dict[str, Logging]:
+    """By the last word of their combination, what is told of ports with logs."""
+    plugged = (one for members in by_network.values() for one in members if one.port.logs)
+    return {find_combination(one.port)[-1]: make_logging(one) for one in plugged}
 
 
 def find_networks(slices: Slices, ports: tuple[PortRow, ...], facts: HostFacts) -> dict[str, tuple[NetworkRow, Slice]]:

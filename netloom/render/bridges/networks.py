@@ -2,7 +2,8 @@
 
 Law: what the server knows is written down and not learned: local MACs lead to their port, the MACs of other hosts
 through the tunnel to just that host, and the tunnel device answers for the addresses behind it. Only a MAC that several
-ports may have (address pairs), and a port without port security, are learned and flooded to.
+ports may have (address pairs), or a port has on several hosts (copies of routers, a move), and a port without port
+security, are learned and flooded to: then also what comes by the tunnel says where a MAC went.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def render_ports(scene: BridgeScene) -> Iterator[Thing]:
     if scene.uplink:
         away = scene.segment.network_type != "vxlan"
         flood = away or any(place.open for place in find_remote(scene)) or bool(shared)
-        port = BridgePort(scene.bridge, learning=away, flood=flood)
+        port = BridgePort(scene.bridge, learning=flood, flood=flood)
         yield Thing(("bridge_port", scene.uplink), port, explain(scene, "render_ports"))
     for plugged in scene.plugged:
         row = plugged.port
@@ -73,9 +74,10 @@ def find_remote(scene: BridgeScene) -> tuple[PlaceRow, ...]:
 
 
 def find_shared(scene: BridgeScene) -> frozenset[str]:
-    """MACs that more than one port of the network may have: who has one now must be learned."""
+    """MACs that more than one port of the network, or one on several hosts, may have: who has one now is learned."""
     count = Counter(mac for place in scene.places for mac in find_macs(place))
-    return frozenset(mac for mac, owners in count.items() if owners > 1)
+    spread = {mac for place in scene.places if place.also for mac in find_macs(place)}
+    return frozenset(mac for mac, owners in count.items() if owners > 1) | spread
 
 
 def render_local(scene: BridgeScene) -> Iterator[Thing]:

@@ -52,6 +52,8 @@ BRIDGE = """
   map guards { type ifname : verdict; }
   map senders { type ifname : mark; }
   map receivers { type ifname : mark; }
+  map arrivals { type ifname : verdict; }
+  set asks { type ifname; }
   chain base_arrive {
     type filter hook prerouting priority -10; policy accept;
     iifname @ports meta mark set 0
@@ -60,12 +62,20 @@ BRIDGE = """
     iifname vmap @guards
     iifname "tap*" drop
   }
+  chain base_metadata {
+    type filter hook prerouting priority -9; policy accept;
+    iifname @asks ip daddr 169.254.169.254 tcp dport 80 ether daddr set 02:4e:4c:00:00:02
+  }
   chain base_forward {
     type filter hook forward priority -10; policy accept;
     iifname @ports meta mark set 0
     oifname "tap*" meta mark set 0
     meta mark set oifname map @receivers
     oifname "tap*" meta mark 0 drop
+    iifname "nlm*" oifname != @asks drop
+    oifname "nlm*" iifname != @asks drop
+    iifname @asks oifname != "nlm*" arp daddr ip 169.254.169.254 drop
+    oifname vmap @arrivals
   }
   chain base_host {
     type filter hook input priority -10; policy accept;

@@ -16,6 +16,7 @@ from netloom.model.address import parse_net
 from netloom.model.flow import ICMP, ICMPV6, SCTP, TCP, UDP
 from netloom.model.slices import RuleRow
 from netloom.render import registers as reg
+from netloom.render.bridges.logs import SILENT, Logging
 from netloom.render.filters.nft_base import BACK, REFUSED
 from netloom.render.flows.group_tests import find_untestable
 from netloom.render.flows.groups import Combination, find_rules
@@ -30,13 +31,13 @@ def chain_name(direction: str, number: int) -> str:
     return f"{direction}_{number:08x}"
 
 
-def render_rules(combination: Combination, direction: str) -> tuple[str, ...]:
-    """The rules of a combination in one direction; the last of them drops."""
+def render_rules(combination: Combination, direction: str, logging: Logging = SILENT) -> tuple[str, ...]:
+    """The rules of a combination in one direction; the last of them drops. `logging`: of the port that they are for."""
     rules = [rule for rule, _ in find_rules(combination) if rule.direction == direction]
     matches = list(dict.fromkeys(match for rule in rules for match in find_matches(rule)))
     bit, back = REFUSED[direction], BACK[direction]
     if combination.number & reg.STATELESS:
-        return (*(f"{match} accept" for match in matches), "drop")
+        return (*(f"{match} accept" for match in matches), f"{logging.tell_dropped(direction)}drop")
     known = (
         "ct state invalid,untracked drop",
         f"ct state established ct direction reply ct mark & {back} == {back} drop",
@@ -44,14 +45,17 @@ def render_rules(combination: Combination, direction: str) -> tuple[str, ...]:
         f"ct state related ct mark & {bit | back} == 0 accept",
     )
     # A connection that rules let pass again after they did not is good again.
-    accepted = (f"ct mark & {bit} == {bit} ct mark set ct mark & {~bit & 0xFFFFFFFF:#x}",)
-    refused = (f"ct state established ct mark set ct mark | {bit} drop", "drop")
+    accepted: tuple[str, ...] = (f"ct mark & {bit} == {bit} ct mark set ct mark & {~bit & 0xFFFFFFFF:#x}",)
+    tell = logging.tell_dropped(direction)
+    refused = (f"ct state established ct mark set ct mark | {bit} {tell}drop", f"{tell}drop")
+    if logging.accepted:
+        accepted = (f"ct state new {logging.tell('ACCEPT', direction)}", *accepted)
     return (*known, *(line for match in matches for line in pass_on(match, accepted)), *refused)
 
 
 def pass_on(match: str, accepted: tuple[str, ...]) -> Iterator[str]:
     for clear in accepted:
-        yield f"{match} {clear} accept"
+        yield f"{match} {clear}" + (" accept" if clear.startswith("ct mark") else "")
     yield f"{match} accept"
 
 

@@ -235,13 +235,16 @@ RECEIVED = (*LISTENERS, 134, 135, 136)
 """ICMPv6 that no rule speaks of: neither IPv6 nor its routers work without (RFC 4890, 4.4.1)."""
 
 
-def render_gates(integration: str) -> Iterator[Flow]:
-    """The flows that are the same for every port with port security, whatever its groups."""
+def render_gates(integration: str, permitted: tuple[int, ...] = ()) -> Iterator[Flow]:
+    """The flows that are the same for every port with port security, whatever its groups.
+
+    permitted: types of frames that groups say nothing of. Whether a port may send one, its guard says.
+    """
     cookie, why = make_cookie("base"), Why(0, (), "groups.render_gates")
     gates = (
         *find_passing(EGRESS, SERVICES, DHCP_ASKS, SENT),
         *find_passing(INGRESS_FILTER, DELIVER, DHCP_ANSWERS, RECEIVED),
-        (INGRESS_FILTER, 100, make_match(eth_type=ARP), (Goto(DELIVER),)),
+        *((INGRESS_FILTER, 100, make_match(eth_type=kind), (Goto(DELIVER),)) for kind in (ARP, *permitted)),
         *find_tracking(EGRESS, EGRESS_SIDE),
         *find_tracking(INGRESS_FILTER, INGRESS_SIDE),
         *find_connections(EGRESS_SIDE),

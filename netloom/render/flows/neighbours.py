@@ -7,11 +7,12 @@ Between hosts a packet has its host's own source address, so that no switch sees
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from netloom.model.address import mac_int, parse_net
-from netloom.model.flow import Action, DecTtl, Flow, Goto, Match, SetField, ToController, make_match
-from netloom.model.slices import NetworkRow, PlaceRow, Slice
+from netloom.model.flow import Action, DecTtl, Flow, Goto, Match, Resubmit, SetField, ToController, make_match
+from netloom.model.slices import NetworkRow, PlaceRow
 from netloom.model.why import Why
 from netloom.render import registers as reg
 from netloom.render.flows.routers import FAMILIES, family_of
@@ -20,33 +21,72 @@ from netloom.render.pipeline import NEIGHBOUR, REASON_RESOLVE, SWITCH
 from netloom.render.router_scene import host_mac
 
 ROUTER_PREFIX = "network:router"
-Owner = tuple[str, PlaceRow]
-"""(MAC address, whose it is)."""
+BY = "neighbours.render_neighbour"
+MOST = 8
+"""Of ports that may have one address, so many at most are sent a packet for it."""
 
 
-def render_neighbours(
-    network: NetworkRow, found: Slice, learned: Mapping[str, str], integration: str, host: str
-) -> tuple[Flow, ...]:
-    """`learned`: what the agent found out on this network, address → MAC address."""
-    cookie = make_cookie(found.name)
-    flows = []
-    owners = find_owners(found)
-    for ip, known in owners.items():
-        why = Why(
-            max(place.revision for _, place in known), name_places(known, network), "neighbours.render_neighbours"
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A port that may have an address, and its MAC address for that. `own`: the address is the port's, and it uses it;
+    else one that it may use beside its own, as others may."""
+
+    mac: str
+    place: PlaceRow
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where the neighbours are: a network, on this host."""
+
+    network: NetworkRow
+    integration: str
+    host: str
+
+    @property
+    def slice(self) -> str:
+        return f"network/{self.network.id}"
+
+
+def find_claims(place: PlaceRow) -> Iterator[tuple[str, Claim]]:
+    """(address, claim): of a port that is on some host, or a router's. An address that a port has for itself, and does
+    not use anywhere, is theirs who may use it by an address pair; of a pair's prefix nobody can tell which of its
+    addresses are used."""
+    if place.host or place.device_owner.startswith(ROUTER_PREFIX):
+        for address in place.addresses:
+            yield address.ip, Claim(place.mac, place, True)
+    for pair in place.pairs if place.host else ():
+        net = parse_net(pair.ip)
+        if net.prefixlen == net.max_prefixlen:
+            yield str(net.network_address), Claim(pair.mac, place, False)
+
+
+def render_neighbour(ip: str, claims: list[Claim], ground: Ground, learned: str) -> Flow | None:
+    """The flow of one address; None where nobody has it. `learned`: the MAC address that the agent found out."""
+    network = ground.network
+    known = [claim for claim in claims if claim.own] or claims
+    if known:
+        ids = (*dict.fromkeys(f"port/{claim.place.id}" for claim in known), ground.slice)
+        why = Why(max(claim.place.revision for claim in known), ids, BY)
+        actions = find_last_step(known, ground)
+        return make_flow(
+            ground.integration, NEIGHBOUR, 100, match_hop(network, ip), actions, make_cookie(ground.slice), why
         )
-        actions = find_last_step(known, network, host)
-        flows.append(make_flow(integration, NEIGHBOUR, 100, match_hop(network, ip), actions, cookie, why))
-    if network.external:
-        why = Why(network.revision, (f"network/{network.id}",), "neighbours.render_neighbours")
-        for ip, mac in sorted(learned.items()):
-            if ip not in owners:
-                hop = match_hop(network, ip)
-                flows.append(make_flow(integration, NEIGHBOUR, 90, hop, send_to(mac), cookie, why))
-        for family in FAMILIES.values():
-            match = make_match(**{reg.NETWORK: network.number}, eth_type=family.eth_type)
-            flows.append(make_flow(integration, NEIGHBOUR, 10, match, (ToController(REASON_RESOLVE),), cookie, why))
-    return tuple(flows)
+    if not learned or not network.external:
+        return None
+    why = Why(network.revision, (ground.slice,), BY)
+    actions = (DecTtl(), *send_to(learned), Goto(SWITCH))
+    return make_flow(ground.integration, NEIGHBOUR, 90, match_hop(network, ip), actions, make_cookie(ground.slice), why)
+
+
+def render_strangers(ground: Ground) -> Iterator[Flow]:
+    """Who is not known, where others live: the agent asks for him."""
+    network, why = ground.network, Why(ground.network.revision, (ground.slice,), BY)
+    for family in FAMILIES.values() if network.external else ():
+        match = make_match(**{reg.NETWORK: network.number}, eth_type=family.eth_type)
+        resolve = (ToController(REASON_RESOLVE),)
+        yield make_flow(ground.integration, NEIGHBOUR, 10, match, resolve, make_cookie(ground.slice), why)
 
 
 def match_hop(network: NetworkRow, ip: str) -> Match:
@@ -54,51 +94,26 @@ def match_hop(network: NetworkRow, ip: str) -> Match:
     return make_match(**{reg.NETWORK: network.number}, eth_type=family.eth_type, **family.is_next(ip))
 
 
-def find_owners(found: Slice) -> dict[str, list[Owner]]:
-    """Who has which address: a port that is on some host, or a router's; else ports that may use it by an address pair.
-    An address that a port has for itself, and does not use anywhere, is theirs."""
-    places = sorted((row for row in found.rows.values() if isinstance(row, PlaceRow)), key=lambda row: row.id)
-    owners: dict[str, list[Owner]] = {}
-    for place in places:
-        if place.host or place.device_owner.startswith(ROUTER_PREFIX):
-            for address in place.addresses:
-                owners.setdefault(address.ip, []).append((place.mac, place))
-    shared: dict[str, list[Owner]] = {}
-    for place in places:
-        for ip, mac in find_pairs(place) if place.host else ():
-            if ip not in owners:
-                shared.setdefault(ip, []).append((mac, place))
-    return owners | shared
+def find_last_step(known: list[Claim], ground: Ground) -> tuple[Action, ...]:
+    """To the one MAC address that has it. Where several ports may, as with the virtual address of redundant servers,
+    to each, those of this host first: only who has it takes the packet, and nobody need know which that is."""
+    away = {claim.mac: is_away(claim.place, ground) for claim in reversed(known)}
+    macs = sorted(dict.fromkeys(claim.mac for claim in known), key=lambda mac: away[mac])[:MOST]
+    sends = [send_to(mac, host_mac(ground.host) if away[mac] else 0) for mac in macs]
+    copies = [action for send in sends[:-1] for action in (*send, Resubmit(SWITCH), SetField("vlan_tci", 0))]
+    return DecTtl(), *copies, *sends[-1], Goto(SWITCH)
 
 
-def find_pairs(place: PlaceRow) -> Iterator[tuple[str, str]]:
-    """Single addresses of allowed address pairs; of a prefix nobody can tell which of its addresses are used."""
-    for pair in place.pairs:
-        net = parse_net(pair.ip)
-        if net.prefixlen == net.max_prefixlen:
-            yield str(net.network_address), pair.mac
-
-
-def name_places(known: list[Owner], network: NetworkRow) -> tuple[str, ...]:
-    return (*dict.fromkeys(f"port/{place.id}" for _, place in known), f"network/{network.id}")
-
-
-def find_last_step(known: list[Owner], network: NetworkRow, host: str) -> tuple[Action, ...]:
-    """To the one MAC address that has it; where several may, as with a virtual address of redundant servers, to the
-    first by port. Not to all: who forwards what is not its own would send each copy on."""
-    mac, place = known[0]
-    away = bool(place.host) and place.host != host and not network.external
-    return send_to(mac, host_mac(host) if away else 0)
+def is_away(place: PlaceRow, ground: Ground) -> bool:
+    return bool(place.host) and place.host != ground.host and not ground.network.external
 
 
 def send_to(mac: str, source: int = 0) -> tuple[Action, ...]:
-    """On in the network's switch table. in_port is forgotten: a packet may leave by the port that it came in by."""
+    """As in the network's switch table. in_port is forgotten: a packet may leave by the port that it came in by."""
     sender = (SetField("eth_src", source),) if source else ()
     return (
         *sender,
         SetField("eth_dst", mac_int(mac)),
-        DecTtl(),
         SetField("nx_in_port", 0),
         SetField(reg.FROM, 0),
-        Goto(SWITCH),
     )

@@ -7,9 +7,9 @@ network; else nowhere. What came from outside never goes back there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from netloom.model.address import ip_int, ip_version, mac_int
+from netloom.model.address import ip_int, ip_version, mac_int, parse_net
 from netloom.model.flow import (
     ARP,
     ICMPV6,
@@ -46,10 +46,11 @@ from netloom.render.pipeline import (
     SERVICES,
     SWITCH,
 )
-from netloom.render.scene import Plugged, Scene
+from netloom.render.scene import Plugged, Provider, Scene
 
 FLOATING_IP = "network:floatingip"
 DHCP_OWNER = "network:dhcp"
+ROUTER_PREFIX = "network:router"
 MULTICAST = (0x010000000000, 0x010000000000)
 Rule = tuple[int, int, Match, tuple[Action, ...], tuple[str, ...], int]
 """(table, priority, match, actions, ids of the reason, its revision)."""
@@ -111,12 +112,19 @@ def find_served(on: dict[str, int], version: int, dhcp: bool, ra_mode: str) -> I
 
 
 def find_answers(scene: Scene) -> Iterator[Rule]:
-    """Who has this address? The host knows, for every port of the network and for the DHCP server, which it is."""
+    """Who has this address? The host knows, for every port of the network and for the DHCP server, which it is.
+
+    It does not of an address that ports may use beside their own and that is held by a port on no host: which of them
+    has it they settle among themselves, so they are asked.
+    """
     yield from find_server_answers(scene)
+    shared = Shared(scene.places)
     for place in scene.places:
         if place.device_owner == FLOATING_IP and not place.host:
             continue  # its router answers, with a MAC of its own
         for address in place.addresses:
+            if not place.host and not place.device_owner.startswith(ROUTER_PREFIX) and shared.has(address.ip):
+                continue
             ids = (f"port/{place.id}",)
             if ip_version(address.ip) == 4:
                 match = make_match(**{reg.NETWORK: scene.network.number}, eth_type=ARP, arp_op=1, arp_tpa=address.ip)
@@ -127,6 +135,21 @@ def find_answers(scene: Scene) -> Iterator[Rule]:
                     icmpv6_code=0, nd_target=address.ip, nd_options_type=1,
                 )  # fmt: skip
                 yield SERVICES, 100, match, answer_nd(place.mac, address.ip), ids, place.revision
+
+
+class Shared:
+    """The addresses and prefixes that ports on hosts may use beside their own."""
+
+    def __init__(self, places: Iterable[PlaceRow]) -> None:
+        nets = {parse_net(pair.ip) for place in places if place.host for pair in place.pairs}
+        self._single = {str(net.network_address) for net in nets if net.prefixlen == net.max_prefixlen}
+        self._wide = [net for net in nets if net.prefixlen < net.max_prefixlen]
+
+    def has(self, ip: str) -> bool:
+        return ip in self._single or any(
+            net.version == ip_version(ip) and ip_int(ip) & int(net.netmask) == int(net.network_address)
+            for net in self._wide
+        )
 
 
 def find_server_answers(scene: Scene) -> Iterator[Rule]:
@@ -192,7 +215,8 @@ def find_ways(scene: Scene) -> Iterator[Rule]:
     yield SWITCH, 100, from_here, flat(*local, outside), (), revision
     yield SWITCH, 90, make_match(**{reg.NETWORK: number}, eth_dst=MULTICAST), flat(*local), (), revision
     open_local = [reach(plugged) for plugged in scene.plugged if not plugged.port.port_security]
-    open_remote = scene.provider or any(place.open and is_remote(scene, place) for place in scene.places)
+    is_remote = find_remote(scene)
+    open_remote = scene.provider or any(place.open and is_remote(place) for place in scene.places)
     if open_local or open_remote:
         unknown = make_match(**{reg.NETWORK: number, reg.FROM: 0})
         yield SWITCH, 20, unknown, flat(*open_local, outside if open_remote else ()), (), revision
@@ -202,10 +226,10 @@ def find_ways(scene: Scene) -> Iterator[Rule]:
 
 def find_known(scene: Scene) -> Iterator[Rule]:
     """Unicast to every MAC of the network. One that several ports may have, by their address pairs, leads to each."""
-    here = {plugged.port.id: plugged for plugged in scene.plugged}
+    here, is_remote = {plugged.port.id: plugged for plugged in scene.plugged}, find_remote(scene)
     for mac, owners in group_owners(scene.places).items():
         local = [reach(here[place.id]) for place in owners if place.id in here]
-        away = leave(scene) if any(is_remote(scene, place) for place in owners) else ()
+        away = leave(scene) if any(map(is_remote, owners)) else ()
         ids, revision = tuple(f"port/{place.id}" for place in owners), max(place.revision for place in owners)
         to = {reg.NETWORK: scene.network.number}
         if away:
@@ -223,12 +247,13 @@ def group_owners(places: tuple[PlaceRow, ...]) -> dict[str, list[PlaceRow]]:
     return owners
 
 
-def is_remote(scene: Scene, place: PlaceRow) -> bool:
-    """Whether the port is on another host that this one can reach."""
+def find_remote(scene: Scene) -> Callable[[PlaceRow], bool]:
+    """Whether a port is on another host that this one can reach: a question at the same cost however many there are."""
+    here = frozenset(plugged.port.id for plugged in scene.plugged)
+    names = frozenset(remote.name for remote in scene.remotes)
     if scene.provider:
-        here = any(place.id == plugged.port.id for plugged in scene.plugged)
-        return bool(place.host) and (not here or bool(place.also))
-    return any(remote.name in (place.host, *place.also) for remote in scene.remotes)
+        return lambda place: bool(place.host) and (place.id not in here or bool(place.also))
+    return lambda place: not names.isdisjoint((place.host, *place.also))
 
 
 def reach(plugged: Plugged) -> tuple[Action, ...]:
@@ -239,12 +264,17 @@ def reach(plugged: Plugged) -> tuple[Action, ...]:
 def leave(scene: Scene) -> tuple[Action, ...]:
     """Out of this host, by the network's tunnel or its physical network; nothing where there is neither."""
     if scene.provider:
-        vlan = scene.provider.vlan
-        tag: tuple[Action, ...] = (PushVlan(), SetField("vlan_vid", vlan | VLAN_PRESENT)) if vlan else ()
-        return (*tag, Output(scene.provider.ofport))
+        return (*tag_out(scene.provider), Output(scene.provider.ofport))
     if scene.tunnel and scene.patch_tun and scene.remotes:
         return reg.mark_network(scene.network.number), Output(scene.patch_tun)
     return ()
+
+
+def tag_out(provider: Provider) -> tuple[Action, ...]:
+    """The network's own tag, around whatever tags the frame has."""
+    if not provider.vlan:
+        return ()
+    return PushVlan(provider.ethertype), SetField("vlan_vid", provider.vlan | VLAN_PRESENT)
 
 
 def flat(*parts: tuple[Action, ...]) -> tuple[Action, ...]:

@@ -15,7 +15,7 @@ from netloom.model.why import Why
 from netloom.render import registers as reg
 from netloom.render.flows.limits import find_entry, meter_arrival
 from netloom.render.flows.logs import find_log_flows
-from netloom.render.flows.trunks import arrive, render_ends, untag
+from netloom.render.flows.trunks import find_arrivals, forbid_tags, render_ends
 from netloom.render.make import make_cookie, make_flow
 from netloom.render.pipeline import CLASSIFY, DELIVER, EGRESS, GUARD, INGRESS, INGRESS_FILTER, SERVICES, SWITCH
 from netloom.render.qos import NOTHING, Limits
@@ -41,10 +41,13 @@ def render_port(
     combination: int = 0,
     transparent: bool = False,
     limits: Limits = NOTHING,
+    stacked: bool = False,
+    permitted: tuple[int, ...] = (),
 ) -> tuple[Flow, ...]:
     """All flows that this port alone is the reason for. `number`: its network's; `combination`: its groups'.
 
-    transparent: its network carries the tags of those who use it. limits: its QoS policy's.
+    transparent: its network carries the tags of those who use it. limits: its QoS policy's. stacked: the switch reads
+    several tags, so that what is in a frame of several is seen. permitted: types of frames that it may send besides.
     """
     port, cookie = plugged.port, make_cookie(f"host/{host}")
     why = Why(port.revision, (f"port/{port.id}", f"network/{port.network_id}"), "ports.render_port")
@@ -57,19 +60,22 @@ def render_port(
     flows = [flow(table, priority, match, *actions) for table, priority, match, actions in render_ends(plugged)]
     priority = 110 if plugged.trunk else 100  # a parent whose network carries tags takes the others
     first, onward = find_entry(plugged, limits)
-    enter = (*first, *untag(port), reg.set_network(number), SetField(reg.SENDER, plugged.ofport))
+    enter = (reg.set_network(number), SetField(reg.SENDER, plugged.ofport))
+    held = () if is_trusted(port) else (SetField(reg.COMBINATION, combination),)
+    for match, off in find_arrivals(plugged, transparent, stacked):
+        flows.append(flow(CLASSIFY, priority, match, *first, *off, *enter, *held, Goto(onward)))
+    if stacked and not transparent:
+        flows.append(flow(GUARD, 220, forbid_tags(plugged)))
     if is_trusted(port):
-        flows.append(flow(CLASSIFY, priority, arrive(plugged, transparent), *enter, Goto(onward)))
         flows.append(flow(GUARD, 10, sender, Goto(SERVICES)))
         flows.append(flow(INGRESS, 100, leave, Goto(DELIVER)))
     else:
-        held = SetField(reg.COMBINATION, combination)
-        flows.append(flow(CLASSIFY, priority, arrive(plugged, transparent), *enter, held, Goto(onward)))
-        flows.append(flow(INGRESS, 100, leave, held, Goto(INGRESS_FILTER)))
+        flows.append(flow(INGRESS, 100, leave, *held, Goto(INGRESS_FILTER)))
         flows += [flow(GUARD, 200, match) for match in find_forbidden(plugged.ofport)]
         flows += [flow(GUARD, 160, match, Goto(SERVICES)) for match in dict.fromkeys(find_allowed_nd(plugged))]
         flows += [flow(GUARD, 150, match) for match in forbid_nd(plugged.ofport)]
         flows += [flow(GUARD, 100, match, Goto(find_next(match))) for match in dict.fromkeys(find_allowed(plugged))]
+        flows += [flow(GUARD, 100, match, Goto(SERVICES)) for match in find_permitted(plugged, permitted)]
         if port.logs:
             logged = find_log_flows(plugged, combination)
             flows += [flow(table, priority, match, *actions) for table, priority, match, actions in logged]
@@ -122,6 +128,13 @@ def find_allowed(plugged: Plugged) -> Iterator[Match]:
             yield make_match(
                 **who(ofport), eth_src=mac, eth_type=IPV6, ipv6_src="::", ip_proto=ICMPV6, icmpv6_type=kind
             )
+
+
+def find_permitted(plugged: Plugged, types: tuple[int, ...]) -> Iterator[Match]:
+    """From its own MAC addresses: more cannot be known of them."""
+    for mac in dict.fromkeys((plugged.port.mac, *(pair.mac for pair in plugged.port.pairs))):
+        for kind in types:
+            yield make_match(**who(plugged.ofport), eth_src=mac, eth_type=kind)
 
 
 def allow_v4(ofport: int, mac: str, ip: str) -> Iterator[Match]:

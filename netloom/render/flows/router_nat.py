@@ -1,4 +1,5 @@
-"""What a distributed router translates on this host, in OpenFlow: floating IPs, forwarded ports, and what it hides.
+"""What a distributed router translates on this host, in OpenFlow: floating IPs and forwarded ports, and where it sends
+what another host hides (see `router_central`).
 
 A floating IP is translated on its port's own host where that carries the external network; all else that leaves goes
 through the router's SNAT port on the host that hides addresses. Connections are kept in a zone of the router's. They
@@ -9,20 +10,18 @@ From outside, this host answers for the addresses that it translates: on a physi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
-from netloom.model.address import ip_version, link_local, mac_int
+from netloom.model.address import ip_version, mac_int
 from netloom.model.flow import (
     ARP,
-    CT_EST,
-    CT_REL,
-    CT_RPL,
     ICMPV6,
     IN_PORT,
     IPV6,
     TCP,
     UDP,
-    VLAN_PRESENT,
     Action,
     Ct,
     Flow,
@@ -30,7 +29,6 @@ from netloom.model.flow import (
     Match,
     Nat,
     Output,
-    PushVlan,
     Resubmit,
     SetField,
     make_match,
@@ -38,14 +36,17 @@ from netloom.model.flow import (
 from netloom.model.slices import FloatingRow, ForwardingRow
 from netloom.render import registers as reg
 from netloom.render.flows.group_tests import cover_range
-from netloom.render.flows.networks import answer_arp, answer_nd
+from netloom.render.flows.networks import answer_arp, answer_nd, tag_out
+from netloom.render.flows.router_limits import meter_received, meter_sent
 from netloom.render.flows.routers import FAMILIES, Rule, enter, make_flows, name_port
-from netloom.render.pipeline import ADVERTISE, INBOUND, KNOWN, NEIGHBOUR, OUTBOUND, ROUTE, SWITCH
+from netloom.render.pipeline import ADVERTISE, INBOUND, NEIGHBOUR, OUTBOUND, ROUTE, SWITCH
 from netloom.render.router_scene import Leg, RouterScene, host_mac
 
 V4 = FAMILIES[4]
 NOTE = (SetField("ct_mark", reg.REFUSED),)
 PROTOCOLS = {"tcp": (TCP, "tcp_dst"), "udp": (UDP, "udp_dst")}
+ALGS = {("ftp", "tcp", 21): 21, ("tftp", "udp", 69): 69}
+"""(helper, protocol, port) → what Open vSwitch calls it. At another port it would read one direction alone."""
 
 
 def render_nat(scene: RouterScene) -> tuple[Flow, ...]:
@@ -54,7 +55,6 @@ def render_nat(scene: RouterScene) -> tuple[Flow, ...]:
         rules += find_away(scene, leg)
         if leg.carried:
             rules += find_floating(scene, leg)
-            rules += find_central(scene, leg) if scene.central else ()
     return make_flows(scene, rules, "router_nat.render_nat")
 
 
@@ -75,57 +75,42 @@ def find_floating(scene: RouterScene, leg: Leg) -> Iterator[Rule]:
         yield SWITCH, 70, on, enter(scene), ids, revision
         yield make_arp(leg, row.floating_ip, row.mac, ids, revision)
         if row.fixed_ip:
-            inward = Ct(True, zone=scene.zone, table=ROUTE, actions=NOTE, nat=Nat("dst", row.fixed_ip))
-            yield INBOUND, 100, V4.match(scene.number, ip_dst=row.floating_ip), (inward,), ids, revision
-            outward = Ct(True, zone=scene.zone, table=NEIGHBOUR, actions=NOTE, nat=Nat("src", row.floating_ip))
-            match = V4.match(scene.number, **{reg.NETWORK: leg.network.number}, ip_src=row.fixed_ip)
-            yield OUTBOUND, 100, match, (SetField("eth_src", mac_int(row.mac)), outward), ids, revision
+            yield from translate(scene, leg, row)
 
 
-# -- the host that hides addresses -------------------------------------------------------------------------------------
+def translate(scene: RouterScene, leg: Leg, row: FloatingRow) -> Iterator[Rule]:
+    ids, revision = name_floating(row), row.revision
+    inward = Ct(True, zone=scene.zone, table=ROUTE, actions=NOTE, nat=Nat("dst", row.fixed_ip))
+    for priority, tests, ct in track(scene, 100, {"ip_dst": row.floating_ip}, inward):
+        actions = (*meter_received(scene, row.id), ct)
+        yield INBOUND, priority, V4.match(scene.number, **tests), actions, ids, revision
+    outward = Ct(True, zone=scene.zone, table=NEIGHBOUR, actions=NOTE, nat=Nat("src", row.floating_ip))
+    mine = {reg.NETWORK: leg.network.number, "ip_src": row.fixed_ip}
+    first = (*meter_sent(scene, row.id), SetField("eth_src", mac_int(row.mac)))
+    for priority, tests, ct in track(scene, 100, mine, outward):
+        yield OUTBOUND, priority, V4.match(scene.number, **tests), (*first, ct), ids, revision
 
 
-def find_central(scene: RouterScene, leg: Leg) -> Iterator[Rule]:
-    ids, revision = name_port(leg.port), max(leg.port.revision, scene.row.revision)
-    on = {reg.NETWORK: leg.network.number}
-    hides = scene.row.enable_snat
-    if any(ip_version(address.ip) == 6 for address in leg.port.addresses):
-        yield from find_answers(leg, link_local(leg.port.mac), ids, revision)
-    for address in leg.port.addresses:
-        yield from find_answers(leg, address.ip, ids, revision)
-        if ip_version(address.ip) == 4:
-            # What the router says of itself needs no other address.
-            own = V4.match(scene.number, **on, ip_src=address.ip)
-            yield OUTBOUND, 60, own, (Goto(NEIGHBOUR),), ids, revision
-            known = Ct(zone=scene.zone, table=KNOWN, nat=Nat())
-            yield INBOUND, 100, V4.match(scene.number, ip_dst=address.ip), (known,), ids, revision
-    source = next((address.ip for address in leg.port.addresses if ip_version(address.ip) == 4), "")
-    if hides and source:
-        hide = Ct(True, zone=scene.zone, table=NEIGHBOUR, actions=NOTE, nat=Nat("src", source))
-        yield OUTBOUND, 50, V4.match(scene.number, **on), (hide,), ids, revision
-    else:
-        # Answers of forwarded ports still get their address back.
-        yield (
-            OUTBOUND,
-            50,
-            V4.match(scene.number, **on),
-            (Ct(zone=scene.zone, table=NEIGHBOUR, nat=Nat()),),
-            ids,
-            revision,
-        )
-        yield INBOUND, 10, V4.match(scene.number), (Goto(ROUTE),), ids, revision
-    v6 = FAMILIES[6]
-    yield OUTBOUND, 50, v6.match(scene.number, **on), (Goto(NEIGHBOUR),), ids, revision
-    yield INBOUND, 10, v6.match(scene.number), (Goto(ROUTE),), ids, revision
-    yield from find_known(scene, ids, revision)
-    for row in scene.forwardings:
-        yield from forward(scene, row)
+# -- connections ------------------------------------------------------------------------------------------------------
 
 
-def find_known(scene: RouterScene, ids: tuple[str, ...], revision: int) -> Iterator[Rule]:
-    """What comes to the gateway's address goes on where it belongs to a connection from inside."""
-    for state in (CT_EST | CT_RPL, CT_REL):
-        yield KNOWN, 100, V4.match(scene.number, ct_state=(state, state)), (Goto(ROUTE),), ids, revision
+def track(
+    scene: RouterScene, priority: int, tests: Mapping[str, Any], ct: Ct
+) -> Iterator[tuple[int, Mapping[str, Any], Ct]]:
+    """(priority, tests, action): for all, and for connections that announce others, where the router has a helper."""
+    yield priority, tests, ct
+    for protocol, port, alg in find_helpers(scene):
+        number, field = PROTOCOLS[protocol]
+        yield priority + 5, {**tests, "ip_proto": number, field: port}, replace(ct, alg=alg)
+
+
+def find_helpers(scene: RouterScene) -> list[tuple[str, int, int]]:
+    """(protocol, port, what Open vSwitch calls it), each once."""
+    rows = [(row.helper, row.protocol, row.port) for row in scene.helpers]
+    return sorted({(protocol, port, ALGS[key]) for key in rows if key in ALGS for _, protocol, port in (key,)})
+
+
+# -- forwarded ports ---------------------------------------------------------------------------------------------------
 
 
 def forward(scene: RouterScene, row: ForwardingRow) -> Iterator[Rule]:
@@ -206,5 +191,4 @@ def ask_outside(leg: Leg, **tests: int | str) -> Match:
 
 def tag(leg: Leg) -> tuple[Action, ...]:
     """Answers go back with the tag that was taken off when the question came."""
-    vlan = leg.provider.vlan if leg.provider else 0
-    return (PushVlan(), SetField("vlan_vid", vlan | VLAN_PRESENT)) if vlan else ()
+    return tag_out(leg.provider) if leg.provider else ()

@@ -21,6 +21,7 @@ from netloom.model.flow import (
     IPV4,
     IPV6,
     Action,
+    CheckLarger,
     CtClear,
     Flow,
     Goto,
@@ -39,14 +40,18 @@ from netloom.render.flows.networks import answer_nd
 from netloom.render.make import make_cookie, make_flow
 from netloom.render.pipeline import (
     INBOUND,
+    LARGE,
     NEIGHBOUR,
     OUTBOUND,
     PATH,
     REASON_EXPIRED,
     REASON_HEARD,
+    REASON_LARGE,
     ROUTE,
     ROUTER,
+    SCOPE,
     SERVICES,
+    SIZE,
     SWITCH,
 )
 from netloom.render.router_scene import Leg, RouterScene
@@ -59,6 +64,7 @@ Rule = tuple[int, int, Match, tuple[Action, ...], tuple[str, ...], int]
 class Family:
     """What IPv4 and IPv6 call the same things. `next`: the registers that hold a next hop, the highest bits first."""
 
+    version: int
     eth_type: int
     src: str
     dst: str
@@ -89,11 +95,13 @@ class Family:
 
 
 FAMILIES = {
-    4: Family(IPV4, "ip_src", "ip_dst", ICMP, "icmp_type", "icmp_code", 8, 0, reg.NEXT[-1:], 32),
-    6: Family(IPV6, "ipv6_src", "ipv6_dst", ICMPV6, "icmpv6_type", "icmpv6_code", 128, 129, reg.NEXT, 128),
+    4: Family(4, IPV4, "ip_src", "ip_dst", ICMP, "icmp_type", "icmp_code", 8, 0, reg.NEXT[-1:], 32),
+    6: Family(6, IPV6, "ipv6_src", "ipv6_dst", ICMPV6, "icmpv6_type", "icmpv6_code", 128, 129, reg.NEXT, 128),
 }
 TTL = 65
 """Of what a router sends itself: one more than an instance sees, as its own table takes one off."""
+ETHERNET = 14
+"""Bytes of a frame before its packet."""
 
 
 def family_of(address: str) -> Family:
@@ -102,7 +110,10 @@ def family_of(address: str) -> Family:
 
 def render_router(scene: RouterScene) -> tuple[Flow, ...]:
     """All flows of the router but what it translates."""
-    rules = [*find_entries(scene), *find_own(scene), *find_heard(scene), *find_passing(scene), *find_routes(scene)]
+    rules = [
+        *find_entries(scene), *find_own(scene), *find_heard(scene), *find_passing(scene), *find_routes(scene),
+        *find_sizes(scene),
+    ]  # fmt: skip
     return make_flows(scene, rules, "routers.render_router")
 
 
@@ -293,5 +304,30 @@ def find_way(leg: Leg, family: Family, nexthop: str) -> tuple[Action, ...]:
         *(family.hop_to(nexthop) if nexthop else family.hop_there()),
         reg.set_network(leg.network.number),
         SetField("eth_src", mac_int(leg.port.mac)),
-        Goto(OUTBOUND if leg.port.kind == "gateway" else NEIGHBOUR),
+        Goto(SIZE) if leg.narrow else leave_by(leg, family),
     )
+
+
+def leave_by(leg: Leg, family: Family) -> Goto:
+    return Goto(OUTBOUND if leg.port.kind == "gateway" else find_last(leg, family))
+
+
+def find_last(leg: Leg, family: Family) -> int:
+    """The table for what goes on in the leg's network as it is."""
+    return SCOPE if family.version in leg.scoped else NEIGHBOUR
+
+
+def find_sizes(scene: RouterScene) -> Iterator[Rule]:
+    """What a network does not take goes no further, and the agent says so to whoever sent it (RFC 1191, RFC 8201): a
+    switch cuts nothing up. Only what comes from a network that takes more is looked at."""
+    legs = (*scene.inner, *scene.outer)
+    for leg in legs:
+        for family in FAMILIES.values() if leg.narrow else ():
+            ids, on = name_port(leg.port), {reg.NETWORK: leg.network.number}
+            check = (CheckLarger(leg.network.mtu + ETHERNET, reg.LARGE), Goto(LARGE))
+            for origin in {one.network.number for one in legs if one.network.mtu > leg.network.mtu}:
+                yield SIZE, 100, family.match(scene.number, **on, **{reg.ORIGIN: origin}), check, ids, leg.revision
+            large = family.match(scene.number, **on, **{reg.LARGE: 1})
+            yield LARGE, 100, large, (ToController(REASON_LARGE),), ids, leg.revision
+            for table in (SIZE, LARGE):
+                yield table, 10, family.match(scene.number, **on), (leave_by(leg, family),), ids, leg.revision

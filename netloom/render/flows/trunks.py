@@ -40,8 +40,26 @@ def arrive(plugged: Plugged, transparent: bool = False) -> Match:
     return make_match(in_port=plugged.ofport, vlan_vid=(0, VLAN_ID))
 
 
-def untag(port: PortRow) -> tuple[Action, ...]:
-    return (PopVlan(),) if port.parent_id else ()
+def find_arrivals(
+    plugged: Plugged, transparent: bool = False, stacked: bool = False
+) -> Iterator[tuple[Match, tuple[Action, ...]]]:
+    """What the port sends, and what of it is taken off first.
+
+    stacked: the switch reads what is behind a first tag. So a tag that names no VLAN comes off too, or the one behind
+    it would not be seen by those who forbid it.
+    """
+    if plugged.trunk:
+        yield arrive(plugged), (PopVlan(),)
+    elif transparent or not stacked:
+        yield arrive(plugged, transparent), ()
+    else:
+        yield make_match(in_port=plugged.ofport, vlan_vid=0), ()
+        yield make_match(in_port=plugged.ofport, vlan_vid=VLAN_PRESENT), (PopVlan(),)
+
+
+def forbid_tags(plugged: Plugged) -> Match:
+    """What still has a tag once the port's own is off: on a network that carries none it could name another's VLAN."""
+    return make_match(**{reg.SENDER: plugged.ofport}, vlan_vid=(VLAN_PRESENT, VLAN_PRESENT))
 
 
 def tag(port: PortRow) -> tuple[Action, ...]:

@@ -165,6 +165,8 @@ class Host:
     now: float = 1000.0
     tuning: Tuning = field(default_factory=lambda: Tuning(backoff=Backoff(1.0, 8.0, 2.0, 0.0)))
     foreign: tuple[str, ...] = ()
+    meddlings: int = 0
+    described: Mapping[str, Any] = field(default_factory=dict)
 
     def make_agent(self) -> Agent:
         """A fresh agent, with no memory of any before it."""
@@ -178,6 +180,8 @@ class Host:
             lambda: self.now,
             lambda: 0.5,
             lambda: self.foreign,
+            count_meddlings=lambda: self.meddlings,
+            describe=lambda: self.described,
         )
         return Agent(parts, self.tuning, Settings(), {"tunneling_ip": "10.99.0.1"})
 

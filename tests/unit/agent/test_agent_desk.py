@@ -61,6 +61,16 @@ def test_a_port_that_is_down_is_not_answered() -> None:
     assert host.switch.sent == []
 
 
+def test_a_network_is_read_once_however_many_ports_are_on_it() -> None:
+    """Ports of a network share what was read of it; what did not change is not read again."""
+    host = seated_host()
+    desk = make_desk(host)
+    before = [seat.scope for seat in desk.seats.values()]
+    assert len(before) == 2 and before[0] is before[1]
+    desk.update(host.feed.slices, host.switch.facts)
+    assert all(seat.scope is before[0] for seat in desk.seats.values())
+
+
 def test_a_flood_from_one_port_starves_no_other() -> None:
     """Above its budget a port's frames are dropped; the neighbour's one question is answered; the budget comes back."""
     host = seated_host()

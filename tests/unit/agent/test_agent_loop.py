@@ -163,6 +163,47 @@ def test_drift_is_healed_on_the_slow_clock() -> None:
     play(story)
 
 
+def test_what_somebody_changes_is_looked_into_when_the_device_tells() -> None:
+    """At once, also where the same was done just before; and who goes on changing costs one reading a second."""
+
+    async def story(host: Host) -> None:
+        agent = host.make_agent()
+        await settle(agent)
+        host.now += 5
+        host.device.take_ops()
+        del host.device.held[A_FLOW.key]
+        host.meddlings += 1
+        await settle(agent)
+        assert host.device.take_ops() == [Put(A_FLOW)]
+        reads = host.device.reads
+        for _ in range(5):
+            host.meddlings += 1
+            wait_s = await settle(agent)
+            host.now += 0.1
+        assert (host.device.reads, 0 < wait_s <= 1) == (reads, True)
+        host.now += wait_s
+        await settle(agent)
+        assert host.device.reads == reads + 1
+
+    play(story)
+
+
+def test_what_a_device_says_of_itself_is_told_when_it_changes() -> None:
+    """Without a reading for it; and with all else that the server knows of the host."""
+
+    async def story(host: Host) -> None:
+        agent = host.make_agent()
+        await settle(agent)
+        assert host.feed.reports == []
+        reads, host.described = host.device.reads, {"vlan_limit": 2}
+        for _ in range(2):
+            await settle(agent)
+        assert host.feed.reports == [{"tunneling_ip": "10.99.0.1", "vlan_limit": 2}]
+        assert host.device.reads == reads
+
+    play(story)
+
+
 def test_a_restarted_switch_is_filled_again() -> None:
     """vswitchd came back empty: everything is read, planned and made in one go."""
 

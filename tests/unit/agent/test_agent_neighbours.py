@@ -26,7 +26,7 @@ from netloom.model.slices import (
     SubnetRow,
 )
 from netloom.render.answers.frames import pack_ip, pack_mac
-from netloom.render.pipeline import REASON_EXPIRED, REASON_HEARD, REASON_RESOLVE
+from netloom.render.pipeline import REASON_EXPIRED, REASON_HEARD, REASON_LARGE, REASON_RESOLVE
 from tests.unit.agent.agent_kit import FakeSwitch
 
 GATEWAY, OTHER = "203.0.113.1", "203.0.113.77"
@@ -255,6 +255,45 @@ def test_a_packet_that_grew_old_gets_an_answer() -> None:
         echo = frame[:23] + b"\x01" + frame[24:34] + b"\x0b\x00" + bytes(6)
         await settle(one, Routed(REASON_EXPIRED, echo, network=7, origin=7, router=number))
         assert not bench.switch.through
+
+    play(work)
+
+
+def test_a_packet_that_is_too_long_gets_an_answer() -> None:
+    """With the MTU of the next network, from the router; who is outside hears it of the address that he sent to."""
+
+    async def work(bench: Bench, one: Neighbours) -> None:
+        slices = make_slices()
+        inner: dict[str, Row] = {"network/red": NetworkRow("red", 9, mtu=1300, segments=(Segment("vxlan"),))}
+        port = InterfaceRow("in", "red", THEIRS, "internal", (Address("10.1.0.1", "s2"),))
+        router = {**slices["router/r"].rows, "interface/in": port}
+        slices |= {"network/red": Slice("network/red", 1, inner), "router/r": Slice("router/r", 1, router)}
+        one.complete(slices, FACTS)
+        (number,) = one._outside.routers
+        head = struct.pack(">BBHHHBBH", 0x45, 0, 1400, 0, 0x4000, 9, 17, 0)
+        out = bytes(12) + b"\x08\x00" + head + pack_ip("10.1.0.5") + pack_ip("203.0.113.99") + bytes(1380)
+        back = bytes(12) + b"\x08\x00" + head + pack_ip("203.0.113.99") + pack_ip("10.1.0.5") + bytes(1380)
+        for frame, network, origin in ((out, 7, 9), (back, 9, 7)):
+            await settle(one, Routed(REASON_LARGE, frame, network=network, origin=origin, router=number))
+        (first, _), (second, _) = bench.switch.through
+        assert (first[26:30], first[34:36]) == (pack_ip("10.1.0.1"), b"\x03\x04")
+        assert (int.from_bytes(first[38:42], "big"), int.from_bytes(second[38:42], "big")) == (1500, 1300)
+        assert (second[26:30], second[30:34]) == (pack_ip("10.1.0.5"), pack_ip("203.0.113.99"))
+
+    play(work)
+
+
+def test_complaints_take_nothing_from_neighbours() -> None:
+    """Whoever sends what grows old, ever so often, costs a hundred answers a second, and no neighbour is missed."""
+
+    async def work(bench: Bench, one: Neighbours) -> None:
+        one.complete(make_slices(), FACTS)
+        one.note_done()
+        for _ in range(1000):
+            one.take(Routed(REASON_LARGE, b"", 7, 7, 1))
+        assert one._queue.qsize() == 100
+        await settle(one, Routed(REASON_RESOLVE, bytes(12) + b"\x08\x00" + bytes(30), network=7, hop=OTHER))
+        assert (1, OTHER) in bench.take_arps()
 
     play(work)
 

@@ -62,13 +62,13 @@ def cloud() -> Cloud:
 
 
 def test_a_floating_ip_is_shown_with_what_it_leads_to(cloud: Cloud) -> None:
-    """The attributes are Neutron's, the port that holds the address is not among them."""
+    """The attributes are Neutron's and what it waits for; the port that holds the address is not among them."""
     reply = cloud.member.put(f"/v2.0/floatingips/{cloud.fip['id']}", {"floatingip": {"port_id": cloud.port["id"]}})
     assert reply.status == 200
     assert set(reply.json["floatingip"]) == {
         "id", "project_id", "tenant_id", "floating_network_id", "floating_ip_address", "port_id", "fixed_ip_address",
         "router_id", "status", "port_details", "port_forwardings", "dns_name", "dns_domain", "qos_policy_id",
-        "description", "tags", "revision_number", "created_at", "updated_at",
+        "waits_for", "description", "tags", "revision_number", "created_at", "updated_at",
     }  # fmt: skip
     shown = cloud.member.get(f"/v2.0/floatingips/{cloud.fip['id']}").json["floatingip"]
     assert shown == reply.json["floatingip"]

@@ -237,3 +237,17 @@ def test_a_caller_that_asks_again_at_once_does_not_hide_the_loss(tmp_path: Path)
             await client.close()
 
     asyncio.run(use())
+
+
+def test_what_the_switch_can_is_read_from_its_own_row() -> None:
+    """Kinds of interface and of datapath, as a switch with DPDK says them; and how many tags it reads, which is one
+    unless it was told otherwise."""
+    held = {"iface_types": ["vxlan", "dpdkvhostuserclient"], "datapath_types": "netdev", "other_config": {}}
+    assert rows.read_capabilities({"Open_vSwitch": {"u": held}}) == {
+        "iface_types": ["dpdkvhostuserclient", "vxlan"], "datapath_types": ["netdev"],
+    }  # fmt: skip
+    assert rows.read_capabilities({}) == rows.read_capabilities({"Open_vSwitch": {"u": {"iface_types": []}}}) == {}
+    for text, limit in (("", 1), ("0", 2), ("1", 1), ("2", 2), ("7", 2), ("x", 1)):
+        config = {"vlan-limit": text} if text else {}
+        assert rows.read_vlan_limit({"Open_vSwitch": {"u": {**held, "other_config": config}}}) == limit
+    assert rows.read_vlan_limit({}) == 1

@@ -13,6 +13,7 @@ import pytest
 from netloom.drivers.sriov import NO_MAC, SriovDriver, SriovError
 from netloom.model.device import VirtualFunction
 from netloom.model.driver import Driver
+from netloom.model.facts import Interface
 from netloom.model.plan import Put, Remove, Thing
 from netloom.reconcile.plan import plan
 from netloom.testing.conformance import CHECKS, Check, Subject
@@ -26,6 +27,7 @@ class Nic:
     def __init__(self) -> None:
         self.held: dict[tuple[str, int], dict[str, str]] = {place: self.make_reset() for place in SLOTS.values()}
         self.asked: list[str] = []
+        self.taps: list[dict[str, Any]] = []
 
     @staticmethod
     def make_reset() -> dict[str, str]:
@@ -34,6 +36,8 @@ class Nic:
 
     async def run(self, words: Sequence[str]) -> str:
         self.asked.append(" ".join(words))
+        if "macvtap" in words:
+            return json.dumps(self.taps)
         device = words[words.index("dev") + 1]
         if words[0] == "-json":
             found = sorted(number for name, number in self.held if name == device)
@@ -109,3 +113,16 @@ def test_a_refusal_is_in_the_words_of_the_nic(tree: Path) -> None:
     fast, other = thing("0000:03:10.0", 1, most_mbps=40_000), thing("0000:04:10.0", 1)
     reasons = [failure.reason for failure in asyncio.run(driver.apply([Put(fast), Put(other)]))]
     assert reasons == ["RTNETLINK answers: Invalid argument", "no NIC of ens1 has a function at PCI slot 0000:04:10.0"]
+
+
+def test_a_macvtap_device_is_found_by_the_function_that_it_is_on(tree: Path) -> None:
+    """Of several, the one on a function of a NIC of ours; one on anything else is nobody's."""
+    nic = Nic()
+    driver = SriovDriver(("ens1",), tree, nic.run)
+    nic.taps = [
+        {"ifname": "macvtap0", "ifindex": 7, "link": "ens1f0v2", "address": "fa:16:3e:00:00:07"},
+        {"ifname": "macvtap1", "ifindex": 8, "link": "eth9", "address": "fa:16:3e:00:00:08"},
+    ]
+    assert asyncio.run(driver.read_taps()) == {}, "the functions have no devices of the host's"
+    (tree / "devices/0000:03:10.2/net/ens1f0v2").mkdir(parents=True)
+    assert asyncio.run(driver.read_taps()) == {"0000:03:10.2": Interface("macvtap0", 7, "fa:16:3e:00:00:07")}

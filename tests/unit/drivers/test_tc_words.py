@@ -42,9 +42,17 @@ def test_what_is_put_is_put_in_the_place_of_what_is_there() -> None:
     assert made.splitlines() == [
         "qdisc add dev t1 root handle 4e4c: htb default 0",
         "class add dev t1 parent 4e4c: classid 4e4c:1 htb rate 1000kbit ceil 1000kbit burst 1625 cburst 1625",
-        "filter add dev t1 parent 4e4c: protocol all prio 1 u32 match u32 0x0a000001 0xffffffff at 12 flowid 4e4c:1",
+        "qdisc add dev t1 parent 4e4c:1 pfifo limit 64",
+        "filter add dev t1 parent 4e4c: protocol ip prio 2 u32 match u32 0x0a000001 0xffffffff at 12 flowid 4e4c:1",
     ]
     assert [may for _, may in render_commands("t1", Remove(thing))] == [True]
+
+
+def test_only_what_a_switch_sends_by_waits_in_short_queues() -> None:
+    """In a router's namespace the kernel sends, and a class that is full takes no room from the others."""
+    thing = Thing(("shape", "qrouter-1", "qg-1"), Shape((ShapeClass(1000, 1000, 13, source="10.0.0.1"),)))
+    *_, (made, _) = render_commands("qg-1", Put(thing))
+    assert "pfifo" not in made
 
 
 @pytest.mark.parametrize(("text", "kbit"), [("8bit", 0), ("1500Kbit", 1500), ("10Mbit", 10_000), ("3Gbit", 3_000_000)])

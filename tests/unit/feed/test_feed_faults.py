@@ -80,7 +80,7 @@ def test_a_question_that_was_never_answered_does_not_hold_the_host(tmp_path: Pat
         feed = bench.feed("h1")
         task = start(bench, feed)
         await until(lambda: "network/n1" in feed.slices)
-        feed._asked.add("network/n1")
+        feed._copies.asked.add("network/n1")
         assert feed._writer is not None
         feed._writer.transport.abort()
         await until(lambda: feed.connected and not feed._fresh)

@@ -222,8 +222,8 @@ def test_a_host_that_comes_back_is_sent_nothing_it_has(tmp_path: Path) -> None:
         again = bench.feed("h1")
         assert again.complete and set(again.slices) == {"host/h1", "network/n1"}
         whole = []
-        take = again._put
-        again._put = lambda found, digest: (whole.append(found.name), take(found, digest))  # type: ignore
+        take = again._copies.put
+        again._copies.put = lambda *found: (whole.append(found[0].name), take(*found))  # type: ignore
         task = asyncio.create_task(again.run())
         await until(lambda: again.connected and again.revision == bench.source.revision)
         assert whole == []
@@ -313,8 +313,10 @@ def test_a_copy_that_differs_is_asked_for_anew(tmp_path: Path) -> None:
         feed = bench.feed("h1")
         task = asyncio.create_task(feed.run())
         await until(lambda: "network/n1" in feed.slices)
-        held = feed._coming["network/n1"]
-        feed._coming["network/n1"] = Slice(held.name, held.revision, {**held.rows, "subnet/x": NetworkRow("x", 9)})
+        held = feed._copies.coming["network/n1"]
+        feed._copies.coming["network/n1"] = Slice(
+            held.name, held.revision, {**held.rows, "subnet/x": NetworkRow("x", 9)}
+        )
         bench.hub.notify({"network/n1": bench.source.put("network/n1", {"network/n1": NetworkRow("n1", 1, mtu=1300)})})
         await until(lambda: feed.revision == bench.source.revision and "network/n1" in feed.slices)
         await until(lambda: dict(feed.slices["network/n1"].rows) == dict(bench.source.slices["network/n1"].rows))

@@ -10,7 +10,7 @@ import pytest
 from netloom.intent.l2.binding import HOST, PROFILE, VIF_DETAILS, VIF_TYPE, VNIC_TYPE
 from netloom.intent.schema import Doc
 from netloom.resolve.rows import resolve_row
-from tests.unit.intent.intent_kit import World
+from tests.unit.intent.intent_kit import World, refused
 
 NICS: dict[str, Any] = {"device_mappings": {"physnet": ["ens1"]}, "bridge_mappings": {"physnet": "br-ex"}}
 
@@ -86,6 +86,29 @@ def test_a_socket_of_a_switch_in_userspace() -> None:
     assert (details["vhostuser_mode"], details["vhostuser_ovs_plug"]) == ("server", True)
     assert details["vhostuser_socket"] == f"/run/vhost/vhu{port['id'][:11]}"
     assert (details["bridge_name"], details["connectivity"]) == ("br-int", "l2")
+    assert (details["port_filter"], details["ovs_hybrid_plug"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "datapath", "vnic_type", "vif_type", "mode"),
+    [
+        (["dpdkvhostuser"], "netdev", "normal", "vhostuser", "client"),
+        (["dpdkvhostuserclient"], "netdev", "vdpa", "vhostuser", "server"),
+        (["dpdkvhostuserclient"], "netdev", "smart-nic", "vhostuser", "server"),
+        (["dpdkvhostuserclient"], "system", "normal", "ovs", None),
+        (["vxlan", "internal"], "netdev", "normal", "ovs", None),
+    ],
+)
+def test_what_the_switch_says_of_itself_decides(
+    kinds: list[str], datapath: str, vnic_type: str, vif_type: str, mode: str | None
+) -> None:
+    """Sockets need a switch in userspace that has such ports; the instance is the server where the switch is the
+    client."""
+    world = make_world()
+    capable: dict[str, Any] = {"ovs_capabilities": {"iface_types": kinds, "datapath_types": ["netdev", "system"]}}
+    world.host(datapath_type=datapath, **capable)
+    port = world.port(world.network(), binding__host_id="h1", binding__vnic_type=vnic_type)
+    assert (port[VIF_TYPE], port[VIF_DETAILS].get("vhostuser_mode")) == (vif_type, mode)
 
 
 @pytest.mark.parametrize(
@@ -96,3 +119,34 @@ def test_other_kinds(vnic_type: str, vif_type: str) -> None:
     world = make_world()
     world.host()
     assert make_port(world, world.network(), vnic_type)[VIF_TYPE] == vif_type
+
+
+@pytest.mark.parametrize(
+    ("address", "carried", "fails"),
+    [("192.0.2.1", 1499, True), ("192.0.2.1", 1500, False), ("2001:db8::1", 1500, True), ("192.0.2.1", 0, False)],
+)
+def test_an_underlay_that_carries_too_little(address: str, carried: int, fails: bool) -> None:
+    """A network of MTU 1450 needs 1500 bytes over IPv4 and 1520 over IPv6; less is a binding that fails, in words."""
+    world = make_world()
+    told: dict[str, Any] = {"tunnel_mtu": carried} if carried else {}
+    world.host(tunneling_ip=address, **told)
+    port = world.port(world.network(), binding__host_id="h1")
+    assert (port[VIF_TYPE] == "binding_failed") is fails
+    if fails:
+        needed = 1500 if "." in address else 1520
+        words = f"(MTU 1450) need {needed} bytes in vxlan tunnels, and the underlay of host h1 carries {carried}"
+        assert words in port["waits_for"]
+        world.host(tunneling_ip=address, tunnel_mtu=1600)
+        assert world.get("port", port)[VIF_TYPE] == "ovs"
+
+
+def test_a_bridge_for_a_physical_network_that_nobody_knows() -> None:
+    """Said of the host in the API, unless any name is allowed."""
+    world = make_world()
+    world.settings = replace(world.settings, flat_networks=("physnet2",))
+    world.host(bridge_mappings={"physnet": "br-a", "physnet2": "br-b", "physnte": "br-c"})
+    (agent,) = (one for one in world.snapshot.find("agent", "host", "h1") if one["agent_type"] == "Open vSwitch agent")
+    assert agent["configurations"]["unknown_physical_networks"] == ["physnte"]
+    flat = {"provider:network_type": "flat", "provider:physical_network": "physnte"}
+    with refused(400, "InvalidInput", "physical_network 'physnte' unknown for flat provider network"):
+        world.create("network", flat)

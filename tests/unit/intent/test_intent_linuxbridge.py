@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from netloom.intent.l3.router_schedule import can_host
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.model.slices import HostRow
 from netloom.resolve.slices import resolve_slice
 from tests.unit.intent.intent_kit import SETTINGS, World
+from tests.unit.intent.router_kit import RouterWorld
 
 BRIDGES: dict[str, Any] = {
     "switch": "linuxbridge", "tunnel_types": ["vxlan"], "bridge_mappings": {"physnet1": "eth1"},
@@ -76,12 +78,39 @@ def test_both_switches_are_in_one_network() -> None:
 
 
 def test_a_host_that_changes_its_switch_has_one_agent_for_it() -> None:
-    """From Open vSwitch to Linux bridges and back: the agents are those of what it has now, and it has no routers."""
+    """From Open vSwitch to Linux bridges and back: the agents are those of what it has now."""
     world = World()
     for told, wanted in (
         ({}, {"Open vSwitch agent", "DHCP agent", "L3 agent", "Metadata agent"}),
-        (BRIDGES, {"Linux bridge agent", "DHCP agent"}),
+        (BRIDGES, {"Linux bridge agent", "DHCP agent", "L3 agent", "Metadata agent"}),
         ({}, {"Open vSwitch agent", "DHCP agent", "L3 agent", "Metadata agent"}),
     ):
         world.host("h1", **told)
         assert find_types(world.snapshot, "h1") == wanted
+
+
+def test_a_router_that_is_spread_over_hosts_has_no_part_on_bridges() -> None:
+    """An L3 agent of bridges takes routers of one host, and none that is distributed."""
+    world = World()
+    world.host("h1", **BRIDGES)
+    (l3,) = (one.doc for one in world.snapshot.records("agent").values() if one.doc["agent_type"] == "L3 agent")
+    assert l3["configurations"]["agent_mode"] == "legacy"
+    router = {"gw_port_id": "", "id": "r"}
+    assert can_host(l3, {**router, "distributed": False}) and not can_host(l3, {**router, "distributed": True})
+
+
+def test_what_bridges_do_not_do_for_a_network_is_refused() -> None:
+    """A gateway that is spread over hosts, tags of instances' own: the binding fails with the words."""
+    world = RouterWorld()
+    world.host("h1")
+    world.host("h2", **BRIDGES)
+    network, (subnet,) = world.inside("10.0.0.0/24")
+    assert bind(world, network, "h2")["binding:vif_type"] == "bridge"
+    with world.as_admin():
+        world.plug(world.router(distributed=True), subnet)
+    refused = bind(world, network, "h2")
+    assert refused["binding:vif_type"] == "binding_failed"
+    assert "distributed router" in refused["waits_for"]
+    assert bind(world, network, "h1")["binding:vif_type"] == "ovs"
+    tagged = bind(world, world.network(vlan_transparent=True), "h2")
+    assert tagged["binding:vif_type"] == "binding_failed" and "vlan_transparent" in tagged["waits_for"]

@@ -172,7 +172,16 @@ def test_a_floating_ip_is_active_when_its_host_says_so(world: RouterWorld) -> No
     tell(world, host, [fip["id"]], {}, described)
     assert world.get("floatingip", fip)["status"] == "ACTIVE"
     tell(world, host, [], {fip["id"]: "no such map"}, described)
-    assert world.get("floatingip", fip)["status"] == "DOWN"
+    assert (world.get("floatingip", fip)["status"], world.get("floatingip", fip)["waits_for"]) == (
+        "DOWN",
+        "no such map",
+    )
+    down = world.get("floatingip", fip)["revision_number"]
+    tell(world, host, [], {fip["id"]: "no such set"}, described)
+    assert world.get("floatingip", fip)["waits_for"] == "no such set"
+    assert world.get("floatingip", fip)["revision_number"] == down, "another reason is no revision"
+    tell(world, host, [fip["id"]], {})
+    assert world.get("floatingip", fip)["waits_for"] == ""
     tell(world, host, [fip["id"]], {})
     world.update("floatingip", fip, None, port_id=None)
     assert world.get("floatingip", fip)["status"] == "DOWN"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from netloom.intent.schema import Doc
-from tests.unit.intent.intent_kit import refused
+from netloom.model.slices import RouterRow
+from netloom.resolve.slices import resolve_slice
+from tests.unit.intent.intent_kit import SETTINGS, refused
 from tests.unit.intent.router_kit import RouterWorld
 
 
@@ -55,6 +59,25 @@ def test_a_gateway_is_known_by_its_address(world: RouterWorld) -> None:
         act(world, "remove", router, one)
     (port,) = world.ports(router)
     assert [fixed["ip_address"] for fixed in port["fixed_ips"]] == ["192.0.2.11"]
+
+
+def test_gateways_may_all_be_used_at_once(world: RouterWorld) -> None:
+    """An administrator says so, or the site's options do; null changes nothing, and hosts are told of it."""
+    router = world.router()
+    shown = world.get("router", router)
+    assert shown["enable_default_route_ecmp"] is False
+    with world.as_admin():
+        world.update("router", router, enable_default_route_ecmp=True)
+        world.update("router", router, enable_default_route_ecmp=None)
+    shown = world.get("router", router)
+    assert shown["enable_default_route_ecmp"] is True
+    found = resolve_slice(world.snapshot, f"router/{router['id']}")
+    assert found is not None
+    row = found.rows[f"router/{router['id']}"]
+    assert isinstance(row, RouterRow) and row.default_route_ecmp
+    site = RouterWorld(replace(SETTINGS, enable_default_route_ecmp=True))
+    assert site.get("router", site.router())["enable_default_route_ecmp"] is True
+    assert site.get("router", site.router(enable_default_route_ecmp=False))["enable_default_route_ecmp"] is False
 
 
 def test_what_is_refused(world: RouterWorld) -> None:

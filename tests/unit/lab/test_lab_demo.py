@@ -13,13 +13,13 @@ import pytest
 from netloom.lab import client as clients
 from netloom.lab.boot import choose_address, describe_wait
 from netloom.lab.client import Client
-from netloom.lab.cloud import render_agent_config, render_server_config
+from netloom.lab.cloud import Shape, find_programs, plan_hosts, render_agent_config, render_server_config
 from netloom.lab.demo import INSTANCES, Trial, plan_trials, trial_row
 from netloom.lab.demo_routed import plan_routed
 from netloom.lab.instances import find_inside, parse_ping
 from netloom.lab.shell import LabError
 from netloom.lab.show import make_console, make_table
-from netloom.lab.state import Host, Instance, Lab, Place
+from netloom.lab.state import HYBRID, LINUXBRIDGE, OPENVSWITCH, Host, Instance, Lab, Place
 from netloom.main.host_options import load_host_options
 from netloom.main.options import load_server_options
 
@@ -96,6 +96,56 @@ def test_the_lab_writes_options_that_are_allowed(tmp_path: Path) -> None:
     assert (own.host, own.local_ip, own.datapath_type) == ("h2", "10.99.0.2", "netdev")
     assert own.bridge_mappings == {"physnet1": "br-ex"}
     assert (options.notes, own.notes) == ((), ())
+    assert not own.hybrid
+
+
+@pytest.mark.parametrize(
+    ("host", "switch", "hybrid", "mappings"),
+    [
+        (Host("h2", 2, True, OPENVSWITCH, HYBRID), OPENVSWITCH, True, {"physnet1": "br-ex"}),
+        (Host("h2", 2, True, LINUXBRIDGE), LINUXBRIDGE, False, {"physnet1": "eth1"}),
+        (Host("h2", 2, False, LINUXBRIDGE, HYBRID), LINUXBRIDGE, False, {}),
+    ],
+)
+def test_every_kind_of_host_is_told_what_it_is(
+    tmp_path: Path, host: Host, switch: str, hybrid: bool, mappings: dict[str, str]
+) -> None:
+    """Each way of switching has its own options, and all of them have the address of their tunnels."""
+    file = tmp_path / "a.conf"
+    file.write_text(render_agent_config(Place(tmp_path), host))
+    own = load_host_options([file])
+    assert (own.switch, own.hybrid, own.bridge_mappings, own.local_ip) == (switch, hybrid, mappings, "10.99.0.2")
+    assert (own.datapath_type, own.notes) == ("netdev", ())
+
+
+def test_the_last_hosts_have_linux_bridges() -> None:
+    """Of three hosts with one of bridges and iptables before the switch, the first two have iptables."""
+    made = plan_hosts(Shape(3, 1, firewall=HYBRID))
+    assert [(host.name, host.bridges, host.hybrid) for host in made] == [
+        ("h1", False, True), ("h2", False, True), ("h3", True, False),
+    ]  # fmt: skip
+
+
+def test_what_a_lab_runs_must_be_there() -> None:
+    """iptables and ipset for hosts that have them, dnsmasq for servers of their own, and neither where nobody asks."""
+    plain, hybrid, served = Shape(), Shape(firewall=HYBRID), Shape(server_options=("dhcp_driver=dnsmasq",))
+    found = [set(find_programs(shape, plan_hosts(shape))) for shape in (plain, hybrid, served)]
+    assert [one - found[0] for one in found] == [set(), {"iptables-save", "ipset"}, {"dnsmasq"}]
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        (Shape(0), "--hosts 0"),
+        (Shape(2, 3), "--bridge-hosts 3: allowed are 0 to 2"),
+        (Shape(firewall="none"), "--firewall-driver none"),
+        (Shape(host_options=("debug",)), "section.name=value"),
+    ],
+)
+def test_a_lab_that_cannot_be_is_refused_before_anything_is_made(shape: Shape, words: str) -> None:
+    """What was asked for wrongly is said in a sentence."""
+    with pytest.raises(LabError, match=words):
+        plan_hosts(shape)
 
 
 CLOUDS = """

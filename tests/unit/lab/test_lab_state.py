@@ -9,6 +9,7 @@ import pytest
 
 from netloom.lab.shell import LabError
 from netloom.lab.state import (
+    LINUXBRIDGE,
     Host,
     Instance,
     Lab,
@@ -24,7 +25,14 @@ from netloom.lab.state import (
 )
 
 WEB = Instance("web", "h2", "blue", "d-1", "0123456789abcdef", "fa:16:3e:00:00:01", ("10.0.0.5", "fd00::5"))
-LAB = Lab("nl-", {"h1": Host("h1", 1), "h2": Host("h2", 2, True)}, {"web": WEB}, "http://127.0.0.1:9696", True)
+LAB = Lab(
+    "nl-",
+    {"h1": Host("h1", 1), "h2": Host("h2", 2, True, LINUXBRIDGE)},
+    {"web": WEB},
+    "http://127.0.0.1:9696",
+    True,
+    ("debug=true",),
+)
 
 
 def test_what_is_written_is_read() -> None:

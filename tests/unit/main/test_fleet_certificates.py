@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,14 @@ from netloom.feed import messages as m
 from netloom.feed import pki
 from netloom.feed.client import Feed, open_stream, request_join
 from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
+from netloom.intent.agents.agent import delete, mark_alive
 from netloom.intent.catalog import CATALOG
+from netloom.intent.operation import Context, Outcome
+from netloom.intent.schema import Doc
+from netloom.intent.snapshot import Snapshot
 from netloom.main.agent import Papers, make_feed
 from netloom.main.cli import app
-from netloom.main.fleet import WATCH_S, Fleet, make_join_token, serve_fleet
+from netloom.main.fleet import HOSTS, SAID_BURST, SAID_S, WATCH_S, Fleet, make_join_token, serve_fleet
 from netloom.main.host_options import HostOptions, load_host_options
 from netloom.main.hosts import list_hosts, revoke_hosts
 from netloom.main.options import ServerOptions, load_server_options
@@ -232,7 +237,8 @@ def test_the_server_shows_its_next_certificate_without_a_restart(tmp_path: Path)
 
 
 def test_a_host_cannot_take_anothers_tunnel_address(tmp_path: Path) -> None:
-    """Two hosts with one address would steal each other's frames: the second is refused while the first is here."""
+    """Two hosts with one address would steal each other's frames: the second is refused, be the first here or not,
+    until somebody says that the first is gone for good."""
 
     async def test(house: House) -> None:
         first, second = await house.join("h1"), await house.join("h2")
@@ -241,14 +247,70 @@ def test_a_host_cannot_take_anothers_tunnel_address(tmp_path: Path) -> None:
         one._report = two._report = m.Report(same)
         async with Following(one):
             await until(lambda: is_alive(house, "h1"))
-            reader, writer = await open_stream(second.feed_server, Papers(second.state_path).open_context())
-            writer.write(make_frame(m.Hello("h2", configurations=same)))
-            answer = m.parse_from_server(await receive_frame(reader, MAX_FROM_SERVER))
-            assert isinstance(answer, m.Refuse) and "is that of h1" in answer.reason
-            writer.transport.abort()
-        await until(lambda: "h1" not in house.fleet.hub.hosts)
+            assert "is that of h1" in await claim(second, same)
+        await until(lambda: "h1" not in house.fleet.hub.hosts and not is_alive(house, "h1"))
+        assert "openstack network agent delete" in await claim(second, same)
+        for agent in list(house.writer.snapshot.find("agent", "host", "h1")):
+            await house.writer.submit(partial(delete_agent, agent), HOSTS)
         async with Following(two):
             await until(lambda: is_alive(house, "h2"))
+
+    run(tmp_path, test)
+
+
+def delete_agent(agent: Doc, snapshot: Snapshot, context: Context) -> Outcome:
+    return delete(snapshot, agent, context)
+
+
+async def claim(options: HostOptions, configurations: dict[str, str]) -> str:
+    """Why the host may not say this of itself."""
+    reader, writer = await open_stream(options.feed_server, Papers(options.state_path).open_context())
+    writer.write(make_frame(m.Hello(options.host, configurations=configurations)))
+    answer = m.parse_from_server(await receive_frame(reader, MAX_FROM_SERVER))
+    writer.transport.abort()
+    assert isinstance(answer, m.Refuse)
+    return answer.reason
+
+
+def test_a_host_that_is_here_is_alive_whoever_missed_that(tmp_path: Path) -> None:
+    """Another server notices late that the host left it: what it writes then does not stand."""
+
+    async def test(house: House) -> None:
+        async with Following(make_feed(await house.join("h1"))):
+            await until(lambda: is_alive(house, "h1"))
+            await house.writer.submit(lambda snapshot, context: mark_alive(snapshot, context, "h1", False), HOSTS)
+            revision = house.writer.snapshot.revision
+            await until(lambda: house.writer.snapshot.revision > revision and is_alive(house, "h1"))
+
+    run(tmp_path, test)
+
+
+def test_two_hosts_that_come_at_once_do_not_share_a_tunnel_address(tmp_path: Path) -> None:
+    """It is decided in the write: one of them is refused."""
+
+    async def test(house: House) -> None:
+        words = [house.fleet.report(host, {"tunneling_ip": "192.0.2.1"}, None) for host in ("h1", "h2")]
+        done = await asyncio.gather(*words, return_exceptions=True)
+        assert [type(one) for one in done] == [type(None), m.MessageError]
+
+    run(tmp_path, test)
+
+
+def test_a_host_that_never_stops_talking_is_written_down_so_often(tmp_path: Path) -> None:
+    """Another word each time, a thousand times over: what is written is bounded, and the last word stands."""
+
+    async def test(house: House) -> None:
+        written: list[tuple[object, ...]] = []
+
+        async def say(name: str, *values: object) -> None:
+            written.append((name, *values))
+
+        house.fleet._say = say
+        for n in range(1000):
+            await house.fleet.acknowledge("h1", n, [], {"p": str(n)})
+            await asyncio.sleep(0)
+        await until(lambda: written[-1] == ("acknowledge", "h1", [], {"p": "999"}, 999))
+        assert len(written) <= SAID_BURST + SAID_S * 20
 
     run(tmp_path, test)
 

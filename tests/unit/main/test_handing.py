@@ -14,10 +14,11 @@ import pytest
 from netloom.intent.errors import ApiError
 from netloom.intent.operation import Operation, Requester, Settings
 from netloom.main import handing as handing_module
-from netloom.main.handing import Handing, make_receive
-from netloom.main.peers import Peers, PeerServer
+from netloom.main.handing import Handing, make_error, make_receive
+from netloom.main.peers import HttpRequest, Peers, PeerServer
 from netloom.store.context import make_contexts
 from netloom.store.engine import open_shared
+from netloom.store.errors import StoreUnavailable
 from netloom.store.journal import SqlJournal
 from netloom.store.load import load_snapshot
 from netloom.store.seat import Member, make_seat
@@ -187,3 +188,50 @@ def test_a_writer_that_dies_with_a_request_leaves_it_unknown(tmp_path: Path, mon
             second.member.writer.writing = False
 
     asyncio.run(run())
+
+
+async def fail() -> int:
+    raise StoreUnavailable("no route to the database")
+
+
+def test_a_read_that_the_store_does_not_answer_is_answered_by_the_writer(tmp_path: Path) -> None:
+    """A server whose way to the database is cut shows what the others know; without them it says that it may be old."""
+
+    async def run() -> None:
+        async with servers(tmp_path) as (first, second):
+            await first.member._try()
+            await ask(second, "POST", b"one")
+            second.member.writer.follow = fail  # type: ignore[method-assign]
+            await first.submit(create("two"), Requester(), "r")
+            status, headers, body = await ask(second, "GET")
+            assert (status, body, headers[b"x-netloom-revision"]) == (200, b"2", b"3")
+            assert second.member.writer.snapshot.count("port") == 1
+            await first.member.step_down()
+            status, headers, body = await ask(second, "GET")
+            assert (status, body) == (200, b"1") and headers[b"warning"].startswith(b"110 ")
+
+    asyncio.run(run())
+
+
+def test_a_writer_that_slept_answers_from_what_others_wrote_meanwhile(tmp_path: Path) -> None:
+    """It still believes that it writes: what it would refuse or show rests on the log, not on what it remembers."""
+
+    async def run() -> None:
+        async with servers(tmp_path) as (first, second):
+            await first.member._try()
+            await first.member.step_down()
+            await second.member._try()
+            await second.submit(create("web"), Requester(), "r")
+            first.member.writer.writing = True
+            request = HttpRequest("GET", b"/v2.0/ports", "/v2.0/ports", b"", "http", [], b"")
+            assert (await first.answer(request)).body == b"1"
+            first.member.writer.follow = fail  # type: ignore[method-assign]
+            assert (await first.answer(request)).moved
+
+    asyncio.run(run())
+
+
+def test_a_503_says_when_to_ask_again() -> None:
+    """Another server writes by then."""
+    assert dict(make_error(503, "no").headers)[b"retry-after"] == b"1"
+    assert b"retry-after" not in dict(make_error(409, "no").headers)

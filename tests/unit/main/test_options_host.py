@@ -11,6 +11,7 @@ import pytest
 
 from netloom.main.host_options import HostOptions, load_host_options
 from netloom.main.option_checks import OptionError
+from netloom.model.facts import ConnectionSync
 
 
 def load(tmp_path: Path, text: str = "") -> HostOptions:
@@ -38,6 +39,12 @@ def test_a_host_without_tunnel_address_has_no_tunnels(tmp_path: Path) -> None:
     assert (options.tunnel_types, options.host) == ((), socket.gethostname())
 
 
+def test_types_of_frames_are_read_as_upstream_has_them(tmp_path: Path) -> None:
+    """Hexadecimal numbers, each once."""
+    options = load(tmp_path, "[securitygroup]\npermitted_ethertypes = 0x8847, 0x4008,0X8847\n")
+    assert options.permitted_ethertypes == (0x4008, 0x8847)
+
+
 def test_novas_metadata_service_is_named_as_in_neutron(tmp_path: Path) -> None:
     """metadata_agent.ini is read as it is; without it Nova is on this host and DHCP tells isolated subnets the way."""
     options = load(
@@ -55,6 +62,13 @@ def test_novas_metadata_service_is_named_as_in_neutron(tmp_path: Path) -> None:
     assert (off.metadata, off.metadata_route) == (None, "")
 
 
+def test_copies_share_connections_as_an_l3_agents_file_says(tmp_path: Path) -> None:
+    """Off where nothing is said; with Neutron's names and defaults where it is on."""
+    assert load(tmp_path).connection_sync is None
+    found = load(tmp_path, "ha_conntrackd_enabled = true\nha_conntrackd_group = 4000\nha_conntrackd_hashsize = 99\n")
+    assert found.connection_sync == ConnectionSync(port=4000, hash_size=99)
+
+
 @pytest.mark.parametrize(
     ("text", "option", "allowed"),
     [
@@ -68,7 +82,15 @@ def test_novas_metadata_service_is_named_as_in_neutron(tmp_path: Path) -> None:
         ("[ovs]\nbridge_mappings = a:br-x,b:br-x\n", "[ovs] bridge_mappings", "one physical network"),
         ("[ovs]\ndatapath_type = dpdk\n", "[ovs] datapath_type", "system, netdev"),
         ("[agent]\ntunnel_types = vxlan,ipip\n", "[agent] tunnel_types", "vxlan, gre, geneve"),
+        ("[securitygroup]\npermitted_ethertypes = 8847\n", "[securitygroup] permitted_ethertypes", "in hexadecimal"),
+        ("[securitygroup]\npermitted_ethertypes = 0x05ff\n", "[securitygroup] permitted_ethertypes", "0x0600"),
+        ("[securitygroup]\npermitted_ethertypes = 0x800\n", "[securitygroup] permitted_ethertypes", "IPv4, IPv6"),
         ("auth_ca_cert = missing.pem\n", "auth_ca_cert", "can be read"),
+        (
+            "ha_conntrackd_enabled = true\nha_conntrackd_ipv4_mcast_addr = 10.0.0.1\n",
+            "ha_conntrackd_ipv4_mcast_addr",
+            "multicast",
+        ),
         ("[netloom]\nfeed_server = somewhere\n", "[netloom] feed_server", "host:port"),
         ("[netloom]\nfeed_server = [::1]:x\n", "[netloom] feed_server", "host:port"),
     ],

@@ -91,7 +91,8 @@ def test_a_caller_without_the_stores_key_hears_nothing(tmp_path: Path) -> None:
 
 
 def test_a_hosts_certificate_makes_no_server(tmp_path: Path) -> None:
-    """Over TCP there is TLS: servers find each other, and whoever shows a host's certificate is sent nothing."""
+    """Over TCP there is TLS: servers find each other, and whoever shows a host's or a relay's certificate is sent
+    nothing."""
     now = datetime.now(UTC)
     authority = open_authority(tmp_path, now)
     key = pki.make_key()
@@ -103,6 +104,9 @@ def test_a_hosts_certificate_makes_no_server(tmp_path: Path) -> None:
     )
     bad = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     bad.load_cert_chain(tmp_path / "h1.crt", tmp_path / "h1.key")
+    (tmp_path / "r1.crt").write_text(authority.issue("relay/r1", pki.make_request(key, "relay/r1"), now, pki.HOST_LIFE))
+    relay = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    relay.load_cert_chain(tmp_path / "r1.crt", tmp_path / "h1.key")
 
     async def run(context: ssl.SSLContext) -> Any:
         server = PeerServer("key", repeat)
@@ -116,3 +120,5 @@ def test_a_hosts_certificate_makes_no_server(tmp_path: Path) -> None:
     assert asyncio.run(run(good)) == ["word", "x"]
     with pytest.raises(NotDelivered, match="certificate"):
         asyncio.run(run(bad))
+    with pytest.raises(NotDelivered, match="relay/r1 is no server"):
+        asyncio.run(run(relay))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from itertools import count
 
 from netloom.intent.snapshot import Change, Snapshot
-from netloom.notify.messages import Message, Told, encode_message, find_messages
+from netloom.notify.messages import Message, Told, encode_message, find_id, find_messages, find_missed
 from tests.unit.intent.intent_kit import World
 
 TOLD = Told("2026-11-21T01:02:03Z", "u1", "req-1")
@@ -63,13 +62,34 @@ def test_commits_of_one_batch_are_told_one_by_one() -> None:
 def test_the_form() -> None:
     """With an envelope for messagingv2, without one for messaging."""
     message = Message("port.create.end", {"port": {"id": "x"}}, TOLD.at, "u1", "p1", "req-1")
-    ids = count(1)
-    sent = json.loads(encode_message(message, "network.h", lambda: f"id-{next(ids)}", True))
+    sent = json.loads(encode_message(message, "network.h", True))
     assert sent["oslo.version"] == "2.0"
     body = json.loads(sent["oslo.message"])
+    id = find_id(message)
     assert body == {
-        "message_id": "id-1", "publisher_id": "network.h", "event_type": "port.create.end", "priority": "INFO",
-        "payload": {"port": {"id": "x"}}, "timestamp": "2026-11-21 01:02:03.000000", "_unique_id": "id2",
+        "message_id": id, "publisher_id": "network.h", "event_type": "port.create.end", "priority": "INFO",
+        "payload": {"port": {"id": "x"}}, "timestamp": "2026-11-21 01:02:03.000000", "_unique_id": id.replace("-", ""),
         "_context_request_id": "req-1", "_context_user_id": "u1", "_context_project_id": "p1", "_context_tenant": "p1",
     }  # fmt: skip
-    assert json.loads(encode_message(message, "network.h", lambda: "x", False))["event_type"] == "port.create.end"
+    assert json.loads(encode_message(message, "network.h", False))["event_type"] == "port.create.end"
+
+
+def test_what_is_told_twice_has_the_same_id() -> None:
+    """A server that takes over may repeat a word; who listens can tell."""
+    first = Message("port.update.end", {"port": {"id": "x", "revision_number": 3}}, TOLD.at, request_id="req-1")
+    later = Message("port.update.end", {"port": {"id": "x", "revision_number": 4}}, TOLD.at, request_id="req-2")
+    assert find_id(first) == find_id(Message("port.update.end", dict(first.payload), TOLD.at, request_id="req-1"))
+    assert find_id(first) != find_id(later)
+
+
+def test_what_nobody_told_is_told_from_the_log() -> None:
+    """Made, changed, and of what was deleted the id; what hosts brought about is not."""
+    world = Listener()
+    port = world.port(world.network())
+    catalog = world.snapshot.catalog
+    changes = [Change("port", port["id"], port), Change("port", port["id"], {**port, "revision_number": 5}),
+               Change("port", port["id"], None)]  # fmt: skip
+    found = list(find_missed(catalog, TOLD, changes))
+    assert [m.event_type for m in found] == ["port.create.end", "port.update.end", "port.delete.end"]
+    assert found[2].payload["port_id"] == port["id"]
+    assert list(find_missed(catalog, Told(TOLD.at, "u1", ""), changes)) == []

@@ -15,7 +15,7 @@ from netloom.notify import outbox as module
 from netloom.notify.events import PLUGGED, NovaEvent
 from netloom.notify.nova import Nova, NovaSettings
 from netloom.notify.outbox import Outbox
-from netloom.notify.place import Place
+from netloom.notify.place import FilePlace
 
 Box = Outbox[NovaEvent]
 
@@ -64,7 +64,7 @@ def event(tag: str) -> NovaEvent:
 def run(cloud: Cloud, path: Path, test: Callable[[Box], Awaitable[None]], **given: Any) -> None:
     async def main() -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(cloud)) as client:
-            nova = Outbox("Nova", Nova(SETTINGS, client).send, Place(path / "nova.json"), batch_s=0, **given)
+            nova = Outbox("Nova", Nova(SETTINGS, client).send, FilePlace(path / "nova.json"), batch_s=0, **given)
             sending = asyncio.create_task(nova.run())
             async with asyncio.timeout(10):
                 await test(nova)
@@ -91,10 +91,10 @@ def test_events_go_in_one_request_and_the_place_is_kept(tmp_path: Path) -> None:
     async def test(nova: Box) -> None:
         nova.tell([event("a"), event("b")], 7)
         nova.tell([event("c")], 8)
-        await until(lambda: Place(tmp_path / "nova.json").load() == 8)
+        await until(lambda: FilePlace(tmp_path / "nova.json").load() == 8)
         nova.tell([event("d")], 9)
         nova.tell([], 12)
-        await until(lambda: Place(tmp_path / "nova.json").load() == 12)
+        await until(lambda: FilePlace(tmp_path / "nova.json").load() == 12)
 
     run(cloud, tmp_path, test)
     assert cloud.told == [["a", "b", "c"], ["d"]] and cloud.logins == 1
@@ -108,9 +108,9 @@ def test_nova_that_is_away_is_told_later(tmp_path: Path, trouble: int | Exceptio
     async def test(nova: Box) -> None:
         nova.tell([event("a")], 7)
         await until(lambda: len(cloud.answers) < 2)
-        assert Place(tmp_path / "nova.json").load() is None
+        assert FilePlace(tmp_path / "nova.json").load() is None
         nova.tell([event("b")], 8)
-        await until(lambda: Place(tmp_path / "nova.json").load() == 8)
+        await until(lambda: FilePlace(tmp_path / "nova.json").load() == 8)
 
     run(cloud, tmp_path, test)
     assert [tag for batch in cloud.told for tag in batch] == ["a", "b"]
@@ -123,7 +123,7 @@ def test_a_token_that_is_good_no_more_is_renewed(tmp_path: Path) -> None:
     async def test(nova: Box) -> None:
         for number, tag in enumerate("ab", 1):
             nova.tell([event(tag)], number)
-            await until(lambda number=number: Place(tmp_path / "nova.json").load() == number)  # type: ignore[misc]
+            await until(lambda number=number: FilePlace(tmp_path / "nova.json").load() == number)  # type: ignore[misc]
 
     run(cloud, tmp_path, test)
     assert cloud.tokens == ["t1", "t1", "t2"] and cloud.told == [["a"], ["b"]]
@@ -136,9 +136,9 @@ def test_what_nova_refuses_is_let_go(tmp_path: Path, status: int) -> None:
 
     async def test(nova: Box) -> None:
         nova.tell([event("a")], 1)
-        await until(lambda: Place(tmp_path / "nova.json").load() == 1)
+        await until(lambda: FilePlace(tmp_path / "nova.json").load() == 1)
         nova.tell([event("b")], 2)
-        await until(lambda: Place(tmp_path / "nova.json").load() == 2)
+        await until(lambda: FilePlace(tmp_path / "nova.json").load() == 2)
 
     run(cloud, tmp_path, test)
     assert cloud.told == [["b"]]
@@ -154,7 +154,7 @@ def test_events_that_are_too_old_are_let_go(tmp_path: Path) -> None:
         clock[0] = module.OLDEST_S + 1
         nova.tell([event("b")], 2)
         cloud.answers.clear()
-        await until(lambda: Place(tmp_path / "nova.json").load() == 2)
+        await until(lambda: FilePlace(tmp_path / "nova.json").load() == 2)
 
     run(cloud, tmp_path, test, now=lambda: clock[0])
     assert cloud.told == [["b"]]
@@ -164,4 +164,4 @@ def test_a_place_that_cannot_be_read_is_none(tmp_path: Path) -> None:
     """Whatever the file says."""
     for text in ("", "[]", '{"revision": "x"}', "{"):
         (tmp_path / "p").write_text(text)
-        assert Place(tmp_path / "p").load() is None
+        assert FilePlace(tmp_path / "p").load() is None

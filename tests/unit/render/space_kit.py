@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from netloom.model.facts import HostFacts
 from netloom.model.plan import Thing
@@ -35,6 +35,8 @@ SUBNETS = (
     SubnetRow("sx", "ext", "203.0.113.0/24", 4, "203.0.113.1"),
     SubnetRow("sy", "ext2", "198.51.100.0/24", 4, "198.51.100.1"),
 )
+NO_SCOPES: Mapping[str, tuple[str, str]] = {}
+NO_POLICIES: Mapping[str, str] = {}
 QR, QG, QG2 = "qr-iiiiiiiiiii", "qg-ggggggggggg", "qg-hhhhhhhhhhh"
 
 
@@ -52,13 +54,25 @@ def make_slice(name: str, rows: Iterable[Row]) -> Slice:
     return Slice(name, 1, {key_of(row): row for row in rows})
 
 
-def make_slices(router: RouterRow, *rows: Row, subnets: Iterable[SubnetRow] = SUBNETS, mtu: int = 1500) -> Slices:
-    """The router's slice with these rows, and those of its networks."""
+def make_slices(
+    router: RouterRow,
+    *rows: Row,
+    subnets: Iterable[SubnetRow] = SUBNETS,
+    mtu: int = 1500,
+    scopes: Mapping[str, tuple[str, str]] = NO_SCOPES,
+    policies: Mapping[str, str] = NO_POLICIES,
+) -> Slices:
+    """The router's slice with these rows, and those of its networks; `scopes`: network → its IPv4 and IPv6 scope;
+    `policies`: network → its QoS policy."""
     legs = [row for row in rows if isinstance(row, InterfaceRow)]
     names = dict.fromkeys(leg.network_id for leg in legs)
     parts = [make_slice(f"router/{router.id}", (router, *rows, *(FollowRow(f"network/{n}") for n in names)))]
     for number, name in enumerate(names, 1):
-        network = NetworkRow(name, number, mtu=mtu, external=name.startswith("ext"), segments=(Segment("vxlan"),))
+        four, six = scopes.get(name, ("", ""))
+        network = NetworkRow(
+            name, number, mtu=mtu, external=name.startswith("ext"), segments=(Segment("vxlan"),), ipv4_scope=four,
+            ipv6_scope=six, policy=policies.get(name, ""),
+        )  # fmt: skip
         parts.append(make_slice(f"network/{name}", (network, *(s for s in subnets if s.network_id == name))))
     return {part.name: part for part in parts}
 

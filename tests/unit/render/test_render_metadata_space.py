@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from netloom.model.facts import HostFacts
 from netloom.model.slices import (
     Address,
@@ -11,6 +13,7 @@ from netloom.model.slices import (
     FollowRow,
     InterfaceRow,
     NetworkRow,
+    PlaceRow,
     PortRow,
     RouterHost,
     RouterRow,
@@ -61,7 +64,44 @@ def test_what_is_redirected_is_where_the_namespaces_are() -> None:
     assert held["ruleset", "qrouter-r1", "metadata"] == RULESET
     assert held["ruleset", "qdhcp-n1", "metadata"] == RULESET
     assert ("alias", "qdhcp-n1", "ns-0123456789a", "169.254.169.254/32") in held
-    assert len(held) == 3
+    assert {key[1:3] for key in held if key[-1] == "fe80::a9fe:a9fe/128"} == {
+        ("qrouter-r1", "qr-i1"), ("qrouter-r1", "qr-i2"), ("qdhcp-n1", "ns-0123456789a"),
+    }  # fmt: skip
+    assert len(held) == 6
+
+
+def place(id: str, owner: str) -> PlaceRow:
+    return PlaceRow(id, "fa:16:3e:00:00:09", device_owner=owner)
+
+
+@pytest.mark.parametrize(
+    ("other", "answers"),
+    [
+        (place("1", "network:router_interface"), False), (place("1", "network:ha_router_replicated_interface"), False),
+        (place("00", "network:dhcp"), False), (place("1", "network:dhcp"), True),
+        (place("1", "network:router_interface_distributed"), True), (place("00", "compute:nova"), True),
+    ],
+    ids=["a router", "one with copies", "an earlier server", "a later server", "a distributed router", "an instance"],
+)  # fmt: skip
+def test_one_answers_by_ipv6_on_each_link(other: PlaceRow, answers: bool) -> None:
+    """The address is the same everywhere, so of several only one has it: a router before a server of DHCP."""
+    slices = dict(make_slices())
+    part = slices["network/n1"]
+    slices["network/n1"] = replace(part, rows={**part.rows, f"place/{other.id}": other})
+    keys = {thing.key for thing in render_redirects(slices, FACTS)}
+    assert (("alias", "qdhcp-n1", "ns-0123456789a", "fe80::a9fe:a9fe/128") in keys) == answers
+
+
+def test_who_asks_by_ipv6_is_told_by_its_address_on_the_link() -> None:
+    """The one that its MAC gives; one MAC on two networks of a router is nobody's there."""
+    slices = dict(make_slices())
+    mac, near = "fa:16:3e:00:00:05", "fe80::f816:3eff:fe00:5"
+    slices["callers/n1"] = Slice("callers/n1", 1, {"caller/a": CallerRow("a", "vm-a", "t1", (), mac)})
+    found = find_space_callers(slices, FACTS)
+    assert found["qrouter-r1"][near].device_id == found["qdhcp-n1"][near].device_id == "vm-a"
+    slices["callers/n2"] = Slice("callers/n2", 1, {"caller/b": CallerRow("b", "vm-b", "t1", (), mac)})
+    found = find_space_callers(slices, FACTS)
+    assert near not in found["qrouter-r1"] and found["qdhcp-n1"][near].device_id == "vm-a"
 
 
 def test_other_ways_need_none_of_it() -> None:

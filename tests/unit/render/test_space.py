@@ -21,6 +21,7 @@ from netloom.model.slices import (
 )
 from netloom.render.space import SpaceBook
 from netloom.render.space_nat import HELPERS, RULESET
+from netloom.render.space_scopes import scope_number
 from tests.unit.render.space_kit import (
     FACTS,
     INSIDE,
@@ -124,6 +125,62 @@ def test_addresses_answered_for_are_all_that_may_be_met() -> None:
     assert find_elements(render(ROUTER, *rows)) == HIDING, "not while the router does not"
 
 
+# -- address scopes ----------------------------------------------------------------------------------------------------
+
+RED = InterfaceRow("rrrrrrrrrrrr-1", "red", "fa:16:3e:00:00:04", "internal", (Address("10.2.0.1", "s2"),), "h1")
+QRED = "qr-rrrrrrrrrrr"
+
+
+def within(protocol: str, device: str, scope: str) -> set[str]:
+    """The elements by which a device is in a scope."""
+    number = scope_number(scope)
+    return {f"scopes: {protocol} . {device} : {number}", f"reached: {protocol} . {device} . {number}"}
+
+
+def find_scope_elements(snat: bool = True, **scopes: tuple[str, str]) -> set[str]:
+    router = replace(ROUTER, enable_snat=snat)
+    found = find_elements(render(router, INSIDE, RED, OUTSIDE, scopes=scopes))
+    return {text for text in found if text.partition(":")[0] in ("scopes", "reached", "unhidden")}
+
+
+def test_without_address_scopes_all_networks_meet() -> None:
+    """Nothing is asked of packets where no network is in a scope."""
+    assert find_scope_elements() == set()
+
+
+def test_an_address_scope_ends_at_a_network_of_none() -> None:
+    """Each device says which scope it is in, those of no scope too; the gateway hides what crosses."""
+    assert find_scope_elements(blue=("A", "")) == (
+        within("ipv4", QR, "A") | within("ipv4", QRED, "") | within("ipv4", QG, "")
+    )
+
+
+def test_the_scope_of_the_outside_is_not_hidden_from_it() -> None:
+    """Addresses of the outside's own scope leave as they are; without source NAT there is nothing to say of it."""
+    both = within("ipv4", QR, "A") | within("ipv4", QRED, "B") | within("ipv4", QG, "A")
+    for snat, bare in ((True, {f"unhidden: {QG} . {scope_number('A')}"}), (False, set())):
+        assert find_scope_elements(snat, blue=("A", ""), red=("B", ""), ext=("A", "")) == both | bare
+
+
+def test_address_scopes_of_each_ip_version_are_apart() -> None:
+    """Networks of one IPv6 scope may be of any IPv4 scope."""
+    assert find_scope_elements(blue=("", "S"), red=("", "S")) == (
+        within("ipv6", QR, "S") | within("ipv6", QRED, "S") | within("ipv6", QG, "")
+    )
+
+
+def test_what_is_translated_may_cross_and_what_is_not_stays_in_its_scope() -> None:
+    """In the ruleset: floating IPs first, then the outside's own scope as it is, then hiding; at last who may pass."""
+    lines = [line.strip() for line in RULESET.text.splitlines()]
+    order = [
+        "meta mark set meta nfproto . iifname map @scopes", "snat ip to ip saddr map @outward",
+        "oifname . meta mark @unhidden return", "snat ip to oifname map @hide",
+        "ct status & ( snat | dnat ) != 0 accept",
+        "meta mark != 0 meta nfproto . oifname . meta mark != @reached drop",
+    ]  # fmt: skip
+    assert [line for line in lines if line in order] == order
+
+
 def test_helpers_are_a_table_of_their_own() -> None:
     """A kernel that has none of them refuses that table, and translates all the same."""
     things = render(ROUTER, INSIDE, HelperRow("c1", "tcp", 21, "ftp"), HelperRow("c2", "tcp", 2121, "ftp"))
@@ -203,6 +260,29 @@ def test_what_came_by_another_gateway_goes_back_by_it() -> None:
         "254 0.0.0.0/0": f"203.0.113.1 {QG}", "1001 0.0.0.0/0": f"198.51.100.1 {QG2}",
     }  # fmt: skip
     assert [(t.key, t.value) for t in things if t.kind == "rule"] == [(("rule", "qrouter-r1", 4, 1), Rule(1001))]
+
+
+def test_all_gateways_at_once() -> None:
+    """Default routes become one with a hop for each; what came by any of them, the first too, goes back by it."""
+    things = render(replace(ROUTER, default_route_ecmp=True), INSIDE, OUTSIDE, OTHER)
+    assert find_routes(things) == {
+        "254 0.0.0.0/0": f"198.51.100.1 {QG2}, 203.0.113.1 {QG}",
+        "1999 0.0.0.0/0": f"203.0.113.1 {QG}", "1001 0.0.0.0/0": f"198.51.100.1 {QG2}",
+    }  # fmt: skip
+    assert {thing.key[3]: thing.value for thing in things if thing.kind == "rule"} == {999: Rule(1999), 1: Rule(1001)}
+    assert {f"gates: {QG} : 999", f"gates: {QG2} : 1"} <= find_elements(things)
+    alone = render(replace(ROUTER, default_route_ecmp=True), INSIDE, OUTSIDE)
+    assert find_routes(alone) == {"254 0.0.0.0/0": f"203.0.113.1 {QG}"} and find_elements(alone) == HIDING
+
+
+def test_a_copy_keeps_the_ways_back_too() -> None:
+    """Routes of other tables are keepalived's as all others are; the rules that lead there are ours."""
+    joint = InterfaceRow("jjjjjjjjjjjj-1", "hanet", "fa:16:3e:00:00:0a", "ha", (Address("169.254.192.3", "sh"),), "h1")
+    things = render(replace(ROUTER, ha=True, vr_id=7, default_route_ecmp=True), INSIDE, OUTSIDE, OTHER, joint)
+    (config,) = (thing.value.config for thing in things if thing.kind == "keeper")
+    assert f"0.0.0.0/0 nexthop via 198.51.100.1 dev {QG2} nexthop via 203.0.113.1 dev {QG}\n" in config
+    assert f"0.0.0.0/0 via 198.51.100.1 dev {QG2} onlink table 1001\n" in config
+    assert {thing.key[3] for thing in things if thing.kind == "rule"} == {999, 1}
 
 
 def test_extra_routes_share_traffic_and_leave_out_what_leads_nowhere() -> None:

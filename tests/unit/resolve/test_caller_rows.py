@@ -49,7 +49,9 @@ def test_a_caller_is_an_instance_with_its_addresses() -> None:
     found = resolve_slice(world.snapshot, f"callers/{network['id']}")
     assert found is not None
     address = Address("10.0.0.3", network["subnets"][0] if network["subnets"] else port["fixed_ips"][0]["subnet_id"])
-    assert dict(found.rows) == {f"caller/{port['id']}": CallerRow(port["id"], "web", "p1", (address,))}
+    assert dict(found.rows) == {
+        f"caller/{port['id']}": CallerRow(port["id"], "web", "p1", (address,), port["mac_address"])
+    }
 
 
 def test_law_6_what_is_kept_current_is_what_is_computed() -> None:

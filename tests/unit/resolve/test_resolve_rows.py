@@ -262,16 +262,20 @@ def test_members_are_the_addresses_of_ports_and_of_their_pairs(world: World) -> 
 
 
 def test_a_router_leads_to_its_networks_and_they_to_it(world: World) -> None:
-    """By its ports: with the last port on a network the way is gone, from both ends."""
+    """By its ports: with the last port on a network the way is gone, from both ends. A network leads only to those
+    that each of its hosts routes for."""
     net = world.network()
     subnet = world.subnet(net, "10.0.0.0/24")
     router = router_with(world, subnet, name="r")
+    assert keys(world, f"network/{net['id']}", "follow") == set()
+    world.update("router", router, admin_state_up=False)
+    router = world.update("router", router, distributed=True)
     row = rows(world, f"router/{router['id']}")[f"router/{router['id']}"]
     assert isinstance(row, RouterRow)
     assert (row.name, row.gateway_port_id, row.routes, row.ha) == ("r", "", (), False)
     assert row.hosts == (RouterHost("h1"),), "the first host that routes was given it"
     (interface,) = [row for row in rows(world, f"router/{router['id']}").values() if isinstance(row, InterfaceRow)]
-    assert (interface.kind, interface.network_id, interface.host) == ("internal", net["id"], "h1")
+    assert (interface.kind, interface.network_id, interface.host) == ("internal", net["id"], "")
     assert interface.addresses == (Address("10.0.0.1", subnet["id"]),)
     assert keys(world, f"router/{router['id']}", "follow") == {f"network/{net['id']}"}
     assert keys(world, f"network/{net['id']}", "follow") == {f"router/{router['id']}"}

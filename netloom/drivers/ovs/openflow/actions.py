@@ -16,6 +16,7 @@ from netloom.model.address import ip_int, ip_version
 from netloom.model.flow import (
     CONTROLLER,
     Action,
+    CheckLarger,
     Conjunction,
     Ct,
     CtClear,
@@ -127,7 +128,7 @@ def _ct(action: Ct) -> bytes:
         zone = struct.pack("!IH", 0, action.zone)
     table = NO_TABLE if action.table is None else action.table
     inner = (b"" if action.nat is None else _nat(action.nat)) + b"".join(_set_field(a) for a in action.actions)
-    return _nx(35, struct.pack("!H", flags) + zone + struct.pack("!B3xH", table, 0) + inner)
+    return _nx(35, struct.pack("!H", flags) + zone + struct.pack("!B3xH", table, action.alg) + inner)
 
 
 def _multipath(action: Multipath) -> bytes:
@@ -136,6 +137,11 @@ def _multipath(action: Multipath) -> bytes:
     # symmetric_l4, basis 0; modulo_n; all bits of the field from bit 0
     body = struct.pack("!HH2xHHI2xH", 1, 0, 0, action.links - 1, 0, 31) + encode_header(action.field)
     return _nx(10, body)
+
+
+def _check_larger(action: CheckLarger) -> bytes:
+    """Its result goes to bit 0."""
+    return _nx(49, struct.pack("!HH", action.size, 0) + encode_header(action.field))
 
 
 def _ct_clear(_: CtClear) -> bytes:
@@ -156,6 +162,7 @@ _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     Ct: _ct,
     CtClear: _ct_clear,
     Multipath: _multipath,
+    CheckLarger: _check_larger,
 }
 
 

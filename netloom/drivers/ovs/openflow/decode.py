@@ -16,6 +16,7 @@ from netloom.model.address import ip_text
 from netloom.model.flow import (
     CONTROLLER,
     Action,
+    CheckLarger,
     Conjunction,
     Ct,
     CtClear,
@@ -115,6 +116,13 @@ def _multipath(data: bytes) -> Action:
     return Multipath(most + 1, read_header(data, 28)[0])
 
 
+def _check_larger(data: bytes) -> Action:
+    size, bit = struct.unpack_from("!HH", data, 10)
+    if bit:
+        raise CodecError("check_pkt_larger of a form that is not ours")
+    return CheckLarger(size, read_header(data, 14)[0])
+
+
 def _nat(data: bytes) -> Nat:
     flags, present = struct.unpack_from("!HH", data, 12)
     at, addresses, ports = 16, [], []
@@ -133,7 +141,7 @@ def _nat(data: bytes) -> Nat:
 
 
 def _ct(data: bytes) -> Action:
-    flags, source, bits, table = struct.unpack_from("!HIHB", data, 10)
+    flags, source, bits, table, alg = struct.unpack_from("!HIHB3xH", data, 10)
     zone: int | str = bits
     if source:
         zone = read_header(data, 12)[0]
@@ -149,7 +157,7 @@ def _ct(data: bytes) -> Action:
                 raise CodecError("an action inside ct that is not a write")
             writes.append(action)
     commit, force = bool(flags & wire.CT_COMMIT), bool(flags & wire.CT_FORCE)
-    return Ct(commit, force, zone, None if table == wire.NO_TABLE else table, tuple(writes), nat)
+    return Ct(commit, force, zone, None if table == wire.NO_TABLE else table, tuple(writes), nat, alg)
 
 
 _DECODERS: dict[int, Callable[[bytes], Action]] = {
@@ -162,6 +170,7 @@ _DECODERS: dict[int, Callable[[bytes], Action]] = {
     _NX_BASE + 6: _move,
     _NX_BASE + 7: _reg_load,
     _NX_BASE + 10: _multipath,
+    _NX_BASE + 49: _check_larger,
     _NX_BASE + 14: _resubmit,
     _NX_BASE + 20: _controller,
     _NX_BASE + 33: _reg_load2,

@@ -171,6 +171,36 @@ def encode_flow_dump(xid: int) -> bytes:
     return encode(MULTIPART_REQUEST, xid, struct.pack("!HH4x", 1, 0) + flows + encode_match(()))
 
 
+FLOW_MONITOR = 16
+_WATCH = 2 | 4 | 8
+"""OFPFMF_ADD, _REMOVED, _MODIFY: and without _NO_ABBREV, so that one's own changes are told as an xid alone."""
+_CHANGED, _ABBREVIATED = 3, 4
+
+
+def encode_flow_monitor(xid: int) -> bytes:
+    """Ask to be told of each change of a flow by somebody else (OpenFlow 1.4, 7.3.5.17)."""
+    watch = struct.pack("!IIIHBB", 1, ANY, ANY, _WATCH, 0xFF, 0)
+    return encode(MULTIPART_REQUEST, xid, struct.pack("!HH4x", FLOW_MONITOR, 0) + watch + encode_match(()))
+
+
+def find_meddling(body: bytes) -> bool:
+    """Whether a multipart reply of the monitor's tells that somebody changed, made or removed a flow of ours.
+
+    One that was overwritten has the cookie of whoever did it. Where more happened than the switch told, it may be so.
+    """
+    at = 8
+    while at + 4 <= len(body):
+        length, event = struct.unpack_from("!HH", body, at)
+        if length < 8:
+            raise CodecError(f"flow update of length {length}")
+        if event > _ABBREVIATED or event == _CHANGED:
+            return True
+        if event != _ABBREVIATED and struct.unpack_from("!Q", body, at + 16)[0] & COOKIE_MASK == COOKIE_MAGIC:
+            return True
+        at += length
+    return False
+
+
 def decode_flow_dump(body: bytes) -> tuple[list[FlowEntry], Counter[int]]:
     """Of one multipart reply the flows that are ours, and how many others there are by cookie.
 

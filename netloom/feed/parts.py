@@ -1,0 +1,64 @@
+"""What the server's end of the feed needs of the world, as protocols: slices, and whom it tells what hosts say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from netloom.feed import messages as m
+from netloom.feed.grants import Grant
+from netloom.model.slices import Slice
+
+
+class SliceSource(Protocol):
+    """Slices, kept current while they are followed."""
+
+    def follow(self, name: str) -> Slice | None: ...
+
+    def unfollow(self, name: str) -> None: ...
+
+    def slice(self, name: str) -> Slice | None: ...
+
+    def leads(self, name: str) -> Iterable[str]:
+        """The slices that a followed one leads to."""
+        ...
+
+
+class Fleet(Protocol):
+    """Whom the hub tells what hosts say. What is awaited here delays that host alone."""
+
+    async def admit(self, host: str, issued_s: float) -> None:
+        """Raises JoinError for a host whose certificate of that second is void."""
+        ...
+
+    async def report(self, host: str, configurations: Mapping[str, Any], zone: str | None) -> None:
+        """Raises MessageError for what this host cannot be."""
+        ...
+
+    async def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None: ...
+
+    async def take_copies(self, host: str, copies: Mapping[str, str]) -> None:
+        """What the copies of routers on the host are now."""
+        ...
+
+    async def present(self, host: str, here: bool) -> None: ...
+
+    async def join(self, host: str, token: str, csr: str) -> m.Joined:
+        """Raises JoinError."""
+        ...
+
+    async def renew(self, host: str, csr: str) -> m.Joined:
+        """Raises JoinError."""
+        ...
+
+
+class Gate(Protocol):
+    """Of a relay: who asks upstream before a host is let in."""
+
+    async def attach(self, attach: m.Attach) -> None:
+        """Return when all that the host follows is here. Raises JoinError where it may not follow."""
+        ...
+
+    def renew_word(self, host: str, grant: Grant) -> None:
+        """Of a host that is in: the next word of it, or of a relay that speaks for it."""
+        ...

@@ -1,0 +1,212 @@
+"""What ports say beside their groups, as a host with Linux bridges has it: limits, marks, logs, metadata, subports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from netloom.model.bridge import BridgePort, VlanDevice
+from netloom.model.device import Shape, ShapeClass
+from netloom.model.facts import HostFacts, Interface
+from netloom.model.filter import FilterChain, Way
+from netloom.model.netns import Namespace, Path
+from netloom.model.plan import Key, Thing
+from netloom.model.slices import (
+    Address,
+    GroupRow,
+    HostRow,
+    LogMark,
+    NetworkRow,
+    PlaceRow,
+    PortRow,
+    QosRow,
+    Row,
+    RuleRow,
+    Segment,
+    Slice,
+    Slices,
+    SubnetRow,
+)
+from netloom.render.bridges.host import BridgeRenderer, render_bridge_host
+from netloom.render.bridges.limits import render_sent
+from netloom.render.bridges.logs import Logging
+from netloom.render.bridges.metadata import find_bridge_callers
+from netloom.render.bridges.status import MAKING, find_pending
+from netloom.render.filters.nft_rules import render_rules
+from netloom.render.flows.groups import Combination
+from netloom.render.qos import Limits, Rate
+
+A, B, N = "a0000000-0000", "b0000000-0000", "n0000000-0000"
+TAP, END = "tapa0000000-00", "nlmn0000000-00"
+PORT = PortRow(
+    A, N, "fa:16:3e:00:00:01", project_id="demo", device_id="i-a", device_owner="compute:nova",
+    addresses=(Address("10.0.0.5", "s"),), policy="p",
+)  # fmt: skip
+SUB = PortRow(B, N, "fa:16:3e:00:00:02", addresses=(Address("10.0.0.6", "s"),), parent_id=A, vlan=100)
+FACTS = HostFacts(
+    "h1", "192.0.2.1", ("vxlan",), interfaces={A: Interface(TAP, 7)}, metadata=True,
+    bridge_mappings={"physnet": "eth1"}, bandwidths={"physnet": 100_000},
+)  # fmt: skip
+RULES = (
+    QosRow("1", "bandwidth_limit", "egress", 20_000, 0),
+    QosRow("2", "bandwidth_limit", "ingress", 10_000, 0),
+    QosRow("3", "packet_rate_limit", "ingress", 2000, 0),
+    QosRow("4", "minimum_bandwidth", "egress", 30_000),
+)
+
+
+def make_slices(
+    *ports: PortRow, rules: tuple[QosRow, ...] = (), segment: Segment | None = None, also: tuple[str, ...] = ()
+) -> Slices:
+    places = {f"place/{p.id}": PlaceRow(p.id, p.mac, "h1", p.addresses, also=also) for p in ports}
+    network: dict[str, Row] = {
+        f"network/{N}": NetworkRow(N, 1, segments=(segment or Segment("vxlan", "", 5),)),
+        "subnet/s": SubnetRow("s", N, "10.0.0.0/24", 4),
+        "host/h2": HostRow("h2", "192.0.2.2", ("vxlan",)),
+        **places,
+    }
+    own: dict[str, Row] = {f"port/{p.id}": p for p in ports}
+    found: dict[str, dict[str, Row]] = {
+        "host/h1": own, f"network/{N}": network, "policy/p": {f"rule/{rule.id}": rule for rule in rules},
+    }  # fmt: skip
+    return {name: Slice(name, 1, rows) for name, rows in found.items()}
+
+
+def render(slices: Slices, facts: HostFacts = FACTS) -> dict[Key, Thing]:
+    return {thing.key: thing for things in render_bridge_host(slices, facts).values() for thing in things}
+
+
+# -- limits ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "rules"),
+    [
+        (Limits(), ()),
+        (Limits(sent=Rate(20_000)), ("limit rate over 2500000 bytes/second drop",)),
+        (Limits(sent=Rate(8, 80)), ("limit rate over 1000 bytes/second burst 10000 bytes drop",)),
+        (Limits(sent_packets=Rate(1000)), ("limit rate over 1000/second burst 100 packets drop",)),
+        (Limits(mark=26), ("ip dscp set 26", "ip6 dscp set 26")),
+    ],
+)
+def test_what_a_port_sends_is_counted_first(limits: Limits, rules: tuple[str, ...]) -> None:
+    """kbit/s are 125 bytes a second; packets by number; and the mark on what passes."""
+    assert render_sent(limits) == rules
+
+
+def test_what_a_port_receives_waits_in_its_queue() -> None:
+    """A queue of the tap for bits, a chain on the way to it for packets, and a share of the NIC for a guarantee."""
+    segment = Segment("flat", "physnet")
+    found = render(make_slices(PORT, rules=RULES, segment=segment))
+    shape = found["shape", "", TAP].value
+    assert isinstance(shape, Shape) and shape.classes[0].ceil == 10_000
+    assert found["filter_way", "bridge", "arrivals", TAP].value == Way("jump limit_a0000000-00")
+    uplink = found["shape", "", "eth1"].value
+    assert isinstance(uplink.classes[0], ShapeClass)
+    assert (uplink.classes[0].rate, uplink.classes[0].mac) == (30_000, PORT.mac)
+    without = render(make_slices(PORT, segment=segment))
+    assert not [key for key in without if key[0] == "shape" or "arrivals" in key]
+
+
+def test_a_changed_limit_changes_the_guard() -> None:
+    """The chain of what a port may send is another when its rate is."""
+    renderer, name = BridgeRenderer(), ("filter_chain", "bridge", "guard_a0000000-00")
+
+    def guard(*rules: QosRow) -> FilterChain:
+        found = renderer.render(make_slices(PORT, rules=rules), FACTS)
+        chain = next(thing.value for things in found.values() for thing in things if thing.key == name)
+        assert isinstance(chain, FilterChain)
+        return chain
+
+    assert guard() == guard() != guard(RULES[0]) != guard(replace(RULES[0], rate=5000))
+
+
+# -- logs --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_port_with_logs_has_rules_of_its_own() -> None:
+    """Two ports of one group share their chains, until one has a log; then the words of its rules tell its number."""
+    group = Slice("group/g", 1, {"group/g": GroupRow("g"), "rule/r": RuleRow("r", "ingress", 4, 1)})
+    pair = tuple(replace(port, groups=("g",), parent_id="", vlan=0) for port in (PORT, SUB))
+    facts = replace(FACTS, interfaces={A: Interface(TAP, 7), B: Interface("tapb0000000-00", 8)})
+    plain = render({**make_slices(*pair), "group/g": group}, facts)
+    logged = (replace(pair[0], logs=(LogMark("l", "DROP"),)), pair[1])
+    told = render({**make_slices(*logged), "group/g": group}, facts)
+    marks = [found["filter_way", "bridge", "senders", TAP].value.to for found in (plain, told)]
+    other = [found["filter_way", "bridge", "senders", "tapb0000000-00"].value.to for found in (plain, told)]
+    assert marks[0] == other[0] == other[1] != marks[1]
+
+
+def test_what_is_told_of_packets() -> None:
+    """The first of a connection let pass, each that is dropped, and neither where only the other is asked for."""
+    group = Slice("group/g", 1, {"group/g": GroupRow("g"), "rule/r": RuleRow("r", "ingress", 4, 6)})
+    one = Combination(("g",), 5, (group,))
+    silent = render_rules(one, "ingress")
+    assert not any("log" in rule for rule in silent)
+    accepted = render_rules(one, "ingress", Logging(7, accepted=True, dropped=False))
+    dropped = render_rules(one, "ingress", Logging(7, accepted=False, dropped=True))
+    assert [rule for rule in accepted if "log" in rule] == [
+        'meta nfproto ipv4 meta l4proto 6 ct state new log prefix "ACCEPT ingress 7" group 4711 snaplen 128'
+    ]
+    assert [rule for rule in accepted if "log" not in rule] == list(silent)
+    assert dropped[-1] == 'log prefix "DROP ingress 7" group 4711 snaplen 128 drop'
+    free = Combination(("g",), 5 | 1 << 31, (group,))
+    assert not any("ACCEPT" in rule for rule in render_rules(free, "ingress", Logging(7, True, True)))
+
+
+# -- metadata ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_networks_instances_have_a_way_to_the_service() -> None:
+    """A namespace on the network's bridge with the service's address; without instances, or switched off, none."""
+    found = render(make_slices(PORT))
+    assert found["netns", f"qmeta-{N}"].value == Namespace()
+    assert found["route", f"qmeta-{N}", 254, "10.0.0.0/24"].value == Path((("", "meta0"),))
+    assert found["bridge_port", END].value == BridgePort("brqn0000000-00")
+    assert ("filter_way", "bridge", "asks", TAP) in found
+    for slices, facts in (
+        (make_slices(PORT), replace(FACTS, metadata=False)),
+        (make_slices(replace(PORT, device_owner="network:router_interface")), FACTS),
+    ):
+        assert not [key for key in render(slices, facts) if key[0] == "netns" or "asks" in key]
+
+
+def test_who_asks_is_told_by_network_and_address() -> None:
+    """Each instance here by its own address, in its own network's namespace; nobody else."""
+    router = replace(PORT, id=B, device_owner="network:router_interface", addresses=(Address("10.0.0.1", "s"),))
+    facts = replace(FACTS, interfaces={A: Interface(TAP, 7), B: Interface("tapb0000000-00", 8)})
+    found = find_bridge_callers(make_slices(PORT, router), facts)
+    assert set(found) == {f"qmeta-{N}"}
+    port, callers = found[f"qmeta-{N}"]
+    assert port == 80
+    assert {ip: (one.port_id, one.device_id, one.project_id) for ip, one in callers.items()} == {
+        "10.0.0.5": (A, "i-a", "demo")
+    }
+
+
+# -- subports, and ports on several hosts ------------------------------------------------------------------------------
+
+
+def test_a_subport_is_a_vlan_of_its_parents_device() -> None:
+    """It is made when the parent's device is there, and is a port like any other when it is there itself."""
+    slices = make_slices(PORT, SUB)
+    found = render(slices)
+    assert found["vlan", "tapb0000000-00"].value == VlanDevice(TAP, 100)
+    assert ("bridge_port", "tapb0000000-00") not in found
+    assert find_pending(slices, FACTS) == {B: MAKING}
+    there = replace(FACTS, interfaces={**FACTS.interfaces, B: Interface("tapb0000000-00", 9)})
+    assert ("bridge_port", "tapb0000000-00") in render(slices, there)
+    assert find_pending(slices, there) == {}
+    alone = replace(FACTS, interfaces={})
+    assert ("vlan", "tapb0000000-00") not in render(slices, alone)
+    assert "its trunk's parent port" in find_pending(slices, alone)[B]
+
+
+def test_a_port_on_several_hosts_is_learned_and_flooded_to() -> None:
+    """Copies of a router, or a port on its way: no entry says where its MAC is, and what comes by the tunnel does."""
+    fixed, spread = render(make_slices(PORT)), render(make_slices(PORT, also=("h2",)))
+    assert ("bridge_fdb", TAP, PORT.mac) in fixed and ("bridge_fdb", TAP, PORT.mac) not in spread
+    tunnel = [found["bridge_port", "vxlan-5"].value for found in (fixed, spread)]
+    assert [(one.learning, one.flood) for one in tunnel] == [(False, False), (True, True)]
+    assert spread["bridge_port", TAP].value.flood
