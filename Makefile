@@ -16,6 +16,7 @@ help:
 	@echo 'make peer       against others: Keystone, Tempest, neutron-lib, oslo.policy (fetched into build/), the openstack command'
 	@echo 'make bench      the figures; make bench-stores: of the database engines and several processes'
 	@echo 'make bench-scale  a thousand simulated hosts and more: what a change, a restart, a million ports cost'
+	@echo 'make bench-throughput  with and without security groups on each switch; make bench-routing: the forms of routers'
 	@echo 'make faults     a whole deployment broken at random while clients write: SEED=1 MINUTES=10'
 	@echo 'make shape      sizes of files and functions, beside those of code that reads well'
 	@echo 'make docs       check every link and name in the documentation; write the reference pages'
@@ -54,6 +55,12 @@ bench: system python
 bench-stores: judges python
 	@PYTHONPATH=. $(BIN)/python tests/bench/stores.py
 
+bench-throughput: system python
+	@PYTHONPATH=. $(BIN)/python tests/bench/throughput.py $(ARGS)
+
+bench-routing: system python
+	@PYTHONPATH=. $(BIN)/python tests/bench/routing.py $(ARGS)
+
 # make bench-scale ARGS='--quick', or ARGS='--only hosts restart'
 bench-scale: judges python
 	@PYTHONPATH=. $(BIN)/python tests/bench/scale.py $(ARGS)
@@ -79,4 +86,4 @@ judges:
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 
-.PHONY: help lab lab-down check test peer keystone faults judges static bench bench-stores bench-scale shape docs python system clean
+.PHONY: help lab lab-down check test peer keystone faults judges static bench bench-stores bench-scale bench-throughput bench-routing shape docs python system clean

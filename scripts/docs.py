@@ -17,7 +17,7 @@ from pathlib import Path
 from netloom.api.openapi import render_openapi
 from netloom.api.reference import render_reference as render_api
 from netloom.intent.catalog import CATALOG
-from netloom.main.option_table import render_reference
+from netloom.main.options.table import render_reference
 from scripts import coverage
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -1,6 +1,6 @@
 """What the loop needs of the world, as protocols and plain functions, so that it runs the same on fakes.
 
-Nothing here knows a device or a wire; `netloom.main.agent` joins the real ones.
+Nothing here knows a device or a wire; `netloom.main.hosts.agent` joins the real ones.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from netloom.lab.swarm_fill import fill_store
 from netloom.lab.swarm_plan import CloudPlan, Shape, make_tunnel_ip, plan_cloud
 
 NETLOOM = (sys.executable, "-m", "netloom.main.cli")
-WORKER = (sys.executable, "-m", "netloom.main.swarm")
+WORKER = (sys.executable, "-m", "netloom.main.hosts.swarm")
 NO_QUOTAS = ("network", "port", "subnet")
 START_S = 120.0
 PATIENCE_S = 3600

@@ -12,10 +12,10 @@ import typer
 
 from netloom import __version__
 from netloom.lab.command import app as lab_app
-from netloom.main.agent_command import app as agent_app
-from netloom.main.command_parts import Files, Sets, explain_errors, parse_sets
-from netloom.main.db_command import app as db_app
-from netloom.main.server_command import app as server_app
+from netloom.main.commands.agent import app as agent_app
+from netloom.main.commands.db import app as db_app
+from netloom.main.commands.parts import Files, Sets, explain_errors, parse_sets
+from netloom.main.commands.server import app as server_app
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,7 +45,7 @@ app.add_typer(server_app, name="server")
 @explain_errors
 def options() -> None:
     """Print every option with its section, default and meaning, as a page of Markdown."""
-    from netloom.main.option_table import render_reference
+    from netloom.main.options.table import render_reference
 
     print(render_reference())
 
@@ -73,8 +73,8 @@ def doctor(
 
     Example: `netloom doctor --config-file /etc/netloom/netloom.conf`
     """
-    from netloom.main.doctor import find_status, render_findings
-    from netloom.main.doctor_command import look
+    from netloom.main.commands.doctor import look
+    from netloom.main.doctor.findings import find_status, render_findings
 
     findings = look(config_file or (), parse_sets(set_), [one.value for one in part or ()])
     print(render_findings(findings, json))

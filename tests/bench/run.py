@@ -25,10 +25,10 @@ from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Requester, Settings
 from netloom.intent.operations import make_create
 from netloom.intent.schema import parse_create
-from netloom.main.agent import join, make_feed
-from netloom.main.fleet import make_join_token
-from netloom.main.host_options import HostOptions
-from netloom.main.options import load_server_options
+from netloom.main.hosts.agent import join, make_feed
+from netloom.main.options.host import HostOptions
+from netloom.main.options.server import load_server_options
+from netloom.main.servers.fleet import make_join_token
 from netloom.store.context import make_contexts
 from netloom.store.engine import open_store
 from netloom.store.journal import SqlJournal

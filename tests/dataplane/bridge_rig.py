@@ -15,9 +15,9 @@ from pyroute2 import netns as spaces
 
 from netloom.drivers import merge_needs
 from netloom.feed.cache import Cache
-from netloom.main.agent import make_facts, make_settings
-from netloom.main.bridge_agent import open_bridges
-from netloom.main.host_options import HostOptions, load_host_options
+from netloom.main.hosts.agent import make_facts, make_settings
+from netloom.main.hosts.bridge_agent import open_bridges
+from netloom.main.options.host import HostOptions, load_host_options
 from netloom.model.plan import Key, Plan, Thing
 from netloom.reconcile.desired import merge_groups
 from netloom.reconcile.plan import plan

@@ -39,10 +39,10 @@ from netloom.drivers.nft import NftDriver
 from netloom.drivers.ovs.driver import OvsDriver
 from netloom.drivers.tc import TcDriver
 from netloom.feed.cache import Cache
-from netloom.main.agent import make_facts
-from netloom.main.fleet import make_join_token
-from netloom.main.host_options import HostOptions, load_host_options
-from netloom.main.options import load_server_options
+from netloom.main.hosts.agent import make_facts
+from netloom.main.options.host import HostOptions, load_host_options
+from netloom.main.options.server import load_server_options
+from netloom.main.servers.fleet import make_join_token
 from netloom.model.driver import Driver
 from netloom.model.plan import Key, Plan, Thing
 from netloom.reconcile.desired import merge_groups

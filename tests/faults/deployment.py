@@ -18,9 +18,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netloom.main.agent import join
-from netloom.main.fleet import make_join_token
-from netloom.main.options import load_server_options
+from netloom.main.hosts.agent import join
+from netloom.main.options.server import load_server_options
+from netloom.main.servers.fleet import make_join_token
 from netloom.testing.faults import LINK, PROCESS, Part
 from tests.databases import DatabaseServer, start_own
 from tests.faults.host import find_store

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 from netloom.agent.view import find_ports
 from netloom.feed.client import Feed
-from netloom.main.agent import join, make_feed
-from netloom.main.fleet import make_join_token
-from netloom.main.host_options import HostOptions, load_host_options
-from netloom.main.options import load_server_options
+from netloom.main.hosts.agent import join, make_feed
+from netloom.main.options.host import HostOptions, load_host_options
+from netloom.main.options.server import load_server_options
+from netloom.main.servers.fleet import make_join_token
 from tests.faults.server import Server
 
 

@@ -22,8 +22,8 @@ from netloom.agent.parts import Parts, Routed, Tuning
 from netloom.agent.view import find_ports
 from netloom.drivers.memory import MemoryDriver
 from netloom.feed.client import Feed
-from netloom.main.agent import describe_host, make_facts, make_feed, make_settings
-from netloom.main.host_options import HostOptions, load_host_options
+from netloom.main.hosts.agent import describe_host, make_facts, make_feed, make_settings
+from netloom.main.options.host import HostOptions, load_host_options
 from netloom.model.digest import digest_rows
 from netloom.model.facts import HostFacts, Interface
 from netloom.model.flow import Action

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from netloom.api.identity.users import read_passwords
-from netloom.main.fleet import make_join_token
-from netloom.main.options import load_server_options
+from netloom.main.options.server import load_server_options
+from netloom.main.servers.fleet import make_join_token
 from tests.faults.host import attached, find_store, join_host
 from tests.faults.server import Server
 from tests.faults.test_nova_is_told import ask

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from netloom.feed.client import Feed
-from netloom.main.agent import make_feed
-from netloom.main.fleet import make_join_token
-from netloom.main.host_options import HostOptions, load_host_options
-from netloom.main.options import load_server_options
+from netloom.main.hosts.agent import make_feed
+from netloom.main.options.host import HostOptions, load_host_options
+from netloom.main.options.server import load_server_options
+from netloom.main.servers.fleet import make_join_token
 from tests.faults.host import join_host, wire
 from tests.faults.server import Server
 

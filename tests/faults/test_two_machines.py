@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from netloom.api.identity.users import read_passwords
-from netloom.main.fleet import make_join_token
-from netloom.main.hosts import revoke_hosts
-from netloom.main.options import ServerOptions, load_server_options
+from netloom.main.options.server import ServerOptions, load_server_options
+from netloom.main.servers.fleet import make_join_token
+from netloom.main.servers.hosts import revoke_hosts
 from tests.databases import Missing, database_server
 from tests.faults.host import attached, find_store, join_host
 from tests.faults.server import Server

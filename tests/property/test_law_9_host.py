@@ -23,8 +23,8 @@ from netloom.intent.operation import Requester
 from netloom.intent.operations import make_create
 from netloom.intent.schema import Doc, parse_create
 from netloom.intent.snapshot import Snapshot
-from netloom.main.fleet import Fleet, serve_fleet
-from netloom.main.options import ServerOptions, load_server_options
+from netloom.main.options.server import ServerOptions, load_server_options
+from netloom.main.servers.fleet import Fleet, serve_fleet
 from netloom.store.context import make_contexts
 from netloom.store.engine import open_store
 from netloom.store.journal import SqlJournal

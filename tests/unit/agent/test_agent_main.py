@@ -10,8 +10,8 @@ import pytest
 
 from netloom.feed.messages import Joined
 from netloom.feed.pki import JoinError, encode_key, issue, load_key, make_authority, make_key, make_token
-from netloom.main.agent import Papers, describe_host, join, make_facts, make_feed, run_agent
-from netloom.main.host_options import HostOptions
+from netloom.main.hosts.agent import Papers, describe_host, join, make_facts, make_feed, run_agent
+from netloom.main.options.host import HostOptions
 
 NOW = datetime.datetime.now(datetime.UTC)
 

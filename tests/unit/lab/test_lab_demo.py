@@ -20,8 +20,8 @@ from netloom.lab.instances import find_inside, parse_ping
 from netloom.lab.shell import LabError
 from netloom.lab.show import make_console, make_table
 from netloom.lab.state import HYBRID, LINUXBRIDGE, OPENVSWITCH, Host, Instance, Lab, Place
-from netloom.main.host_options import load_host_options
-from netloom.main.options import load_server_options
+from netloom.main.options.host import load_host_options
+from netloom.main.options.server import load_server_options
 
 
 def instance(name: str, host: str, number: int, v6: str) -> Instance:

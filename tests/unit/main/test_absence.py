@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netloom.intent.agents.agent import mark_alive
-from netloom.main.absence import Absence
+from netloom.main.servers.absence import Absence
 from tests.unit.intent.router_kit import RouterWorld
 
 

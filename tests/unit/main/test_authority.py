@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netloom.feed.pki import SERVER_LIFE, TOKEN_LIFE_S, JoinError, fingerprint, parse_token
-from netloom.main.authority import open_authority
+from netloom.main.servers.authority import open_authority
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)
 

@@ -18,17 +18,17 @@ from typer.testing import CliRunner
 
 from netloom.feed.messages import Joined
 from netloom.feed.pki import AUTHORITY_LIFE, SERVER_LIFE, encode_key, make_key, make_request, sign_request
-from netloom.main import doctor_machine
-from netloom.main.authority import open_authority
 from netloom.main.cli import app
-from netloom.main.doctor import ERROR, OK, WARNING, Finding, find_status, render_findings, run_checks
-from netloom.main.doctor_agent import Host, find_needs, make_agent_checks, read_switch
-from netloom.main.doctor_machine import Machine
-from netloom.main.doctor_server import compare_clocks, make_server_checks
-from netloom.main.host_checks import Seen
-from netloom.main.host_options import load_host_options
-from netloom.main.options import load_server_options
-from netloom.main.papers import Papers
+from netloom.main.doctor import machine as doctor_machine
+from netloom.main.doctor.agent import Host, find_needs, make_agent_checks, read_switch
+from netloom.main.doctor.findings import ERROR, OK, WARNING, Finding, find_status, render_findings, run_checks
+from netloom.main.doctor.machine import Machine
+from netloom.main.doctor.server import compare_clocks, make_server_checks
+from netloom.main.hosts.papers import Papers
+from netloom.main.options.host import load_host_options
+from netloom.main.options.host_checks import Seen
+from netloom.main.options.server import load_server_options
+from netloom.main.servers.authority import open_authority
 from netloom.store.engine import open_store
 
 NOW = datetime.datetime.now(datetime.UTC)

@@ -22,12 +22,12 @@ from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
-from netloom.main.agent import Papers, make_feed
 from netloom.main.cli import app
-from netloom.main.fleet import HOSTS, SAID_BURST, SAID_S, WATCH_S, Fleet, make_join_token, serve_fleet
-from netloom.main.host_options import HostOptions, load_host_options
-from netloom.main.hosts import list_hosts, revoke_hosts
-from netloom.main.options import ServerOptions, load_server_options
+from netloom.main.hosts.agent import Papers, make_feed
+from netloom.main.options.host import HostOptions, load_host_options
+from netloom.main.options.server import ServerOptions, load_server_options
+from netloom.main.servers.fleet import HOSTS, SAID_BURST, SAID_S, WATCH_S, Fleet, make_join_token, serve_fleet
+from netloom.main.servers.hosts import list_hosts, revoke_hosts
 from netloom.store.context import make_contexts
 from netloom.store.engine import open_store
 from netloom.store.journal import SqlJournal

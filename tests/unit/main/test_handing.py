@@ -13,9 +13,9 @@ import pytest
 
 from netloom.intent.errors import ApiError
 from netloom.intent.operation import Operation, Requester, Settings
-from netloom.main import handing as handing_module
-from netloom.main.handing import Handing, make_error, make_receive
-from netloom.main.peers import HttpRequest, Peers, PeerServer
+from netloom.main.servers import handing as handing_module
+from netloom.main.servers.handing import Handing, make_error, make_receive
+from netloom.main.servers.peers import HttpRequest, Peers, PeerServer
 from netloom.store.context import make_contexts
 from netloom.store.engine import open_shared
 from netloom.store.errors import StoreUnavailable

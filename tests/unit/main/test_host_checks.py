@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from netloom.main.agent import describe_host, serve_agent
-from netloom.main.host_checks import Seen, check_host, read_devices
-from netloom.main.host_options import HostOptions
-from netloom.main.option_checks import OptionError
+from netloom.main.hosts.agent import describe_host, serve_agent
+from netloom.main.options.checks import OptionError
+from netloom.main.options.host import HostOptions
+from netloom.main.options.host_checks import Seen, check_host, read_devices
 
 SEEN = Seen(
     {"127.0.0.1": "lo", "192.0.2.1": "eth0", "2001:db8::1": "eth1", "fe80::1": "eth0"},

@@ -11,8 +11,8 @@ import pytest
 
 from netloom.api.identity import users
 from netloom.api.identity.builtin import BuiltinIdentity
-from netloom.main.identities import find_public_url, follow_users, load_users
-from netloom.main.options import ServerOptions, load_server_options
+from netloom.main.options.server import ServerOptions, load_server_options
+from netloom.main.servers.identities import find_public_url, follow_users, load_users
 
 
 def load(folder: Path, **given: str) -> ServerOptions:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from netloom.api.message import TRACE, Trace, find_ids
-from netloom.main.host_options import load_host_options
-from netloom.main.logs import LogOptions, set_up_logs, strike
-from netloom.main.options import load_server_options
+from netloom.main.options.host import load_host_options
+from netloom.main.options.server import load_server_options
+from netloom.main.watching.logs import LogOptions, set_up_logs, strike
 
 
 @pytest.fixture

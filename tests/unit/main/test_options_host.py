@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from netloom.main.host_options import HostOptions, load_host_options
-from netloom.main.option_checks import OptionError
+from netloom.main.options.checks import OptionError
+from netloom.main.options.host import HostOptions, load_host_options
 from netloom.model.facts import ConnectionSync
 
 
@@ -106,7 +106,7 @@ def test_a_bad_option_stops_the_agent(tmp_path: Path, text: str, option: str, al
 def test_an_agent_needs_no_server_code() -> None:
     """Reading an agent's options loads neither the API nor SQL."""
     check = (
-        "import sys, netloom.main.host_options as _;"
+        "import sys, netloom.main.options.host as _;"
         "print([m for m in sys.modules if m.startswith(('netloom.api', 'netloom.store', 'sqlalchemy', 'starlette'))])"
     )
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -9,11 +9,11 @@ import pytest
 from oslo_config import cfg
 
 from netloom.intent.quota import DEFAULTS
-from netloom.main import option_table
-from netloom.main import options as options_module
-from netloom.main.option_checks import OptionError
-from netloom.main.option_table import GROUPS, make_conf, make_quota_option, render_reference
-from netloom.main.options import ServerOptions, check_listen, load_server_options
+from netloom.main.options import server as options_module
+from netloom.main.options import table as option_table
+from netloom.main.options.checks import OptionError
+from netloom.main.options.server import ServerOptions, check_listen, load_server_options
+from netloom.main.options.table import GROUPS, make_conf, make_quota_option, render_reference
 
 NEUTRON = """
 [DEFAULT]

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from netloom.feed import pki
-from netloom.main.authority import open_authority
-from netloom.main.peers import NotDelivered, Peer, Peers, PeerServer, Unanswered, decode, make_peer_context
+from netloom.main.servers.authority import open_authority
+from netloom.main.servers.peers import NotDelivered, Peer, Peers, PeerServer, Unanswered, decode, make_peer_context
 
 
 async def repeat(what: str, body: msgspec.Raw) -> Any:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from netloom.feed.pki import JoinError
-from netloom.main.broker import load_bus
-from netloom.main.host_options import load_host_options
-from netloom.main.option_checks import OptionError
-from netloom.main.options import load_server_options
-from netloom.main.relay import join_relay
-from netloom.main.relay_options import is_relay_role, load_relay_options
+from netloom.main.options.checks import OptionError
+from netloom.main.options.host import load_host_options
+from netloom.main.options.relay import is_relay_role, load_relay_options
+from netloom.main.options.server import load_server_options
+from netloom.main.servers.broker import load_bus
+from netloom.main.servers.relay import join_relay
 
 
 def test_a_relay_is_a_server_in_another_role(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from netloom.intent.snapshot import Change
-from netloom.main.request_ids import find_requests, log_slices
+from netloom.main.watching.request_ids import find_requests, log_slices
 from netloom.model.delta import SliceDelta
 from netloom.model.slices import NetworkRow
 from netloom.store.log import LogEntry

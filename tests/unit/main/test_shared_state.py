@@ -13,10 +13,10 @@ import pytest
 from netloom.api.identity import users
 from netloom.api.identity.users import load_identity
 from netloom.feed.pki import SERVER_LIFE, JoinError, parse_token
-from netloom.main.authority import open_authority
-from netloom.main.identities import keep_users, load_users
-from netloom.main.options import load_server_options
-from netloom.main.shared_state import Share, agree_on_file, fetch, make_share
+from netloom.main.options.server import load_server_options
+from netloom.main.servers.authority import open_authority
+from netloom.main.servers.identities import keep_users, load_users
+from netloom.main.servers.shared_state import Share, agree_on_file, fetch, make_share
 from netloom.store.engine import open_shared
 
 NOW = datetime.datetime(2026, 11, 21, tzinfo=datetime.UTC)

@@ -13,9 +13,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from netloom.agent.turns import Turn
 from netloom.api.parts import Answered
-from netloom.main.spans import Spans, find_context
-from netloom.main.telemetry import open_spans, tell_both
-from netloom.main.told import Resolved
+from netloom.main.watching.spans import Spans, find_context
+from netloom.main.watching.telemetry import open_spans, tell_both
+from netloom.main.watching.told import Resolved
 from netloom.store.told import Commit
 
 
@@ -79,7 +79,7 @@ def test_a_turn_with_nothing_to_do_is_no_span() -> None:
 def test_without_an_endpoint_nothing_is_imported() -> None:
     """Neither by a server nor by an agent, and nobody is told anything."""
     names = "[name for name in sys.modules if 'opentelemetry' in name]"
-    code = f"import netloom.main.server, netloom.main.agent, sys; print({names})"
+    code = f"import netloom.main.servers.server, netloom.main.hosts.agent, sys; print({names})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout == "[]\n"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import uvicorn
 
-from netloom.main.server import Quiet, make_listener
-from netloom.main.wire import make_protocol
+from netloom.main.servers.server import Quiet, make_listener
+from netloom.main.servers.wire import make_protocol
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter, asyncio.Event], Awaitable[bytes]]
 HEAD = b"HTTP/1.1 200 OK\r\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
-from netloom.main.workers import run_workers, SHORT_S
+from netloom.main.servers.workers import run_workers, SHORT_S
 
 def run(number):
     {body}

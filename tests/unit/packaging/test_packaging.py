@@ -25,10 +25,10 @@ from netloom.feed.hub import Hub
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Settings
 from netloom.intent.snapshot import Snapshot
-from netloom.main.agent_figures import AgentFigures
-from netloom.main.server_figures import ServerFigures
 from netloom.main.service import tell_manager
-from netloom.main.told import Resolved
+from netloom.main.watching.agent_figures import AgentFigures
+from netloom.main.watching.server_figures import ServerFigures
+from netloom.main.watching.told import Resolved
 from netloom.resolve.slices import SliceBook
 from netloom.store.context import make_contexts
 from netloom.store.engine import open_store

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netloom.main import db
+from netloom.main.commands import stores
 from netloom.store.check import check_store
 from netloom.store.engine import Store, open_reader, open_store
 from netloom.store.errors import StoreFull, StoreLocked
@@ -150,7 +150,7 @@ def test_compact_gives_the_room_back(tmp_path: Path) -> None:
     write_ports(tmp_path, 400)
     path = tmp_path / "netloom.db"
     before = path.stat().st_size
-    lines = db.shorten(url_of(tmp_path), History(10, least=1))
+    lines = stores.shorten(url_of(tmp_path), History(10, least=1))
     assert lines[0] == f"390 revisions were dropped from the log of {path}"
     assert path.stat().st_size < 0.7 * before
     assert check_store(url_of(tmp_path), SMALL) == []
@@ -168,6 +168,6 @@ def test_compact_is_refused_beside_a_running_server(tmp_path: Path) -> None:
         async with writing(tmp_path) as writer:
             await writer.submit(create("a"), ADMIN)
             with pytest.raises(StoreLocked, match=r"process \d+ on .*Nothing was changed"):
-                db.shorten(url_of(tmp_path), History(1, least=1))
+                stores.shorten(url_of(tmp_path), History(1, least=1))
 
     asyncio.run(run())

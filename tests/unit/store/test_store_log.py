@@ -19,7 +19,7 @@ from sqlalchemy import inspect
 from netloom.intent.operation import Outcome, Requester, Settings
 from netloom.intent.schema import Field, Index
 from netloom.intent.snapshot import Change
-from netloom.main import db
+from netloom.main.commands import stores
 from netloom.store.check import check_store
 from netloom.store.context import make_contexts, make_id
 from netloom.store.engine import find_database, open_reader, open_store, upgrade_store
@@ -168,7 +168,7 @@ def test_a_backup_is_a_store(tmp_path: Path) -> None:
     async def run() -> None:
         async with writing(tmp_path) as writer:
             await writer.submit(create("a"), ADMIN)
-            lines, sound = db.backup(url_of(tmp_path), copy, SMALL)
+            lines, sound = stores.backup(url_of(tmp_path), copy, SMALL)
             assert sound and lines[0].startswith(f"{copy} holds revision 1 (port 1; ")
             await writer.submit(create("b"), ADMIN)
 
@@ -187,7 +187,7 @@ def test_status_tells_who_writes(tmp_path: Path) -> None:
 
     async def run() -> list[str]:
         async with writing(tmp_path):
-            return db.status(url_of(tmp_path))
+            return stores.status(url_of(tmp_path))
 
     text = "\n".join(asyncio.run(run()))
     assert re.search(r"revision +3 \(log from 1\)", text) and re.search(r"objects +port 3", text)
@@ -197,12 +197,12 @@ def test_status_tells_who_writes(tmp_path: Path) -> None:
 def test_upgrade_and_check_print_what_they_found(tmp_path: Path) -> None:
     """The commands make a store where there is none, and call a sound one sound."""
     for said in ("was made", "is up to date"):
-        assert db.upgrade(url_of(tmp_path)) == [
+        assert stores.upgrade(url_of(tmp_path)) == [
             f"{find_database(url_of(tmp_path)).name} {said} (schema {SCHEMA_VERSION})"
         ]
-    assert db.check(url_of(tmp_path)) == (["no fault was found: no objects; revision 0"], True)
+    assert stores.check(url_of(tmp_path)) == (["no fault was found: no objects; revision 0"], True)
     run_sql(tmp_path, "INSERT INTO object VALUES ('widget', 'q', '', 5, '{}')")
-    lines, sound = db.check(url_of(tmp_path))
+    lines, sound = stores.check(url_of(tmp_path))
     assert not sound and "widget q" in lines[0]
 
 

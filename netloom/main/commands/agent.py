@@ -1,0 +1,137 @@
+"""`netloom agent …`: reads what was asked; `hosts.agent` runs a host, `servers.hosts` speaks of all of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from netloom.main.commands.parts import Files, LogFormat, Sets, explain_errors, fail, parse_sets
+
+Hosts = Annotated[
+    list[str], typer.Argument(help="Hosts, by the name that Nova calls them.", metavar="HOST...", show_default=False)
+]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="""The agent: one on every host.
+
+    A host joins once, with a token that an administrator got on the server's machine; from then on its certificate
+    says who it is. The agent gets the next certificate by itself, long before the old one ends.
+
+    | on the host | on the server's machine |
+    |---|---|
+    | run, join | token, list, revoke |
+
+    **Try**
+
+        server# netloom agent token h1
+        h1#     netloom agent join TOKEN --server netloom.example.org:9697
+        h1#     netloom agent run --set ovs.local_ip=192.0.2.11
+        server# netloom agent list
+    """,
+)
+
+
+@app.command("run")
+@explain_errors
+def run(
+    config_file: Files = None,
+    set_: Sets = None,
+    token: Annotated[
+        str, typer.Option(envvar="NETLOOM_JOIN_TOKEN", help="Join with this token first, if not joined yet.")
+    ] = "",
+    log_format: LogFormat = None,
+) -> None:
+    """Keep this host as the server says it should be, until told to stop.
+
+    With no server to reach it restores what it knows from disk and keeps trying.
+
+    Example: `netloom agent run --config-file /etc/netloom/netloom.conf`
+    """
+    from netloom.main.options.host import load_host_options
+
+    options = load_host_options(config_file or (), parse_sets(set_, log_format))
+    from netloom.main.hosts.agent import join, run_agent
+
+    if token:
+        join(options, token)
+    run_agent(options)
+
+
+@app.command("join")
+@explain_errors
+def join_server(
+    token: Annotated[str, typer.Argument(help="What `netloom agent token` gave.", show_default=False)],
+    server: Annotated[str, typer.Option(help="Where the server waits for agents; else option feed_server.")] = "",
+    config_file: Files = None,
+    set_: Sets = None,
+) -> None:
+    """Get this host's certificate from the server's authority.
+
+    Example: `netloom agent join TOKEN --server netloom.example.org:9697`
+    """
+    from netloom.main.options.host import load_host_options
+
+    given = parse_sets(set_) | ({"netloom.feed_server": server} if server else {})
+    options = load_host_options(config_file or (), given)
+    from netloom.main.hosts.agent import join
+
+    join(options, token)
+    print(f"{options.host} has joined; its certificate is in {options.state_path}")
+
+
+@app.command("token")
+@explain_errors
+def give_token(hosts: Hosts, config_file: Files = None, set_: Sets = None) -> None:
+    """On the server's machine: print a token for each host to join with, once, within the hour.
+
+    One for the name relay/NAME is for a relay: `netloom server --role relay --token TOKEN`.
+
+    Example: `netloom agent token h1 h2`
+    """
+    from netloom.main.options.server import load_server_options
+
+    options = load_server_options(config_file or (), parse_sets(set_))
+    from netloom.main.servers.fleet import make_join_token
+
+    for host in hosts:
+        print(make_join_token(options, host))
+
+
+@app.command("list")
+@explain_errors
+def list_all(config_file: Files = None, set_: Sets = None) -> None:
+    """On the server's machine: hosts, until when their certificates are good, and who is connected.
+
+    Example: `netloom agent list`
+    """
+    from netloom.main.options.server import load_server_options
+
+    options = load_server_options(config_file or (), parse_sets(set_))
+    from netloom.main.servers.hosts import list_hosts
+
+    for line in list_hosts(options):
+        print(line)
+
+
+@app.command("revoke")
+@explain_errors
+def revoke(hosts: Hosts, config_file: Files = None, set_: Sets = None) -> None:
+    """On the server's machine: make void what these hosts have, certificates and tokens.
+
+    A running server lets go of them within seconds and does not let them in again. What is on such a host already
+    stays there: its agent goes on with what it knew. A new token lets the host join anew.
+
+    Example: `netloom agent revoke h3`
+    """
+    from netloom.main.options.server import load_server_options
+
+    options = load_server_options(config_file or (), parse_sets(set_))
+    from netloom.main.servers.hosts import revoke_hosts
+
+    unknown = revoke_hosts(options, hosts)
+    print("\n".join(f"{host}: revoked" for host in hosts if host not in unknown))
+    if unknown:
+        fail(f"never joined, and may not with a token given before now: {', '.join(unknown)}", 1)

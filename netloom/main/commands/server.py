@@ -1,0 +1,71 @@
+"""`netloom server …`: reads what was asked; `server.py` and `cluster.py` do it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from netloom.main.commands.parts import Files, LogFormat, Sets, explain_errors, parse_sets
+
+app = typer.Typer(rich_markup_mode="markdown")
+
+
+@app.callback(invoke_without_command=True)
+@explain_errors
+def server(
+    context: typer.Context,
+    config_file: Files = None,
+    set_: Sets = None,
+    log_format: LogFormat = None,
+    role: Annotated[str, typer.Option(help="server, or relay: no store, no API; else option role.")] = "",
+    upstream: Annotated[str, typer.Option(help="Of a relay: the servers or relays that it follows.")] = "",
+    token: Annotated[
+        str, typer.Option(envvar="NETLOOM_JOIN_TOKEN", help="Of a relay: join with this token first, if it has not.")
+    ] = "",
+) -> None:
+    """Serve the Networking API and wait for agents.
+
+    At the first start it makes users of its own and writes a clouds.yaml into state_path, for the openstack command.
+    With `api_workers` there are several processes on the same ports; with a database several machines may serve.
+
+    A relay stands between servers and many hosts; its token is one for the name relay/NAME.
+
+    Examples: `netloom server`, `netloom server --config-file /etc/neutron/neutron.conf --config-file
+    /etc/neutron/plugins/ml2/ml2_conf.ini`, `netloom server --set api_workers=2`, `netloom server --role relay
+    --upstream server1:9697,server2:9697`
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from netloom.main.options.relay import is_relay_role, load_relay_options
+    from netloom.main.options.server import check_listen, load_server_options
+    from netloom.main.servers.relay import run_relay
+
+    given = parse_sets(set_, log_format)
+    given |= {f"netloom.{name}": value for name, value in (("role", role), ("upstream", upstream)) if value}
+    if is_relay_role(config_file or (), given):
+        run_relay(load_relay_options(config_file or (), given), token)
+        return
+    options = load_server_options(config_file or (), given)
+    check_listen(options)
+    from netloom.main.servers.server import run_server
+
+    run_server(options)
+
+
+@app.command("step-down")
+@explain_errors
+def step_down(config_file: Files = None, set_: Sets = None) -> None:
+    """Have the server that writes leave that to another one of the same store, as before maintenance.
+
+    What is under way is answered first, and what comes meanwhile waits for the next writer: no request fails. Where no
+    other server takes over, the same one writes again after some seconds.
+
+    Example: `netloom server step-down --config-file /etc/netloom/netloom.conf`
+    """
+    from netloom.main.options.server import load_server_options
+
+    options = load_server_options(config_file or (), parse_sets(set_))
+    from netloom.main.servers.cluster import order_step_down
+
+    print(order_step_down(options))

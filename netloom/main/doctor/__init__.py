@@ -1,0 +1,1 @@
+"""`netloom doctor`: what is looked at, where, and what to do about it."""

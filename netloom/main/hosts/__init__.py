@@ -1,0 +1,1 @@
+"""Composition of an agent, and of many in one process."""

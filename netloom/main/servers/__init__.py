@@ -1,0 +1,1 @@
+"""Composition of a server and of a relay, and what servers of one store do together."""

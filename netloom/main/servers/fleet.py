@@ -1,0 +1,359 @@
+"""The server's side of hosts: slices kept current with each commit, the hub that serves them, and what hosts say back.
+
+What a host says becomes an operation like any other; words of the same kind from one host are joined while one waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from netloom.feed import messages as m
+from netloom.feed import pki
+from netloom.feed.hub import Hub
+from netloom.feed.pace import Pace
+from netloom.feed.pki import HostBook, JoinError
+from netloom.intent.agents.agent import mark_alive, report_host
+from netloom.intent.agents.dhcp_ports import settle_networks
+from netloom.intent.agents.dhcp_schedule import move_networks
+from netloom.intent.errors import ApiError, conflict
+from netloom.intent.l2.port_status import acknowledge
+from netloom.intent.l3.router_copies import move_routers, report_copies
+from netloom.intent.operation import Context, Operation, Outcome, Requester
+from netloom.intent.schema import Doc
+from netloom.intent.snapshot import Change, Snapshot
+from netloom.main.options.server import ServerOptions
+from netloom.main.servers.absence import Absence
+from netloom.main.servers.authority import Authority, open_authority
+from netloom.main.servers.broker import start_publishing
+from netloom.main.servers.listening import listen
+from netloom.main.servers.shared_state import Share, make_share
+from netloom.main.watching.request_ids import find_requests, log_slices
+from netloom.main.watching.told import Resolved, hear_nothing
+from netloom.resolve.slices import SliceBook
+from netloom.store.engine import find_database, open_shared
+from netloom.store.log import LogEntry
+from netloom.store.writer import Writer
+
+LOG = logging.getLogger("netloom.server")
+HOSTS = Requester(user_id="netloom", roles=("admin", "service"), is_admin=True, user_name="hosts")
+"""In whose name what hosts say is written."""
+Say = Callable[..., Awaitable[None]]
+"""Writes what a host said: the name of the word, then its values. Raises ApiError."""
+SAID_S, SAID_BURST = 20.0, 200.0
+"""How often a second the words of one host are written down, and how many at once."""
+WATCH_S = 1.0
+"""How often revocations are looked for."""
+
+
+class Fleet:
+    """All hosts, as this server sees them."""
+
+    def __init__(self, options: ServerOptions, writer: Writer, authority: Authority, say: Say | None = None) -> None:
+        self._options = options
+        self._writer = writer
+        self._say = say
+        self._authority = authority
+        self._certificates = Certificates(authority)
+        self._book = SliceBook(writer.snapshot)
+        self._seen: dict[str, str] = {}
+        self._said: dict[str, tuple[int, list[str], dict[str, str]]] = {}
+        self._saying: set[str] = set()
+        self._copies: dict[str, dict[str, str]] = {}
+        self._paces: dict[str, Pace] = {}
+        self._absence = Absence(options.settings.agent_down_time)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.resolved: Callable[[Resolved], None] = hear_nothing
+        """Told of every batch of commits."""
+        self.hub = Hub(self._book, self, lambda: self._book.snapshot.revision, "netloom", self._find_authority)
+
+    def _find_authority(self) -> bytes:
+        """By which hosts' words for relays are checked, PEM."""
+        return self._authority.authority.certificate
+
+    # -- with each commit ----------------------------------------------------------------------------------------------
+
+    def advance(self, entries: Sequence[LogEntry], snapshot: Snapshot) -> None:
+        """Called by the writer after a batch is durable."""
+        changes = [change for entry in entries for change in entry.changes]
+        began_s, start = time.time(), time.perf_counter()
+        deltas = self._book.advance(changes, snapshot)
+        requests = find_requests(deltas, entries)
+        self.hub.notify(deltas, requests)
+        whose = tuple(dict.fromkeys(id for ids in requests.values() for id in ids))
+        self.resolved(Resolved(began_s, time.perf_counter() - start, len(deltas), snapshot.revision, whose))
+        if LOG.isEnabledFor(logging.DEBUG):
+            log_slices(snapshot.revision, deltas, requests)
+        self._contradict(changes)
+
+    def _contradict(self, changes: Sequence[Change]) -> None:
+        """Of a host that is here, another server or relay may learn late that it is not there any more."""
+        agents = [change.doc for change in changes if change.kind == "agent" and change.doc is not None]
+        for host in {agent["host"] for agent in agents if not agent["alive"]}:
+            if self.hub.has(host):
+                self._start(self._write("alive", host, True))
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- what hosts say ------------------------------------------------------------------------------------------------
+
+    async def report(self, host: str, configurations: Mapping[str, Any], zone: str | None) -> None:
+        """Raises MessageError where the host says that it has the tunnel address of another, here or not."""
+        if configurations:
+            error = await self._write("report", host, configurations, zone)
+            if error is not None and error.status == 409:
+                raise m.MessageError(error.message)
+
+    async def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None:
+        """The newest word of a host stands for all before it: each names every port of the host."""
+        self._said[host] = (revision, wired, dict(pending))
+        if host not in self._saying:
+            self._saying.add(host)
+            self._start(self._tell(host))
+
+    async def _tell(self, host: str) -> None:
+        try:
+            while host in self._said:
+                await self._keep_pace(host)
+                revision, wired, pending = self._said.pop(host)
+                await self._write("acknowledge", host, wired, pending, revision)
+        finally:
+            self._saying.discard(host)
+
+    async def _keep_pace(self, host: str) -> None:
+        """A host that never stops saying something new is written down so often, and no more; the last word stands."""
+        pace = self._paces.setdefault(host, Pace(SAID_S, SAID_BURST))
+        if wait_s := pace.spend(asyncio.get_running_loop().time()):
+            await asyncio.sleep(wait_s)
+
+    async def take_copies(self, host: str, copies: Mapping[str, str]) -> None:
+        if self._copies.get(host) != copies:
+            await self._keep_pace(host)
+            self._copies[host] = dict(copies)
+            await self._write("copies", host, dict(copies))
+
+    async def present(self, host: str, here: bool) -> None:
+        self._seen[host] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        LOG.info("%s is %s", host, "here" if here else "gone")
+        self._copies.pop(host, None)
+        self._paces.pop(host, None)
+        if here:
+            self._absence.come(host)
+        await self._write("alive", host, here)
+
+    async def finish(self) -> None:
+        """Let what hosts said last be written."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=5)
+
+    async def _write(self, name: str, *values: Any) -> ApiError | None:
+        """Gives why it was not written."""
+        try:
+            if self._say is not None:
+                await self._say(name, *values)
+            else:
+                await self._writer.submit(make_operation(name, values), HOSTS)
+        except ApiError as error:
+            LOG.warning("what a host said was not written: %s", error.message)
+            return error
+        return None
+
+    # -- certificates --------------------------------------------------------------------------------------------------
+
+    async def admit(self, host: str, issued_s: float) -> None:
+        self._certificates.hosts().check(host, issued_s)
+
+    async def join(self, host: str, token: str, csr: str) -> m.Joined:
+        self._authority.use_token(host, token, datetime.now(UTC))
+        # A certificate of the very second of a revocation would be void with those before.
+        await asyncio.sleep(self._authority.load_hosts().find_wait_s(host, datetime.now(UTC).timestamp()))
+        return self._issue(host, csr)
+
+    async def renew(self, host: str, csr: str) -> m.Joined:
+        return self._issue(host, csr)
+
+    def _issue(self, host: str, csr: str) -> m.Joined:
+        certificate = self._authority.issue(host, csr, datetime.now(UTC), self._options.certificate_life)
+        return m.Joined(certificate, self._authority.authority.certificate.decode())
+
+    async def watch(self, context: ssl.SSLContext) -> None:
+        """Let go of hosts whose certificates were revoked; listen with the server's next certificate in time."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now = datetime.now(UTC)
+            self.hub.expel(self._certificates.find_void, now.timestamp())
+            self._certificates.renew_server(context, now)
+            await self.move_routers()
+
+    async def settle(self) -> None:
+        """What options decide and may have decided otherwise before."""
+        await self._write("settle_networks")
+
+    async def move_routers(self) -> None:
+        """Give the routers and networks of hosts that are gone for good to others."""
+        settings = self._options.settings
+        snapshot, now_s = self._writer.snapshot, asyncio.get_running_loop().time()
+        for agent in self._absence.find_due(snapshot, self.hub.hosts, self._say is not None, now_s):
+            host = agent["host"]
+            LOG.warning("%s is gone for too long: its routers and networks move", host)
+            if agent["alive"]:
+                await self._write("alive", host, False)
+            if settings.allow_automatic_l3agent_failover:
+                await self._write("move", host)
+            if settings.allow_automatic_dhcp_failover:
+                await self._write("move_networks", host)
+
+    # -- for the API ---------------------------------------------------------------------------------------------------
+
+    def count(self) -> int:
+        return len(self.hub.hosts)
+
+    def show_live(self, kind: str, doc: Doc) -> Doc:
+        """An agent as it is at this moment: its heartbeat is its connection."""
+        if kind != "agent":
+            return doc
+        host = doc["host"]
+        now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        # A host that another server has is as alive as that server wrote.
+        alive = self.hub.has(host) or (self._say is not None and doc["alive"])
+        return {**doc, "alive": alive, "heartbeat_timestamp": now if alive else doc["heartbeat_timestamp"]}
+
+    def describe(self) -> str:
+        return f"hosts at {', '.join(self._options.feed_listen) or 'no address'}"
+
+
+class Certificates:
+    """The files of the authority as they are now; read again when another process has changed them."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+        self._seen: object = None
+        self._hosts = HostBook()
+
+    def hosts(self) -> HostBook:
+        """Raises JoinError where the file cannot be read."""
+        found = stat_of(self._authority.hosts_file)
+        seen = (found.st_mtime_ns, found.st_ino) if found else None
+        if seen != self._seen:
+            self._hosts, self._seen = self._authority.load_hosts(), seen
+        return self._hosts
+
+    def find_void(self, host: str, issued_s: float) -> str:
+        """As `HostBook.why_void`; while the file cannot be read nobody who is here is let go of, nor anybody let in."""
+        try:
+            return self.hosts().why_void(host, issued_s)
+        except JoinError as error:
+            LOG.error("%s", error)
+            return ""
+
+    def renew_server(self, context: ssl.SSLContext, now: datetime) -> None:
+        """Hosts that connect from now on are shown the new one, which has the same authority."""
+        if pki.ends_at(self._authority.server.certificate) - now >= pki.SERVER_LIFE / 3:
+            return
+        self._authority = open_authority(self._authority.folder, now, share=self._authority.share)
+        context.load_cert_chain(self._authority.server_certificate_file, self._authority.server_key_file)
+        LOG.info("the server has a new certificate; join tokens given before are to be asked for again")
+
+
+def stat_of(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def report(
+    snapshot: Snapshot, context: Context, host: str, configurations: Mapping[str, Any], zone: str | None
+) -> Outcome:
+    """What a host says of itself. Raises ApiError where it says that it has the tunnel address of another host.
+
+    Decided in the write, so that of two that come at the same time one is refused.
+    """
+    address = configurations.get("tunneling_ip")
+    owners = sorted(doc["host"] for doc in snapshot.find("agent", "tunnel", address)) if address else []
+    other = next((owner for owner in owners if owner != host), "")
+    if other and host not in owners:
+        raise conflict(
+            "TunnelAddressInUse",
+            f"tunneling_ip {address} of {host} is that of {other}. Where {other} is gone for good: "
+            "`openstack network agent delete` its agents.",
+        )
+    return report_host(snapshot, context, host, configurations, zone)
+
+
+WORDS: Mapping[str, Callable[..., Outcome]] = {
+    "report": report, "acknowledge": acknowledge, "alive": mark_alive, "copies": report_copies,
+    "move": move_routers, "move_networks": move_networks, "settle_networks": settle_networks,
+}  # fmt: skip
+"""What hosts say, by the name under which servers hand it on to each other; values follow snapshot and context."""
+
+
+def make_operation(name: str, values: Sequence[Any]) -> Operation:
+    """Raises KeyError for a word that this version does not know."""
+    run = WORDS[name]
+    return lambda snapshot, context: run(snapshot, context, *values)
+
+
+@asynccontextmanager
+async def serve_fleet(
+    options: ServerOptions, writer: Writer, say: Say | None = None, worker: int = 0, share: Share | None = None
+) -> AsyncIterator[Fleet]:
+    """Listen for hosts for as long as the context lasts. `say`: how what hosts say is written where this server may
+    not be the writer. `worker`: which process of this machine; a socket file is the first one's."""
+    authority = open_authority(options.state_path / "feed", datetime.now(UTC), share=share)
+    authority.load_hosts()  # a file that cannot be read stops the start, rather than the first host
+    fleet = Fleet(options, writer, authority, say)
+    quiet = writer.listen(fleet.advance)
+    # Who was alive when the last server stopped is not, until it says so; a reconnecting host is alive in a moment.
+    context = pki.make_server_context(
+        authority.server_certificate_file, authority.server_key_file, authority.authority_file
+    )
+    ours = [address for address in options.feed_listen if not (worker and address.startswith("unix:"))]
+    publishing = start_publishing(options, fleet.hub)
+    servers = [await listen(address, fleet.hub.serve, context, options.api_workers > 1) for address in ours]
+    fleet.hub.start()
+    await fleet.settle()
+    watching = asyncio.get_running_loop().create_task(fleet.watch(context))
+    try:
+        yield fleet
+    finally:
+        watching.cancel()
+        publishing.cancel()
+        await asyncio.gather(watching, publishing, return_exceptions=True)
+        for server in servers:
+            server.close()
+        await fleet.hub.stop()
+        await asyncio.sleep(0)
+        quiet()
+        await fleet.finish()
+
+
+def make_join_token(options: ServerOptions, host: str) -> str:
+    """A token with which `host` may join once, within the hour. The server may be running beside."""
+    now = datetime.now(UTC)
+    with open_share(options) as share:
+        return open_authority(options.state_path / "feed", now, renew=False, share=share).make_token(host, now)
+
+
+@contextmanager
+def open_share(options: ServerOptions) -> Iterator[Share | None]:
+    """For a command: what servers have in common, where they are several machines'. Raises StoreError."""
+    if not find_database(options.database_url).shared:
+        yield None
+        return
+    store = open_shared(options.database_url)
+    try:
+        yield make_share(store)
+    finally:
+        store.close()
