@@ -12,11 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netloom.drivers.ovs.openflow.messages import split_messages
+from netloom.drivers.ovs.openflow.messages import MULTIPART_REQUEST, Message, split_messages
 from netloom.drivers.ovs.ovsdb import split_json
 
-NAMES = {4: "experimenter", 13: "packet_out", 14: "flow_mod", 18: "dump", 33: "bundle_control", 34: "bundle_add"}
+NAMES = {4: "experimenter", 13: "packet_out", 14: "flow_mod", 33: "bundle_control", 34: "bundle_add"}
 """OpenFlow 1.4 message types (7.1.1) that matter here; the others are counted by number."""
+
+MULTIPART_NAMES = {1: "flows", 10: "meters", 16: "monitor"}
+"""Of multipart requests (7.3.5): what is asked for."""
 
 CHANGES = ("flow_mod", "bundle_add", "bundle_control", "transact")
 """What alters a switch."""
@@ -36,7 +39,7 @@ class Relay:
 
     def count_openflow(self, buffer: bytearray) -> None:
         for message in split_messages(buffer):
-            self.said[NAMES.get(message.type, str(message.type))] += 1
+            self.said[name_message(message)] += 1
 
     def count_ovsdb(self, buffer: bytearray) -> None:
         messages, rest = split_json(buffer.decode())
@@ -107,3 +110,11 @@ def run_relay(switch: Path, bridges: tuple[str, ...] = ("br-int", "br-tun")) -> 
         thread.join(10)
         loop.close()
         shutil.rmtree(relay.rundir)
+
+
+def name_message(message: Message) -> str:
+    """What a message asks for."""
+    if message.type != MULTIPART_REQUEST:
+        return NAMES.get(message.type, str(message.type))
+    kind = int.from_bytes(message.body[:2], "big")
+    return MULTIPART_NAMES.get(kind, f"multipart {kind}")
