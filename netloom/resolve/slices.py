@@ -1,7 +1,8 @@
 """Whole slices, and those that somebody follows kept current from the changes of each commit.
 
 Law 6: what `advance` gives is what `resolve_slice` would give, at a cost in proportion to what changed: the rows of the
-changed objects, and no more, however many hosts and ports there are.
+changed objects, and no more, however many hosts and ports there are. A slice that cannot be worked out stays as it was
+and holds up no other.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class SliceBook:
         self._slices: dict[str, Slice] = {}
         self._followers: dict[str, int] = {}
         self._leads: dict[str, frozenset[str]] = {}
+        self.failed: dict[str, Exception] = {}
+        """Slices that a fault of ours keeps from going on, and the fault; each commit tries them whole."""
 
     def slice(self, name: str) -> Slice | None:
         """The slice as it is now, whether it is followed or not."""
@@ -83,29 +86,39 @@ class SliceBook:
             self._followers.pop(name, None)
             self._slices.pop(name, None)
             self._leads.pop(name, None)
+            self.failed.pop(name, None)
 
     def advance(self, changes: Iterable[Change], snapshot: Snapshot) -> Mapping[str, SliceDelta]:
         """Go on to `snapshot`, given all changes since the last one; what that changes in followed slices."""
-        touched: dict[str, set[str]] = {}
+        touched: dict[str, set[str]] = {name: set() for name in self.failed}
         for name, key in find_touched(self.snapshot, snapshot, changes):
             if name in self._followers:
                 touched.setdefault(name, set()).add(key)
         self.snapshot = snapshot
-        found = ((name, self._advance_slice(name, keys)) for name, keys in touched.items())
+        found = ((name, self._try_slice(name, keys)) for name, keys in touched.items())
         deltas = {name: delta for name, delta in found if delta is not None}
         for name, delta in deltas.items():
             if changes_leads(delta):
                 self._leads.pop(name, None)
         return deltas
 
+    def _try_slice(self, name: str, keys: set[str]) -> SliceDelta | None:
+        try:
+            delta = self._advance_slice(name, keys)
+        except Exception as error:  # whatever it is, the other slices' hosts have nothing to do with it
+            self.failed[name] = error
+            return None
+        self.failed.pop(name, None)
+        return delta
+
     def _advance_slice(self, name: str, keys: set[str]) -> SliceDelta | None:
         revision, old = self.snapshot.revision, self._slices.get(name)
-        if old is None:
-            return self._begin(name, revision)
         kind, _, id = name.partition("/")
-        if is_gone(self.snapshot, kind, id):
+        if old is not None and is_gone(self.snapshot, kind, id):
             del self._slices[name]
             return SliceDelta(name, old.revision, revision, {}, gone=True)
+        if old is None or name in self.failed:
+            return self._begin(name, revision)
         put, drop = {}, []
         for key in keys:
             row, before = resolve_row(self.snapshot, name, key), old.rows.get(key)
@@ -122,7 +135,7 @@ class SliceBook:
         return delta
 
     def _begin(self, name: str, revision: int) -> SliceDelta | None:
-        """A slice that was followed before it was there."""
+        """A slice that was followed before it was there, or that changes were missed of."""
         found = resolve_slice(self.snapshot, name)
         if found is None:
             return None

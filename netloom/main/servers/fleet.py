@@ -85,7 +85,9 @@ class Fleet:
         """Called by the writer after a batch is durable."""
         changes = [change for entry in entries for change in entry.changes]
         began_s, start = time.time(), time.perf_counter()
+        stuck = dict(self._book.failed)
         deltas = self._book.advance(changes, snapshot)
+        self._complain(stuck)
         requests = find_requests(deltas, entries)
         self.hub.notify(deltas, requests)
         whose = tuple(dict.fromkeys(id for ids in requests.values() for id in ids))
@@ -93,6 +95,12 @@ class Fleet:
         if LOG.isEnabledFor(logging.DEBUG):
             log_slices(snapshot.revision, deltas, requests)
         self._contradict(changes)
+
+    def _complain(self, stuck: Mapping[str, Exception]) -> None:
+        """Once of each slice that stands still."""
+        for name in self._book.failed.keys() - stuck.keys():
+            error = self._book.failed[name]
+            LOG.error("%s stands still, its hosts go on with what they have: %r", name, error, exc_info=error)
 
     def _contradict(self, changes: Sequence[Change]) -> None:
         """Of a host that is here, another server or relay may learn late that it is not there any more."""

@@ -351,6 +351,34 @@ def test_a_slice_may_be_followed_before_it_is_there(world: World) -> None:
     assert delta.whole and f"network/{coming}" in delta.put
 
 
+def test_a_slice_that_cannot_be_worked_out_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It stands still, whatever else changes meanwhile, and goes on whole with the first commit that it can."""
+    bad, good = world.network(), world.network()
+    names = [f"network/{doc['id']}" for doc in (bad, good)]
+    book = SliceBook(world.snapshot)
+    before = [book.follow(name) for name in names]
+
+    def stumble(snapshot: Snapshot, name: str, key: str) -> Row | None:
+        if name == names[0]:
+            raise KeyError("segments")
+        return resolve_row(snapshot, name, key)
+
+    monkeypatch.setattr("netloom.resolve.slices.resolve_row", stumble)
+    start = world.snapshot
+    world.update("network", bad, None, mtu=1300)
+    assert book.advance(make_changes(start, world), world.snapshot) == {}
+    middle = world.snapshot
+    world.update("network", good, None, mtu=1301)
+    deltas = book.advance(make_changes(middle, world), world.snapshot)
+    assert (list(deltas), list(book.failed)) == ([names[1]], [names[0]])
+    assert book.slice(names[0]) == before[0]
+    monkeypatch.undo()
+    deltas = book.advance((), world.snapshot)
+    assert (list(deltas), book.failed) == ([names[0]], {})
+    held = book.slice(names[0])
+    assert deltas[names[0]].whole and held is not None and dict(held.rows) == rows(world, names[0])
+
+
 def test_nothing_is_told_of_what_changed_nothing(world: World) -> None:
     """A description is no concern of hosts: no delta, and the slice is the same object."""
     net = world.network()
