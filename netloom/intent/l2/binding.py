@@ -27,7 +27,7 @@ from netloom.intent.schema import Doc
 
 HOST, VNIC_TYPE, PROFILE = "binding:host_id", "binding:vnic_type", "binding:profile"
 VIF_TYPE, VIF_DETAILS = "binding:vif_type", "binding:vif_details"
-UNBOUND, FAILED = "unbound", "binding_failed"
+UNBOUND, FAILED, BRIDGE = "unbound", "binding_failed", "bridge"
 OVS_AGENT = "Open vSwitch agent"
 BRIDGE_AGENT = "Linux bridge agent"
 SPREAD_OWNER = "network:router_interface_distributed"
@@ -116,7 +116,7 @@ def bind_linuxbridge(port: Doc, segments: Sequence[Doc], agent: Doc | None) -> B
     for segment, reason in zip(segments, reasons, strict=True):
         if not reason:
             details = {"port_filter": True, "connectivity": "l2", "bound_drivers": {"0": "linuxbridge"}}
-            return Bound("bridge", details, segment["id"])
+            return Bound(BRIDGE, details, segment["id"])
     return Refused("; ".join(reasons) or "its network has no segment")
 
 

@@ -12,6 +12,7 @@ from netloom.intent.agents.flavor_find import find_flavor, find_provider
 from netloom.intent.agents.service_provider import Provider
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, invalid_operation
+from netloom.intent.l2.binding import BRIDGE, HOST, VIF_TYPE
 from netloom.intent.l3.router_find import find_interface_ports, interface_owner
 from netloom.intent.l3.router_ports import put_owner
 from netloom.intent.l3.router_subnets import bad_router
@@ -61,7 +62,22 @@ def check_change(old: Doc, new: Doc) -> bool:
 def rename_interfaces(draft: Draft, router: Doc) -> None:
     """The interfaces are called after the form that the router has now."""
     for port in find_interface_ports(draft, router["id"]):
+        check_hosts(draft, router, port["network_id"])
         put_owner(draft, port, interface_owner(router))
+
+
+def check_hosts(draft: Draft, router: Doc, network_id: str) -> None:
+    """Raises BadRequest where a distributed router would leave out ports of its network: those on hosts with Linux
+    bridges, which carry none."""
+    if not router["distributed"] or "linuxbridge" not in draft.context.settings.mechanism_drivers:
+        return
+    ports = draft.find("port", "network_id", network_id)
+    found = {p[HOST] for p in ports if p[VIF_TYPE] == BRIDGE and not p["device_owner"].startswith("network:")}
+    if found:
+        raise bad_router(
+            f"A distributed router is on no host with Linux bridges, and network {network_id} has ports on "
+            f"{', '.join(sorted(found))}. Move them first, or leave the router centralized"
+        )
 
 
 def is_no_number(error: ApiError) -> bool:

@@ -17,6 +17,7 @@ from netloom.intent.l3.ndp_proxy_parts import check_interface_free
 from netloom.intent.l3.router_access import find_port, find_subnet, is_granted
 from netloom.intent.l3.router_binding import sync_binding
 from netloom.intent.l3.router_find import find_interface_ports, find_ports, find_subnet_ids, interface_owner
+from netloom.intent.l3.router_form import check_hosts
 from netloom.intent.l3.router_ports import (
     change_addresses,
     change_port,
@@ -49,6 +50,7 @@ def add_interface(snapshot: Snapshot, router: Doc, given: Given, context: Contex
     draft = Draft(snapshot, context)
     add = add_by_port if "port_id" in given else add_by_subnet
     port, subnets = add(draft, router, next(iter(given.values())))
+    check_hosts(draft, router, port["network_id"])
     return finish(draft, router, port, subnets)
 
 

@@ -10,7 +10,7 @@ from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.model.slices import HostRow
 from netloom.resolve.slices import resolve_slice
-from tests.unit.intent.intent_kit import SETTINGS, World
+from tests.unit.intent.intent_kit import SETTINGS, World, refused
 from tests.unit.intent.router_kit import RouterWorld
 
 BRIDGES: dict[str, Any] = {
@@ -105,7 +105,7 @@ def test_what_bridges_do_not_do_for_a_network_is_refused() -> None:
     world.host("h1")
     world.host("h2", **BRIDGES)
     network, (subnet,) = world.inside("10.0.0.0/24")
-    assert bind(world, network, "h2")["binding:vif_type"] == "bridge"
+    assert bind(world, world.network(), "h2")["binding:vif_type"] == "bridge"
     with world.as_admin():
         world.plug(world.router(distributed=True), subnet)
     refused = bind(world, network, "h2")
@@ -114,3 +114,23 @@ def test_what_bridges_do_not_do_for_a_network_is_refused() -> None:
     assert bind(world, network, "h1")["binding:vif_type"] == "ovs"
     tagged = bind(world, world.network(vlan_transparent=True), "h2")
     assert tagged["binding:vif_type"] == "binding_failed" and "vlan_transparent" in tagged["waits_for"]
+
+
+def test_no_port_on_bridges_is_left_without_its_router() -> None:
+    """A router becomes distributed, and a distributed one gets a network, only where no host with bridges has ports."""
+    world = RouterWorld()
+    world.host("h1", **BRIDGES)
+    network, (subnet,) = world.inside("10.0.0.0/24")
+    port = bind(world, network, "h1")
+    router = world.router()
+    world.plug(router, subnet)
+    world.update("router", router, None, admin_state_up=False)
+    with refused(400, "BadRequest", "h1", network["id"]):
+        world.update("router", router, None, distributed=True)
+    other = world.router(distributed=True)
+    second = world.port(network)
+    with refused(400, "BadRequest", "h1"):
+        world.act("add_router_interface", other, port_id=second["id"])
+    world.delete("port", port)
+    world.update("router", router, None, distributed=True)
+    assert world.get("router", router)["distributed"]
