@@ -232,10 +232,16 @@ def is_trusted(doc: Doc) -> bool:
     return str(doc["binding:profile"].get("trusted", doc.get("trusted"))).lower() == "true"
 
 
+def find_own_name(doc: Doc) -> str:
+    """The port's own name, or "". A keyword of domains (<project_id>) passes for a name in the API; no host has it."""
+    name = str(doc.get("dns_name") or "")
+    return "" if "<" in name else name
+
+
 def find_hostname(doc: Doc) -> str:
     """The name a client is told: the port's own, else one made of its first address, as Neutron's DHCP agent does."""
-    if doc.get("dns_name"):
-        return str(doc["dns_name"])
+    if name := find_own_name(doc):
+        return name
     first = next((f["ip_address"] for f in doc["fixed_ips"]), "")
     return f"host-{first.replace('.', '-').replace(':', '-')}" if first else ""
 
@@ -337,7 +343,7 @@ def resolve_place(snapshot: Snapshot, network: str, id: str) -> Row | None:
         pairs=read_pairs(doc),
         device_owner=doc["device_owner"],
         open=not doc["port_security_enabled"],
-        hostname=doc.get("dns_name") or "",
+        hostname=find_own_name(doc),
         dhcp_options=read_options(doc),
         also=bindings.find_targets(snapshot, doc),
         revision=found.revision,

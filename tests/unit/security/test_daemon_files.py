@@ -104,6 +104,7 @@ def check_lines(text: str, line: re.Pattern[str]) -> None:
 @example({"port.opt_value": f"10.0.0.9\u2028{ORDER}"})
 @example({"port.dns_name": f"web,{ORDER}"})
 @example({"network.dns_domain": f"a.\n{ORDER}"})
+@example({"port.dns_name": "<project_id>", "network.dns_domain": "<user_id>.a."})
 def test_no_text_of_a_tenant_is_a_line_of_dnsmasq(given: dict[str, str]) -> None:
     """Names, DNS names and domains, DHCP options and project ids, each refused or one word where a word is meant."""
     memory = Memory()
