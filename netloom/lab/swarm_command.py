@@ -47,7 +47,7 @@ def swarm(
     """Run a server and a thousand hosts on this machine, and print what they cost as JSON.
 
     Hosts are the agents' own code over TLS connections of their own; their devices are dicts. Needs no root. A
-    thousand hosts with 50,000 ports take some 7 GiB and four minutes on two cores; with `--rendering 100`, 2.7 GiB
+    thousand hosts with 50,000 ports take some 6 GiB and two minutes on two cores; with `--rendering 100`, 2.7 GiB
     and two.
 
     Example: `netloom lab swarm --hosts 100 --ports 5000 --check`
