@@ -94,7 +94,19 @@ def in_space(netns: str, make: Callable[[], socket.socket]) -> socket.socket:
 
 
 def listen(one: Instance, port: int) -> socket.socket:
-    return in_space(one.netns, lambda: socket.create_server((one.address, port)))
+    """A door at an instance; who waits there for a caller waits ten seconds."""
+    door = in_space(one.netns, lambda: socket.create_server((one.address, port)))
+    door.settimeout(10)
+    return door
+
+
+def accept(door: socket.socket, client: socket.socket) -> socket.socket:
+    """The other end of just this client's connection; those who knocked before are let go."""
+    while True:
+        held, address = door.accept()
+        if address == client.getsockname():
+            return held
+        held.close()
 
 
 def connect(one: Instance, other: Instance, port: int, timeout_s: float = 3) -> socket.socket:

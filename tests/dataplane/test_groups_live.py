@@ -16,6 +16,7 @@ import pytest
 from tests.dataplane.conftest import why_not
 from tests.dataplane.group_kit import (
     Knocking,
+    accept,
     add_rule,
     connect,
     drop_rule,
@@ -78,13 +79,13 @@ def is_dead(connection_from: Instance, connection_to: Instance, port: int) -> bo
 def test_a_connection_is_cut_when_its_rule_is_withdrawn(town: Town) -> None:
     """While a connection speaks, its one rule goes: neither side hears the other; when the rule is back, they do."""
     rig, a, b = town.rig, town.a, town.b
-    drop_rule(rig, town.rule)
-    rule = add_rule(rig, town.web, direction="ingress", protocol="tcp", port_range_min=8080, port_range_max=8090)
-    with listen(b, 8080) as server:
-        wait_until(lambda: not is_dead(a, b, 8080), 5)
-        server.accept()[0].close()
+    with listen(b, 8080) as door:
+        drop_rule(rig, town.rule)
+        wait_until(lambda: is_dead(a, b, 8080), 10)  # else the first caller may come in by the old rule and be cut
+        rule = add_rule(rig, town.web, direction="ingress", protocol="tcp", port_range_min=8080, port_range_max=8090)
+        wait_until(lambda: not is_dead(a, b, 8080), 10)
         client = connect(a, b, 8080)
-        held = server.accept()[0]
+        held = accept(door, client)
         held.settimeout(0.4)
         client.settimeout(0.4)
         client.send(b"one")
@@ -265,10 +266,10 @@ def test_what_is_dropped_and_let_pass_is_written_down(town: Town) -> None:
         rf"action=DROP direction=ingress port={b.id} .*logs={log} .*src={town.c.address} .*type=8", said
     )
     assert knocking.stop()[1] == 0 and found
-    with listen(b, 9100) as server:
+    with listen(b, 9100) as door:
         rule = add_rule(rig, town.web, direction="ingress", protocol="tcp", port_range_min=9100, port_range_max=9100)
         wait_until(lambda: not is_dead(a, b, 9100), 5)
-        server.accept()[0].close()
+        door.accept()[0].close()
         rig.wait_log(rf"action=ACCEPT direction=ingress port={b.id} .*src={a.address} .*dport=9100", said)
         drop_rule(rig, rule)
     rig.ask("DELETE", f"log/logs/{log}")
