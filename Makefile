@@ -66,7 +66,7 @@ bench-scale: judges python
 	@PYTHONPATH=. $(BIN)/python tests/bench/scale.py $(ARGS)
 
 faults: judges python
-	@PYTHONPATH=. $(BIN)/python -m tests.faults.run --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1)
+	@PYTHONPATH=. $(BIN)/python -m tests.faults.run --seed $(or $(SEED),1) --minutes $(or $(MINUTES),1) --engine $(or $(ENGINE),postgresql)
 
 shape: python
 	@$(BIN)/python scripts/shape.py

@@ -12,7 +12,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, text
+
+from tests.faults.server import free_port
 
 NUMBERS = count(1)
 DEADLINE_S = 60.0
@@ -40,12 +41,6 @@ def find_program(name: str, *places: str) -> str:
     if found is None:
         raise Missing(f"{name} is not installed; scripts/setup judges does that")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -58,7 +58,12 @@ class BridgeHost:
             device = devices.get(tap_name(port.id))
             if device is not None:
                 found[port.id] = Interface(device.name, device.index, device.mac)
-        return replace(self._base, interfaces=found)
+        nics = self._base.bridge_mappings.items()
+        return replace(
+            self._base,
+            interfaces=found,
+            mtus={name: devices[nic].mtu for name, nic in nics if nic in devices},
+        )
 
     async def wait_change(self, seen: int) -> int:
         return await self._watch.wait(seen)

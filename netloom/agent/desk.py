@@ -15,7 +15,15 @@ from netloom.agent.bucket import Bucket
 from netloom.agent.parts import Parts, Tuning
 from netloom.model.facts import HostFacts
 from netloom.model.slices import PortRow, Slice, Slices
-from netloom.render.answers import Scope, Settings, advert_frame, answer_frame, is_advert_due, read_scope
+from netloom.render.answers import (
+    Scope,
+    Settings,
+    advert_frame,
+    answer_frame,
+    is_advert_due,
+    news_frames,
+    read_scope,
+)
 from netloom.render.scene import find_ports
 
 LOG = logging.getLogger(__name__)
@@ -24,7 +32,7 @@ QUEUE = 1024
 """Frames that wait for an answer, over all ports."""
 
 TICK_S = 1.0
-"""How often turns for unasked router advertisements are looked for."""
+"""How often turns for unasked router advertisements, and changes that call for one, are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,7 @@ class Desk:
         self._parts, self._tuning, self._settings = parts, tuning, settings
         self.seats: dict[int, Seat] = {}
         self._scopes: dict[str, tuple[Slice, Scope | None]] = {}
+        self._told: dict[str, Scope] = {}
         self._buckets: dict[int, Bucket] = {}
         self._queue: asyncio.Queue[tuple[int, bytes]] = asyncio.Queue(QUEUE)
 
@@ -62,12 +71,21 @@ class Desk:
                 seats[plugged.ofport] = Seat(
                     plugged.port, scope, plugged.device, plugged.port.vlan if plugged.trunk else 0
                 )
+        self._note_changes(scopes)
         self.seats, self._scopes = seats, scopes
         self._buckets = {ofport: bucket for ofport, bucket in self._buckets.items() if ofport in seats}
 
     def _scope_of(self, part: Slice) -> tuple[Slice, Scope | None]:
         held = self._scopes.get(part.name)
-        return held if held and held[0] is part else (part, read_scope(part))
+        return held if held and held[0] is part else (part, read_scope(part, *(held or ())))
+
+    def _note_changes(self, scopes: dict[str, tuple[Slice, Scope | None]]) -> None:
+        """Keep what ports were told of networks that are other now; one that is met for the first time told nothing."""
+        for name, (part, scope) in scopes.items():
+            before, known = self._scopes.get(name, (part, None))
+            if before is not part and known and scope and is_other(known, scope):
+                self._told.setdefault(name, known)
+        self._told = {name: known for name, known in self._told.items() if name in scopes}
 
     def find_port(self, ofport: int) -> PortRow | None:
         """The port that has this number here."""
@@ -118,8 +136,28 @@ class Desk:
         while True:
             await asyncio.sleep(TICK_S)
             now = self._parts.clock()
+            await self.send_news()
             await self.send_adverts(before, now)
             before = now
+
+    async def send_news(self) -> None:
+        """To each port of a network whose advertisement has changed, at once: its instances would wait a whole turn."""
+        told, self._told = self._told, {}
+        frames: dict[str, tuple[bytes, ...]] = {}
+        for seat in tuple(self.seats.values()) if told else ():
+            name = f"network/{seat.port.network_id}"
+            if name not in frames:
+                frames[name] = self._make_news(told[name], seat.scope) if name in told else ()
+            for frame in frames[name]:
+                await self._send(seat, frame)
+
+    def _make_news(self, told: Scope, scope: Scope) -> tuple[bytes, ...]:
+        """Rows that make no sense end with their network."""
+        try:
+            return news_frames(told, scope, self._settings)
+        except ValueError:
+            LOG.exception("network %s: nothing can be advertised of it", scope.network.id)
+            return ()
 
     async def send_adverts(self, before: float, now: float) -> None:
         """Those whose turn lies in (before, now]."""
@@ -130,6 +168,11 @@ class Desk:
     def _due(self, before: float, now: float) -> Iterable[Seat]:
         seats = tuple(self.seats.values())
         return (seat for seat in seats if is_advert_due(seat.port.id, before, now, self._settings))
+
+
+def is_other(known: Scope, scope: Scope) -> bool:
+    """Whether anything is other that an advertisement is made of."""
+    return (known.network, known.subnets, known.routers) != (scope.network, scope.subnets, scope.routers)
 
 
 def add_tag(frame: bytes, vlan: int) -> bytes:

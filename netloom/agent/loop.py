@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from netloom.agent.announcer import Announcer
@@ -30,10 +31,11 @@ from netloom.agent.view import (
 from netloom.agent.wanted import Wanted
 from netloom.model.facts import HostFacts
 from netloom.model.plan import Failure, Key, Op, Plan
-from netloom.reconcile.backoff import Retries, describe_op
+from netloom.reconcile.backoff import Refusal, Retries, describe_op
 from netloom.reconcile.desired import Clash
 from netloom.reconcile.plan import plan
 from netloom.render.answers import Settings
+from netloom.render.memory import Memory
 
 LOG = logging.getLogger(__name__)
 LOOK_GAP_S = 1.0
@@ -59,7 +61,11 @@ class Agent:
             parts.packets, parts.clock, self._wake.set, parts.neighbours, parts.save_neighbours
         )
         self._stopping = False
+        self._seen = Memory()
+        self._status: Status | None = None  # of the last turn, and whether some device was in trouble then
+        self._troubled = False
         self._mark: object = None
+        self._device_mark: object = None
         self._facts: HostFacts | None = None
         self._drift_due = parts.clock() + tuning.drift_s
         self._wanted = Wanted()
@@ -100,8 +106,9 @@ class Agent:
             except Exception:
                 LOG.exception("a turn failed; the data plane stays as it is")
                 self._mirror.mark_stale()
+                self._status = None
                 wait_s = self._tuning.backoff.most_s
-            await self._rest(wait_s)
+            await self._rest(0.0 if self._stopping else wait_s)
 
     async def turn(self) -> float:
         """Bring the devices to what is wanted, as far as they let us; the seconds until the next turn is due."""
@@ -133,7 +140,7 @@ class Agent:
         self._parts.turned(
             Turn(
                 watch.began, render_s, read_s, plan_s, apply_s, len(due), len(failures), drift, view.revision,
-                wired, pending, len(view.slices), requests,
+                wired, pending, len(view.slices), requests, len(self._foreign),
             )
         )  # fmt: skip
         return self._next_wait()
@@ -149,15 +156,19 @@ class Agent:
             self._mirror.mark_stale()
             return None
         facts = self._neighbours.complete(slices, facts)
-        self.desk.update(slices, facts)
-        self._parts.watch(slices, facts)
-        if self._facts and is_replugged(self._facts, facts):
-            self._mirror.mark_stale()
-        self._facts, mark = facts, (self._parts.facts.epoch, device_mark(facts))
+        same = self._seen.has(slices, facts)
+        if not same:
+            self.desk.update(slices, facts)
+            self._parts.watch(slices, facts)
+            self._seen.note(slices, facts)
+            if self._facts and is_replugged(self._facts, facts):
+                self._mirror.mark_stale()
+            self._device_mark = device_mark(facts)
+        self._facts, mark = facts, (self._parts.facts.epoch, self._device_mark)
         if mark != self._mark:  # another switch, as it were: what the last one held or refused says nothing
             self._mark, self._retries = mark, Retries()
             self._mirror.mark_stale()
-        return View(slices, revision, complete, facts)
+        return View(slices, revision, complete, facts, same)
 
     def _render(self, view: View) -> set[Key]:
         """Work out what is wanted; the keys of what is wanted otherwise than before."""
@@ -220,11 +231,9 @@ class Agent:
 
     async def _report(self, view: View) -> None:
         """Tell the server of every new status; only a device that something is wanted of can hold ports back."""
-        pending = self._parts.find_pending(view.slices, view.facts)
         needed = {self._mirror.owners.get(kind) for kind in self._wanted.kinds}
         away = {name: words for name, words in self._mirror.unreachable.items() if name in needed}
-        floating = self._parts.find_floating(view.slices, view.facts)
-        status = make_status(view, pending, self._retries.held.values(), away, floating)
+        status = self._find_status(view, tuple(self._retries.held.values()), away)
         if status == self._told:
             return
         try:
@@ -236,6 +245,17 @@ class Agent:
             ids = {"revision": status.revision}
             LOG.info("%d ports wired, %d wait", len(status.wired), len(status.pending), extra=ids)
         self._told = status
+
+    def _find_status(self, view: View, refused: tuple[Refusal, ...], away: Mapping[str, str]) -> Status:
+        """That of the turn before, at another revision, where nothing changed that it depends on."""
+        troubled = bool(refused or away)
+        if not (view.same and self._status) or troubled or self._troubled:
+            pending = self._parts.find_pending(view.slices, view.facts)
+            floating = self._parts.find_floating(view.slices, view.facts)
+            self._status = make_status(view, pending, refused, away, floating)
+        self._troubled = troubled
+        self._status = replace(self._status, revision=view.revision)
+        return self._status
 
     async def _report_self(self, fresh: bool) -> None:
         """What the devices say of themselves, and what of others is there, which is never touched: said once, here and

@@ -39,8 +39,9 @@ LIFE_S = 1800.0
 TRIES = 3
 MOST = 4096
 """Neighbours on all networks of this host."""
-ANNOUNCED = 4
-"""How often an address that came is announced."""
+ANNOUNCED_S = (0.0, 0.25, 1.5, 3.0)
+"""When an address that came is announced: more than once and not all at once, for the host that had it may speak of it
+until it knows, and some disregard for a second what contradicts what they have just heard."""
 HELD = 3
 """Packets that wait for one address."""
 RATE, BURST = 200.0, 400.0
@@ -82,7 +83,7 @@ class Neighbours:
         self._bucket, self._complaints = Bucket(BURST, now), Bucket(COMPLAINT_BURST, now)
         self._queue: asyncio.Queue[Routed] = asyncio.Queue(1024)
         self._own: dict[int, frozenset[Address]] | None = None
-        self._news: list[tuple[int, Address, int]] = []
+        self._news: list[tuple[float, int, Address]] = []  # what is to be announced, and when
         self._asked = asyncio.Event()
 
     @property
@@ -108,9 +109,10 @@ class Neighbours:
         that came to this host since are announced, some times: the host that had them before may still speak."""
         own = {number: voice.own for number, voice in self._outside.voices.items()}
         if self._own is not None:
+            now = self._clock()
             for number, addresses in own.items():
-                fresh = addresses - self._own.get(number, frozenset())
-                self._news += [(number, address, ANNOUNCED) for address in sorted(fresh)]
+                fresh = sorted(addresses - self._own.get(number, frozenset()))
+                self._news += [(now + later, number, address) for later in ANNOUNCED_S for address in fresh]
         self._own = own
         if self._news or any(not held.mac for held in self._held.values()):
             self._asked.set()
@@ -252,13 +254,11 @@ class Neighbours:
                     held.asked_s, held.tries = now, held.tries + 1
                     mac, source = voice.speaks[ip_version(ip)]
                     await self._say(voice.number, ask_frame(ip, mac, source))
-        news, self._news = self._news, []
-        for number, address, left in news:
-            if address not in ready.get(number, ()):
-                continue  # it went on since: another host says so, and must not be contradicted
-            await self._say(number, announce_frame(*address))
-            if left > 1:
-                self._news.append((number, address, left - 1))
+        due = [(number, address) for at, number, address in self._news if at <= now]
+        self._news = [news for news in self._news if news[0] > now]
+        for number, address in due:
+            if address in ready.get(number, ()):  # else it went on since: another host says so, not to be contradicted
+                await self._say(number, announce_frame(*address))
 
     async def _say(self, network: int, frame: bytes) -> None:
         """To all who are on the network."""

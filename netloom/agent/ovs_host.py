@@ -41,6 +41,7 @@ class OvsHost:
 
     async def read_facts(self) -> HostFacts:
         """From the replica of the database, without asking anybody. ConnectionError when there is none."""
+        mtus = await self._driver.read_mtus()
         return replace(
             self._base,
             interfaces=await self._driver.read_interfaces(self._base.integration_bridge),
@@ -49,6 +50,7 @@ class OvsHost:
             silent=await self._driver.read_silent(self._base.tunnel_bridge),
             underlay_devices=await self._driver.read_underlay(),
             vlan_limit=self._driver.read_vlan_limit(),
+            mtus={name: mtus[bridge] for name, bridge in self._base.bridge_mappings.items() if bridge in mtus},
         )
 
     async def wait_change(self, seen: int) -> int:

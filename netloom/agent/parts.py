@@ -125,7 +125,10 @@ def take_none() -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """All that a loop is made of. `clock` gives seconds that only go forward; `chance` a number in [0, 1)."""
+    """All that a loop is made of. `clock` gives seconds that only go forward; `chance` a number in [0, 1).
+
+    `find_pending`, `find_floating`, `watch`: are not asked where only sets of addresses changed, which are of no port.
+    """
 
     feed: SliceFeed
     facts: FactsSource

@@ -28,6 +28,7 @@ class Turn:
     pending: int
     slices: int
     requests: tuple[str, ...] = ()
+    foreign: int = 0  # things of others on bridges that are ours alone
 
 
 class Watch:

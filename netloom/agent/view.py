@@ -21,12 +21,16 @@ FAULT = "fault"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What was pulled: slices at a revision, whether they were all of it at some moment, and the facts of this host."""
+    """What was pulled: slices at a revision, whether they were all of it at some moment, and the facts of this host.
+
+    same: but for sets of addresses, all is as it was in the turn before.
+    """
 
     slices: Slices
     revision: int
     complete: bool
     facts: HostFacts
+    same: bool = False
 
 
 @dataclass(frozen=True, slots=True)

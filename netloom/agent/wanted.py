@@ -53,16 +53,20 @@ class Wanted:
     def update(self, groups: Mapping[str, Group]) -> set[Key]:
         """Take over the groups; the keys whose value is another now, or that came or went."""
         before: dict[Key, Thing | None] = {}
-        for name in sorted(groups.keys() | self._groups.keys()):
-            held, old = self._groups.get(name, (None, {}))
-            if held is groups.get(name) and held is not None:
-                continue
+        for name in sorted(self._find_touched(groups)):
+            old = self._groups[name][1] if name in self._groups else {}
             new = index_group(groups.get(name, ()))
             self._change(name, old, new, before)
             self._groups[name] = (groups.get(name, ()), new)
             if name not in groups:
                 del self._groups[name]
         return {key for key, thing in before.items() if thing != self._state.get(key)}
+
+    def _find_touched(self, groups: Mapping[str, Group]) -> list[str]:
+        """Those that are another object than before, that came or that went."""
+        held = self._groups
+        touched = [name for name, group in groups.items() if name not in held or held[name][0] is not group]
+        return [*touched, *(held.keys() - groups.keys())]
 
     def _change(
         self, name: str, old: Mapping[Key, Thing], new: Mapping[Key, Thing], before: dict[Key, Thing | None]

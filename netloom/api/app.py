@@ -41,8 +41,7 @@ from netloom.intent.operation import Committed, Operation, Requester, Submit
 
 LOG = logging.getLogger(__name__)
 
-WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-CHANGING = WITH_BODY | {"DELETE"}
+WITH_BODY = frozenset({"POST", "PUT", "DELETE", "PATCH"})
 GLOBAL_ID = re.compile(rb"^req-[0-9a-fA-F-]{36}$")
 SPECIAL: Mapping[str, Handler] = {
     "extensions": discovery.serve_extensions,
@@ -156,7 +155,7 @@ def note_revision(submit: Submit) -> Submit:
 
 def log_answer(request: Request, status: int, seconds: float, revision: int) -> None:
     """A line for each request: what changes something always, what reads with debug."""
-    level = logging.INFO if request.method in CHANGING else logging.DEBUG
+    level = logging.INFO if request.method in WITH_BODY else logging.DEBUG
     if LOG.isEnabledFor(level):
         ids = {"request_id": name_request(request), "revision": revision, "project_id": request.requester.project_id}
         LOG.log(level, "%s %s %d in %.1f ms", request.method, request.path, status, seconds * 1000, extra=ids)

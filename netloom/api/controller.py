@@ -52,14 +52,12 @@ async def answer_list(
     eyes = api.eyes(resource, request.requester).narrowed(snapshot)
     refresh = show_parts(query, api.refresher(served))
     listing = Listing(snapshot, resource, query, eyes, api.orders, refresh, within)
-    if not query.conditions and within is None:
-        await api.orders.prepare(snapshot, resource.kind)
     view = make_field_viewer(resource, query.fields) if query.fields else served.view
     if not (query.limit or query.sorts or query.marker):
-        return answer_all(listing, view)
-    page = find_page(listing)
+        return await answer_all(listing, view)
+    page = await find_page(listing)
     if page is None and resource.loose_marker:
-        page = find_page(replace(listing, query=replace(query, marker="")))
+        page = await find_page(replace(listing, query=replace(query, marker="")))
     if page is None:
         raise resource.missing(query.marker)
     links = make_links(query, name_list(request), params, page.first, page.last, len(page.records))
@@ -69,9 +67,9 @@ async def answer_list(
     return Response(200, chunks=chunks)
 
 
-def answer_all(listing: Listing, view: View) -> Response:
+async def answer_all(listing: Listing, view: View) -> Response:
     """All that matches, found while it is sent. The first piece is made at once: what fails does so as an error."""
-    ids = find_sequence(listing)
+    ids = await find_sequence(listing)
     pieces = find_pieces(listing, ids)
     chunks = render_pieces(listing.resource.collection, pieces, b"", view, listing.eyes, listing.snapshot)
     if len(ids) <= CHUNK_RECORDS:
@@ -97,7 +95,7 @@ async def create(api: Api, place: Place, request: Request) -> Response:
     if resource.rules.create is None:
         raise not_allowed()
     requester = request.requester
-    items, bulk = read_items(resource, request.json(), api.parts.settings)
+    items, bulk = read_items(resource, read_body(request), api.parts.settings)
     bodies = [parse_create(resource, fill_project(resource, item, requester)) for item in items]
     if place.served.upper is not None:
         bodies = [{**body, resource.upper_key: place.upper_id} for body in bodies]
@@ -129,7 +127,7 @@ async def update(api: Api, place: Place, request: Request) -> Response:
     resource = place.resource
     if resource.rules.update is None:
         raise not_allowed()
-    body = read_item(resource, request.json())
+    body = read_item(resource, read_body(request))
     changes = parse_update(resource, body)
     found = await api.find(place, request)
     allow(api, f"update_{resource.rule}", changes, {**found.doc, **changes}, request.requester, resource)
@@ -143,6 +141,8 @@ async def delete(api: Api, place: Place, request: Request) -> Response:
     resource = place.resource
     if resource.rules.delete is None:
         raise not_allowed()
+    if request.body:
+        raise bad_request("Request body is not supported in DELETE.")
     found = await api.find(place, request)
     allow(api, f"delete_{resource.rule}", {}, found.doc, request.requester, resource)
     operation = make_delete(resource, place.id, read_if_match(request))
@@ -191,13 +191,16 @@ def read_items(
     return [read_item(resource, item if is_wrapped(resource, item) else {resource.name: item}) for item in items], True
 
 
+def read_body(request: Request) -> Mapping[str, Any]:
+    """The body, in which the object is not found where there is no body at all."""
+    return request.json() if request.body else {}
+
+
 def is_wrapped(resource: Resource, item: Any) -> bool:
     return isinstance(item, dict) and resource.name in item
 
 
 def read_item(resource: Resource, body: Mapping[str, Any]) -> Mapping[str, Any]:
-    if not body:
-        raise bad_request("Resource body required")
     item = body.get(resource.name)
     if item is None:
         raise bad_request(f"Unable to find '{resource.name}' in request body")

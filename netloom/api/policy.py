@@ -163,7 +163,8 @@ def make_credentials(requester: Requester) -> dict[str, Any]:
         "system_scope": requester.system_scope,
     }
     roles = [role.lower() for role in requester.roles]
-    return {**{k: v for k, v in given.items() if v}, "roles": roles, "is_admin": requester.is_admin}
+    by_service = {"service_roles": list(requester.service_roles)} if requester.service_roles else {}
+    return {**{k: v for k, v in given.items() if v}, **by_service, "roles": roles, "is_admin": requester.is_admin}
 
 
 def negate(verdict: Verdict) -> Verdict:

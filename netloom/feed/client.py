@@ -24,14 +24,13 @@ from netloom.feed.dial import open_stream as open_stream
 from netloom.feed.grants import Grant
 from netloom.feed.hub import SILENCE_S, run_together
 from netloom.feed.papers import RENEW_LOOK_S as RENEW_LOOK_S
-from netloom.feed.papers import renew_certificate, renew_word
+from netloom.feed.papers import Renewal, renew_word
 from netloom.feed.pki import JoinError, Token, check_server, make_join_context
+from netloom.feed.upper import Upper
 from netloom.model.slices import Slices
 
 LOG = logging.getLogger("netloom.feed")
 FIRST_RETRY_S, LAST_RETRY_S = 0.2, 15.0
-LONG = 128
-"""Rows from which on a slice's digest is changed by a delta's rows, and no more counted over all."""
 REQUESTS = 64
 """Ids of requests that are remembered until somebody asks for them."""
 
@@ -40,7 +39,8 @@ class Feed:
     """The slices of one host, as far as they are known; `run` keeps them so. Belongs to one event loop.
 
     `address`: of a server or relay, or several with commas between them, the nearest first. `grant`: the host's word
-    for a relay of that name. `chance`: for tests that need the same waits again.
+    for a relay of that name. `csr`, `anew`: requests for its next certificate (`feed/papers.py`). `chance`: for tests
+    that need the same waits again. `compares`: whether what is in memory is counted again whenever the server asks.
     """
 
     def __init__(
@@ -57,6 +57,8 @@ class Feed:
         renew_look_s: float = RENEW_LOOK_S,
         grant: Callable[[str], Grant | None] = lambda relay: None,
         chance: random.Random | None = None,
+        anew: Callable[[str], str | None] = lambda tag: None,
+        compares: bool = True,
     ) -> None:
         self.host = host
         self.slices: Slices = cache.load()
@@ -71,11 +73,11 @@ class Feed:
         self._grant = grant
         self._context = context
         self._cache = cache
-        self._on_joined = on_joined
-        self._csr = csr
-        self._renew_look_s = renew_look_s
+        self.renewal = Renewal(csr, anew, self._chance, renew_look_s)
         self._program = program
+        self._compares = compares
         self._copies = Copies(self.slices, lambda name, since: self._send(m.Ask(name, since)))
+        self._upper = Upper(self._copies, self.renewal, self._send, on_joined)
         self._dirty: set[str] = set()
         self._changed = asyncio.Event()
         self._writer: asyncio.StreamWriter | None = None
@@ -115,7 +117,8 @@ class Feed:
         and the connection with it. The next turn has another, for the revision is another.
         """
         if self._ack is not None and not self._fresh and self._ack.revision <= self.revision:
-            self._send(self._ack)
+            again = self._upper.is_repeated(self.host, self._ack)
+            self._send(m.Same(self._ack.revision) if again else self._ack)
 
     async def send_report(self, configurations: Mapping[str, Any]) -> None:
         report = m.Report(dict(configurations), self._report.availability_zone)
@@ -150,14 +153,14 @@ class Feed:
             reader, writer = await open_stream(address, self._context())
         try:
             self._fresh = True
-            self._copies.asked.clear()  # an answer to the last connection's question will not come by this one
+            self._upper.begin()
             relay = find_relay(writer)
             writer.write(make_frame(self._make_hello(relay)))
             self._writer = writer
             await run_together(
                 self._receive(reader),
                 drain_often(writer),
-                renew_certificate(writer, self._csr, self._chance, self._renew_look_s),
+                self.renewal.run(writer),
                 renew_word(writer, self._grant, relay, self._chance),
             )
         finally:
@@ -178,22 +181,17 @@ class Feed:
             self._take(m.parse_from_server(body))
 
     def _take(self, message: m.FromServer) -> None:
-        match message:
-            case m.Welcome():
+        if isinstance(message, m.Compare) and not self._compares:
+            return
+        match self._upper.take(message):
+            case m.Welcome() as welcome:
                 self.connected = True
-                LOG.info("following %s, at revision %d", self._dial.address, message.revision)
-            case m.At():
-                self._requests += message.requests
-                self._publish(message.revision)
-            case m.Joined():
-                if self._on_joined is not None:
-                    self._on_joined(message)
-            case m.Refuse():
-                raise m.MessageError(f"the server refuses: {message.reason}")
-            case m.Ping():
-                self._send(m.Pong())
+                LOG.info("following %s, at revision %d", self._dial.address, welcome.revision)
+            case m.At() as at:
+                self._requests += at.requests
+                self._publish(at.revision)
             case _:
-                self._copies.take(message)
+                pass
 
     def _publish(self, revision: int) -> None:
         """All of a commit is here, unless a slice of it was asked for again: then it is at the next `at`."""

@@ -31,8 +31,8 @@ WORDS_S, BURST = 2.0, 20.0
 class Connection:
     """`sent`: the revision it was sent of each slice, -1: none; `behind`: what it must be told, None: find out then.
 
-    `attached`: of a relay, the hosts that it speaks for, and by whose word. `after`: what it is told after the next
-    `at`. `due`: what it finds on the bus.
+    `attached`: of a relay, the hosts that it speaks for, and by whose word. `words`: what it said last of itself, or
+    of each of those hosts. `after`: what it is told after the next `at`. `due`: what it finds on the bus.
     """
 
     host: str
@@ -46,6 +46,7 @@ class Connection:
     interest: Interest = field(default_factory=Interest)
     attached: dict[str, tuple[Link, ...]] = field(default_factory=dict)
     grant: Grant | None = None
+    words: dict[str, m.Ack] = field(default_factory=dict)
     after: list[m.Message] = field(default_factory=list)
     revision: int = -1
     acked: int = -1
@@ -91,9 +92,17 @@ class Connection:
     def dismiss(self, host: str, reason: str) -> None:
         """A relay's host may not follow any more."""
         self.attached.pop(host, None)
+        self.words.pop(host, None)
         self.interest.remove(f"host/{host}")
         self.after.append(m.Dismissed(host, reason))
         self.wake.set()
+
+    def repeat(self, host: str, revision: int) -> m.Ack:
+        """The word that it said last of the host, at another revision. Raises MessageError where it said none."""
+        said = self.words.get(host)
+        if said is None:
+            raise m.MessageError(f"{host} has said nothing that it could say again")
+        return m.Ack(revision, said.wired, said.pending, said.copies)
 
     async def keep_pace(self, cost: float) -> None:
         """Wait until the host has room for a word that costs this much; it delays that connection alone."""

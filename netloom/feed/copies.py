@@ -15,7 +15,7 @@ from netloom.model.digest import change_digest, digest_rows
 from netloom.model.slices import Row, Slice
 
 LOG = logging.getLogger("netloom.feed")
-LONG = 128
+LONG = 16
 """Rows from which on a slice's digest is changed by a delta's rows, and no more counted over all."""
 
 

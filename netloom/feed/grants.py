@@ -8,6 +8,7 @@ answers checks the whole chain, from the host to the relay that asks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -70,17 +71,17 @@ def check_chain(grants: Sequence[Grant], host: str, relay: str, authority: bytes
     givers, takers = [grant.holder for grant in grants], [grant.to for grant in grants]
     if givers != [host, *takers[:-1]] or takers[-1] != relay:
         raise JoinError(f"the word that {relay} shows is not one of {host} for it")
-    issuer = x509.load_pem_x509_certificate(authority)
-    return tuple(check_grant(grant, issuer, now_s) for grant in grants)
+    issuers = x509.load_pem_x509_certificates(authority)
+    return tuple(check_grant(grant, issuers, now_s) for grant in grants)
 
 
-def check_grant(grant: Grant, issuer: x509.Certificate, now_s: float) -> Link:
-    """Raises JoinError unless it is signed by its holder, whose certificate is the authority's and good now."""
+def check_grant(grant: Grant, issuers: Sequence[x509.Certificate], now_s: float) -> Link:
+    """Raises JoinError unless it is signed by its holder, whose certificate is an authority's and good now."""
     if not now_s < grant.ends_s < now_s + GRANT_LIFE_S + SLACK_S:
         raise JoinError(f"the word of {grant.holder} for {grant.to} has ended, or its clock is wrong")
     try:
         found = x509.load_pem_x509_certificate(grant.certificate.encode())
-        found.verify_directly_issued_by(issuer)
+        check_issued(found, issuers)
         public = found.public_key()
         if not isinstance(public, ec.EllipticCurvePublicKey):
             raise ValueError("another kind of key")
@@ -92,3 +93,12 @@ def check_grant(grant: Grant, issuer: x509.Certificate, now_s: float) -> Link:
     if names != [grant.holder] or life.ends_s < now_s:
         raise JoinError(f"the word of {grant.holder} for {grant.to} is by a certificate of another, or one that ended")
     return Link(grant.holder, life.issued_s, min(grant.ends_s, life.ends_s))
+
+
+def check_issued(certificate: x509.Certificate, issuers: Sequence[x509.Certificate]) -> None:
+    """Raises InvalidSignature, ValueError or TypeError unless one of them has signed it."""
+    for issuer in issuers[:-1]:
+        with suppress(InvalidSignature, ValueError, TypeError):
+            certificate.verify_directly_issued_by(issuer)
+            return
+    certificate.verify_directly_issued_by(issuers[-1])

@@ -20,20 +20,24 @@ from netloom.feed.codec import MAX_FROM_HOST, MAX_JOIN, make_frame, receive_fram
 from netloom.feed.connection import Connection
 from netloom.feed.frames import Frames
 from netloom.feed.grants import is_relay
+from netloom.feed.heard import Heard
 from netloom.feed.parts import Fleet, Gate, SliceSource
-from netloom.feed.pki import JoinError, Life, find_host_name, find_life, read_life
+from netloom.feed.pki import JoinError, Life, find_host_name, find_life, find_tag, read_life
 from netloom.feed.relays import Relays
 from netloom.feed.report import parse_report
 from netloom.model.delta import SliceDelta
-from netloom.model.slices import FloatingRow, PortRow
 
 LOG = logging.getLogger("netloom.feed")
 PING_S = 15.0
+PING_PARTS = 300
+"""In how many turns all hosts are pinged within that time."""
 SILENCE_S = 45.0
 """A host that said nothing for this long, not even to a ping, is taken for gone."""
 LAST_WORD_S = 1.0
 """How long a host that is refused is given to take the reason."""
 STOPS = "the server stops; it will be back, or another one is there"
+RENEW_COST_S = 0.05
+"""Of what a server has to do otherwise, for each host that is to have another certificate."""
 ASK_COST = 0.02
 """Of a word that only has a slice sent again, beside one that is written down."""
 
@@ -41,7 +45,8 @@ ASK_COST = 0.02
 class Hub:
     """Serves hosts; `notify` is called with each commit. Belongs to one event loop.
 
-    `authority` gives the certificate (PEM) that hosts' words for relays are checked by; without it no relay is let in.
+    `authority` gives the certificates (PEM) that hosts' words for relays are checked by, and that hosts are to know;
+    without it no relay is let in.
     `gate`: of a hub that is a relay's own.
     """
 
@@ -59,7 +64,9 @@ class Hub:
         self._revision = revision
         self._server = server
         self._gate = gate
+        self._authority = authority
         self._hosts: dict[str, Connection] = {}
+        self._heard = Heard(source)
         self._followers: dict[str, set[Connection]] = {}
         self.frames = Frames(source, revision)
         self.relays = Relays(self, fleet, authority, gate)
@@ -157,7 +164,9 @@ class Hub:
             await self._run(connection)
 
     def _welcome(self, connection: Connection) -> None:
-        connection.writer.write(make_frame(m.Welcome(m.VERSION, self._server, self._revision(), self._find_bus())))
+        tag, within_s = self._find_authority()
+        welcome = m.Welcome(m.VERSION, self._server, self._revision(), self._find_bus(), tag, within_s)
+        connection.writer.write(make_frame(welcome))
 
     def _find_bus(self) -> str:
         return self.frames.offers.subject if self.frames.offers else ""
@@ -205,6 +214,7 @@ class Hub:
         if self._hosts.get(host) is not connection:
             return False
         del self._hosts[host]
+        self._heard.forget(host)
         return True
 
     # -- what a host follows -------------------------------------------------------------------------------------------
@@ -274,15 +284,20 @@ class Hub:
             case _ if connection.is_relay:
                 await self.relays.take(connection, message)
             case m.Ack():
-                if message.revision > connection.revision:
-                    raise m.MessageError(f"revision {message.revision} was never sent")
-                connection.acked = max(connection.acked, message.revision)
-                await self.acknowledge(connection, connection.host, message)
+                await self._hear(connection, message)
+            case m.Same():
+                await self._hear(connection, connection.repeat(connection.host, message.revision))
             case m.Report():
                 await connection.keep_pace(1.0)
                 await self._report(connection, message)
             case _:
                 raise m.MessageError(f"{type(message).__name__.lower()} is not expected here")
+
+    async def _hear(self, connection: Connection, ack: m.Ack) -> None:
+        if ack.revision > connection.revision:
+            raise m.MessageError(f"revision {ack.revision} was never sent")
+        connection.acked = max(connection.acked, ack.revision)
+        await self.acknowledge(connection, connection.host, ack)
 
     def _ask(self, connection: Connection, ask: m.Ask) -> None:
         name = ask.name
@@ -304,22 +319,11 @@ class Hub:
 
     async def acknowledge(self, connection: Connection, host: str, ack: m.Ack) -> None:
         """Pass on what the host says of ports in its own slice."""
-        own = self._source.slice(f"host/{host}")
-        bound = {row.id for row in own.rows.values() if isinstance(row, PortRow)} if own else set()
-        if not bound.issuperset((*ack.wired, *ack.pending)):
-            bound |= self._find_floating(connection, host)
-        wired = [id for id in ack.wired if id in bound]
-        pending = {id: reason for id, reason in ack.pending.items() if id in bound}
-        await self._fleet.acknowledge(host, ack.revision, wired, pending)
-        copies = {id: state for id, state in ack.copies.items() if own and f"follow/router/{id}" in own.rows}
-        if copies:
-            await self._fleet.take_copies(host, copies)
-
-    def _find_floating(self, connection: Connection, host: str) -> set[str]:
-        """The floating IPs of the routers that the host follows; which of them it translates, intent knows."""
-        names = connection.interest.reached(f"host/{host}")
-        parts = (self._source.slice(name) for name in names if name.startswith("router/"))
-        return {row.id for part in parts if part for row in part.rows.values() if isinstance(row, FloatingRow)}
+        connection.words[host] = ack
+        word = self._heard.take(host, ack, connection.interest)
+        await self._fleet.acknowledge(host, ack.revision, word.wired, word.pending)
+        if word.copies:
+            await self._fleet.take_copies(host, word.copies)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 
@@ -362,22 +366,40 @@ class Hub:
         await self.relays.stop()
 
     async def _watch(self) -> None:
-        """Ping every host now and then, and let go of those that do not answer."""
+        """Ping every host now and then, and let go of those that do not answer; a few at a time, since thousands at
+        once would keep everybody else waiting."""
         while True:
-            await asyncio.sleep(PING_S)
-            for connection in self._find_connections():
-                if time.monotonic() - connection.heard > SILENCE_S:
-                    LOG.warning("%s does not answer", connection.host)
-                    connection.writer.transport.abort()
-                else:
-                    self.look_over(connection)
+            waiting = tuple(self._find_connections())
+            for part in range(PING_PARTS):
+                await asyncio.sleep(PING_S / PING_PARTS)
+                for connection in waiting[part::PING_PARTS]:
+                    self._watch_one(connection)
+
+    def _watch_one(self, connection: Connection) -> None:
+        if connection.writer.is_closing():
+            return
+        if time.monotonic() - connection.heard > SILENCE_S:
+            LOG.warning("%s does not answer", connection.host)
+            connection.writer.transport.abort()
+        else:
+            self.look_over(connection)
 
     def look_over(self, connection: Connection) -> None:
         """Ask whether the host is there, and have it look whether some of its slices are what they should be."""
         with suppress(ConnectionError):
-            connection.writer.write(make_frame(m.Ping()))
+            connection.writer.write(make_frame(m.Ping(*self._find_authority())))
             if compare := self.frames.make_compare(connection):
                 connection.writer.write(compare)
+
+    def ping(self) -> None:
+        """Every host, at once."""
+        for connection in self._find_connections():
+            self.look_over(connection)
+
+    def _find_authority(self) -> tuple[str, float]:
+        """The tag of those that hosts are to know, and how long they may take until all of them do."""
+        tag = find_tag(self._authority()) if self._authority else ""
+        return tag, len(self._hosts) * RENEW_COST_S
 
 
 async def run_together(*parts: Awaitable[None]) -> None:

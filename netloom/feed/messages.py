@@ -15,8 +15,10 @@ from netloom.feed.grants import Grant
 from netloom.model.delta import SliceDelta
 from netloom.model.slices import ROW_TYPES, Row, Slice, row_kind
 
-VERSION = 2
+VERSION = 3
 """Grows with each message that an end of an older version could not make sense of; it is not sent that."""
+REPEATS = 3
+"""The version from which on who serves knows `Same`, and `same` of `Said`."""
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="type", tag=str.lower):
@@ -36,12 +38,14 @@ class Hello(Message, frozen=True):
 
 
 class Welcome(Message, frozen=True):
-    """`bus`: where on a broker frames are found that are due."""
+    """`bus`: where on a broker frames are found that are due; the last two as in Ping."""
 
     version: int = VERSION
     server: str = ""
     revision: int = 0
     bus: str = ""
+    authority: str = ""
+    within_s: float = 0.0
 
 
 class Whole(Message, frozen=True):
@@ -116,6 +120,12 @@ class Ack(Message, frozen=True):
     copies: dict[str, str] = {}
 
 
+class Same(Message, frozen=True):
+    """As the host's last Ack on this connection, at this revision. Version 3."""
+
+    revision: int
+
+
 class Report(Message, frozen=True):
     """What the host is, as its agent's `configurations` in the API."""
 
@@ -180,10 +190,14 @@ class Detach(Message, frozen=True):
 
 
 class Said(Message, frozen=True):
-    """What hosts said last, by host: of each the newest word alone."""
+    """What hosts said last, by host: of each the newest word alone.
+
+    `same`: host → revision, of those that say what this connection has told of them before. Version 3.
+    """
 
     acks: dict[str, Ack] = {}
     reports: dict[str, Report] = {}
+    same: dict[str, int] = {}
 
 
 class Listen(Message, frozen=True):
@@ -226,14 +240,20 @@ class Due(Message, frozen=True):
 
 
 class Ping(Message, frozen=True):
-    pass
+    """`authority`: the tag of those that a server trusts (`pki.find_tag`); who knows others gets its next certificate
+    within so many seconds, each at another moment."""
+
+    authority: str = ""
+    within_s: float = 0.0
 
 
 class Pong(Message, frozen=True):
     pass
 
 
-FromHost = Hello | Ack | Report | Ask | Join | Renew | Ping | Pong | Let | Attach | Detach | Said | RenewFor | Listen
+FromHost = (
+    Hello | Ack | Report | Ask | Join | Renew | Ping | Pong | Let | Attach | Detach | Said | RenewFor | Listen | Same
+)  # fmt: skip
 FromServer = (
     Welcome | Whole | Delta | Keep | Gone | At | Joined | Refuse | Ping | Pong | Since | Compare | Admitted
     | Dismissed | JoinedFor | Due
@@ -269,6 +289,11 @@ def parse_from_server(body: bytes) -> FromServer:
         return _from_server.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise MessageError(str(error)) from None
+
+
+def says_the_same(one: Ack, other: Ack) -> bool:
+    """Whether the two differ in their revision alone."""
+    return one.wired == other.wired and one.pending == other.pending and one.copies == other.copies
 
 
 def encode_rows(rows: Mapping[str, Row]) -> dict[str, msgspec.Raw]:

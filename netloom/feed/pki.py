@@ -9,13 +9,16 @@ from __future__ import annotations
 import datetime
 import hashlib
 import hmac
+import os
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -152,6 +155,27 @@ def fingerprint(certificate: bytes) -> str:
     return x509.load_pem_x509_certificate(certificate).fingerprint(hashes.SHA256()).hex()
 
 
+def split_trusted(authority: bytes) -> tuple[bytes, ...]:
+    """The authorities of a PEM: who signs, and after it those whose certificates are good still."""
+    found = x509.load_pem_x509_certificates(authority)
+    return tuple(one.public_bytes(serialization.Encoding.PEM) for one in found)
+
+
+def find_tag(authority: bytes) -> str:
+    """Tells one PEM of authorities from another."""
+    return hashlib.sha256(authority).hexdigest()[:16]
+
+
+def is_by(certificate: bytes, authority: bytes) -> bool:
+    """Whether the first of the authorities has signed the certificate; both PEM."""
+    try:
+        found, issuer = (x509.load_pem_x509_certificate(pem) for pem in (certificate, authority))
+        found.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
 def ends_at(certificate: bytes) -> datetime.datetime:
     return x509.load_pem_x509_certificate(certificate).not_valid_after_utc
 
@@ -284,13 +308,51 @@ def parse_token(text: str) -> Token:
 
 
 def make_server_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
-    """TLS 1.3. A host's certificate is asked for and checked; who has none may only join."""
+    """TLS 1.3. A host's certificate is asked for and checked; who has none may only join.
+
+    Who comes when these files have changed is met by what they hold then: a context forgets no authority by itself.
+    """
+    context = load_server_context(certificate, key, authority)
+    context.sni_callback = Followed((certificate, key, authority), context).choose
+    return context
+
+
+def load_server_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(certificate, key)
     context.load_verify_locations(authority)
     context.verify_mode = ssl.CERT_OPTIONAL
+    context.num_tickets = 0  # a session that is taken up again would show no certificate again
     return context
+
+
+class Followed:
+    """The context of three files that are replaced while somebody listens."""
+
+    def __init__(self, paths: tuple[Path, Path, Path], context: ssl.SSLContext) -> None:
+        self._paths = paths
+        self._context = context
+        self._seen = look_at(paths)
+
+    def choose(self, tls: ssl.SSLSocket | ssl.SSLObject, name: str | None, first: ssl.SSLContext) -> None:
+        seen = look_at(self._paths)
+        if seen != self._seen:
+            with suppress(OSError, ssl.SSLError):  # half of them are written: the next one finds all
+                self._context, self._seen = load_server_context(*self._paths), seen
+        tls.context = self._context
+
+
+def look_at(paths: Iterable[Path]) -> tuple[tuple[int, int] | None, ...]:
+    """Tells files that were replaced from those that were not."""
+    return tuple((found.st_mtime_ns, found.st_ino) if (found := stat_of(path)) else None for path in paths)
+
+
+def stat_of(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def make_host_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:

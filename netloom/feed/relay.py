@@ -23,8 +23,9 @@ from netloom.feed.dial import Dial, find_relay, open_stream
 from netloom.feed.grants import Grant
 from netloom.feed.hearing import Hearing
 from netloom.feed.hub import SILENCE_S, Hub, run_together
-from netloom.feed.papers import RENEW_LOOK_S, renew_certificate, renew_word
+from netloom.feed.papers import RENEW_LOOK_S, Renewal, renew_word
 from netloom.feed.pki import JoinError
+from netloom.feed.upper import Upper
 from netloom.model.delta import SliceDelta
 from netloom.model.slices import Slice, find_leads
 
@@ -60,19 +61,25 @@ class Relay:
         program: str = "",
         chance: random.Random | None = None,
         orphan_s: float = ORPHAN_S,
+        anew: Callable[[str], str | None] = lambda tag: None,
     ) -> None:
         self.name = name
         self.revision = 0
         self.connected = False
+        self.received_bytes = self.connections = 0
+        self.words = self.word_messages = 0
+        """Acknowledgements of hosts, and the messages upstream that they went in."""
         self.hub = Hub(self, self, lambda: self.revision, name, authority, self)
         self.slices: dict[str, Slice] = cache.load()
         self.orphan_s = orphan_s
         self._chance = chance or random.Random()
         self._dial = Dial(addresses, self._chance)
-        self._context, self._grant, self._on_joined, self._csr = context, grant, on_joined, csr
+        self._context, self._grant = context, grant
+        self._renewal = Renewal(csr, anew, self._chance, RENEW_LOOK_S)
         self._program = program
         self._cache = cache
         self._copies = Copies(self.slices, lambda name, since: self._send(m.Ask(name, since)))
+        self._upper = Upper(self._copies, self._renewal, self._send, on_joined)
         self._leads: dict[str, frozenset[str]] = {}
         self._dirty: set[str] = set()
         self._writer: asyncio.StreamWriter | None = None
@@ -87,6 +94,11 @@ class Relay:
         self._renewals: dict[str, asyncio.Future[m.Joined]] = {}
         self.hearing = Hearing()
         self._alone_since = self._since = time.monotonic()
+
+    @property
+    def upstream(self) -> str:
+        """Whom it follows, or will ask next."""
+        return self._dial.address
 
     # -- the hub's source ----------------------------------------------------------------------------------------------
 
@@ -117,6 +129,7 @@ class Relay:
         if waiting is None or waiting.done():
             waiting = self._arriving[host] = asyncio.get_running_loop().create_future()
         self._attached[host] = attach
+        self._upper.said.pop(host, None)
         self._send(attach)
         try:
             await asyncio.wait_for(asyncio.shield(waiting), ADMIT_S)
@@ -161,6 +174,7 @@ class Relay:
         old = self._acks.get(host)
         self._acks[host] = m.Ack(revision, wired, dict(pending), old.copies if old else {})
         self._unsaid.add(host)
+        self.words += 1
         self._said.set()
 
     async def take_copies(self, host: str, copies: Mapping[str, str]) -> None:
@@ -210,8 +224,7 @@ class Relay:
         async with asyncio.timeout(SILENCE_S):
             reader, writer = await open_stream(address, self._context())
         try:
-            self._copies.asked.clear()
-            self._copies.told.clear()
+            self._upper.begin()
             self._admitted.clear()
             upper = find_relay(writer)
             grant = self._grant(upper) if upper else None
@@ -220,7 +233,7 @@ class Relay:
             await run_together(
                 self._receive(reader, writer), self._speak(writer),
                 renew_word(writer, self._grant, upper, self._chance),
-                renew_certificate(writer, self._csr, self._chance, RENEW_LOOK_S),
+                self._renewal.run(writer),
             )  # fmt: skip
         finally:
             writer.transport.abort()
@@ -232,11 +245,15 @@ class Relay:
             await asyncio.sleep(GATHER_S)
             self._said.clear()
             ready = {host for host in self._unsaid if host in self._acks and self._may_say(self._acks[host])}
-            acks = {host: self._acks[host] for host in ready}
+            same = {
+                host: self._acks[host].revision for host in ready if self._upper.is_repeated(host, self._acks[host])
+            }
+            acks = {host: self._acks[host] for host in ready - same.keys()}
             reports, self._reports = self._reports, {}
             self._unsaid -= ready
-            if acks or reports:
-                writer.write(make_frame(m.Said(acks, reports)))
+            if ready or reports:
+                self.word_messages += bool(ready)
+                writer.write(make_frame(m.Said(acks, reports, same)))
             await writer.drain()
 
     def _may_say(self, ack: m.Ack) -> bool:
@@ -255,6 +272,7 @@ class Relay:
         while True:
             async with asyncio.timeout(SILENCE_S):
                 body = await receive_frame(reader, MAX_FROM_SERVER)
+            self.received_bytes += len(body)
             message = m.parse_from_server(body)
             if isinstance(message, m.Due):
                 await self.hearing.collect(message, self._copies)
@@ -267,27 +285,20 @@ class Relay:
             self._send(news)
 
     def _take(self, message: m.FromServer, writer: asyncio.StreamWriter) -> None:
-        match message:
-            case m.Welcome():
-                self._begin(message, writer)
-            case m.At():
-                self._publish(message)
-            case m.Admitted():
-                self._admitted.append(message.host)
+        match self._upper.take(message):
+            case m.Welcome() as welcome:
+                self._begin(welcome, writer)
+            case m.At() as at:
+                self._publish(at)
+            case m.Admitted() as admitted:
+                self._admitted.append(admitted.host)
                 self._let_in()
-            case m.Dismissed():
-                self._answer(message.host, message.reason)
-            case m.JoinedFor():
-                self._pass_renewal(message)
-            case m.Joined():
-                if self._on_joined is not None:
-                    self._on_joined(message)
-            case m.Refuse():
-                raise m.MessageError(f"the server refuses: {message.reason}")
-            case m.Ping():
-                self._send(m.Pong())
+            case m.Dismissed() as dismissed:
+                self._answer(dismissed.host, dismissed.reason)
+            case m.JoinedFor() as joined:
+                self._pass_renewal(joined)
             case _:
-                self._copies.take(message)
+                pass
 
     def _begin(self, message: m.Welcome, writer: asyncio.StreamWriter) -> None:
         if message.version < 2:
@@ -296,6 +307,7 @@ class Relay:
             "following %s, at revision %d, for %d hosts", self._dial.address, message.revision, len(self._attached)
         )
         self._writer, self.connected, self._since = writer, True, time.monotonic()
+        self.connections += 1
         self.hearing.begin(message.bus)
         for attach in self._attached.values():
             self._send(attach)

@@ -60,6 +60,7 @@ class Relays:
             del self.here[connection.host]
         gone = [host for host in connection.attached if self._hub.leave(host, connection)]
         connection.attached.clear()
+        connection.words.clear()
         LOG.info("%s is gone; %d hosts followed through it", connection.host, len(gone))
         if gone:
             task = asyncio.get_running_loop().create_task(self._miss(gone))
@@ -148,6 +149,7 @@ class Relays:
         return m.Attach(attach.host, grants, attach.configurations, attach.availability_zone)
 
     async def _detach(self, connection: Connection, host: str) -> None:
+        connection.words.pop(host, None)
         if connection.attached.pop(host, None) is None:
             return
         connection.interest.remove(f"host/{host}")
@@ -162,14 +164,30 @@ class Relays:
             self._turns.add(host, lambda: self._fleet.present(host, False))
 
     async def _hear(self, connection: Connection, said: m.Said) -> None:
-        """Of hosts that it does not speak for, or of what it was not sent (a server that was restored), nothing."""
-        for host, ack in said.acks.items():
-            if host in connection.attached and ack.revision <= connection.revision:
-                await self._hub.acknowledge(connection, host, ack)
+        """What is said of a host that is still being let in waits until it is."""
+        words: dict[str, m.Ack | int] = {**said.acks, **said.same}
+        for host, ack in words.items():
+            if self._turns.is_busy(host):
+                self._turns.add(host, lambda host=host, ack=ack: self._acknowledge(connection, host, ack))  # type: ignore[misc]
+            else:
+                await self._acknowledge(connection, host, ack)
         for host, report in said.reports.items():
             if host in connection.attached:
                 await connection.keep_pace(1.0)
                 self._turns.add(host, lambda host=host, report=report: self._report(connection, host, report))  # type: ignore[misc]
+
+    async def _acknowledge(self, connection: Connection, host: str, said: m.Ack | int) -> None:
+        """`said`: a host's word, or the revision at which it says again what it said last. Of hosts that the relay does
+        not speak for, or of what it was not sent (a server that was restored), nothing."""
+        if host not in connection.attached:
+            return
+        try:
+            ack = connection.repeat(host, said) if isinstance(said, int) else said
+        except m.MessageError as error:
+            self.dismiss(connection, host, str(error))
+            return
+        if ack.revision <= connection.revision:
+            await self._hub.acknowledge(connection, host, ack)
 
     async def _report(self, connection: Connection, host: str, report: m.Report) -> None:
         try:

@@ -20,6 +20,9 @@ class Turns:
         self._last[host] = task
         task.add_done_callback(lambda done: self._forget(host, done))
 
+    def is_busy(self, host: str) -> bool:
+        return host in self._last
+
     async def _run(self, before: asyncio.Task[None] | None, work: Work) -> None:
         if before is not None:
             await asyncio.wait([before])

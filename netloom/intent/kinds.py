@@ -299,7 +299,8 @@ parse_short_list = list_parser(parse_short_text, unique=True)
 
 
 def parse_tags(value: Any) -> list[str]:
-    tags: list[str] = parse_short_list(value)
+    """In the order of their letters, as clients of Neutron get them."""
+    tags: list[str] = sorted(parse_short_list(value))
     if len(tags) > 50:
         raise ValueError("The number of tags exceed the per-resource limit of 50")
     return tags
@@ -323,6 +324,22 @@ def filter_int(text: str) -> int:
 def filter_mac(text: str) -> str:
     try:
         return parse_mac(text)
+    except ValueError:
+        return text
+
+
+def filter_ip(text: str) -> str:
+    """In its canonical form, as it is stored; what is no address is held by nothing."""
+    try:
+        return parse_ip_address(text)
+    except ValueError:
+        return text
+
+
+def filter_cidr(text: str) -> str:
+    """As `filter_ip`: a prefix is found by how it was written when it was made."""
+    try:
+        return parse_cidr(text)
     except ValueError:
         return text
 
@@ -365,10 +382,10 @@ LONG_TEXT = text_kind(1024)
 PROJECT = text_kind(255)
 MAC = Kind("mac", parse_mac_address, {"type": "string", "format": "mac"}, filter_mac)
 MAC_OR_NONE = Kind("mac", or_none(parse_mac_address), {"type": ["string", "null"], "format": "mac"}, filter_mac)
-IP = Kind("ip", parse_ip_address, _IP_SCHEMA)
-IP_OR_NONE = Kind("ip", or_none(parse_ip_address), {"type": ["string", "null"], "format": "ip"})
-CIDR = Kind("cidr", parse_cidr, _CIDR_SCHEMA)
-CIDR_OR_NONE = Kind("cidr", or_none(parse_cidr), {"type": ["string", "null"], "format": "cidr"})
+IP = Kind("ip", parse_ip_address, _IP_SCHEMA, filter_ip)
+IP_OR_NONE = Kind("ip", or_none(parse_ip_address), {"type": ["string", "null"], "format": "ip"}, filter_ip)
+CIDR = Kind("cidr", parse_cidr, _CIDR_SCHEMA, filter_cidr)
+CIDR_OR_NONE = Kind("cidr", or_none(parse_cidr), {"type": ["string", "null"], "format": "cidr"}, filter_cidr)
 IP_VERSION = Kind("ip_version", parse_ip_version, {"type": "integer", "enum": [4, 6]}, filter_int)
 OBJECT = Kind("object", parse_object, {"type": ["object", "null"], "additionalProperties": True})
 TIMESTAMP = Kind("timestamp", text_parser(64), {"type": "string", "format": "date-time"})

@@ -18,7 +18,8 @@ CONNTRACK_HELPERS = (
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asks. What oslo.policy calls credentials; roles are lower case."""
+    """Who asks. What oslo.policy calls credentials; roles are lower case. `service_roles`: those of a service that
+    vouches for the request with a token of its own beside the user's, as Nova does when it deletes a server's ports."""
 
     user_id: str = ""
     project_id: str = ""
@@ -28,6 +29,7 @@ class Requester:
     user_name: str = ""
     domain_id: str = ""
     system_scope: str = ""
+    service_roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

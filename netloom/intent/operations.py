@@ -154,7 +154,7 @@ def set_tags(tags: list[str]) -> Edit:
 
 
 def add_tags(tags: Sequence[str]) -> Edit:
-    return lambda doc: list(dict.fromkeys([*doc["tags"], *tags]))
+    return lambda doc: sorted({*doc["tags"], *tags})
 
 
 def drop_tag(tag: str) -> Edit:

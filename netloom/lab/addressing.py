@@ -61,6 +61,7 @@ esac
 exit 0
 """
 
+NIC = "eth0"
 GIVEN_BY = {"": "static", "slaac": "slaac", "dhcpv6-stateless": "slaac", "dhcpv6-stateful": "dhcpv6"}
 """How a v6 address comes, by its subnet's ipv6_address_mode (Networking API, "IPv6 subnet attributes")."""
 
@@ -97,65 +98,68 @@ def choose_way(subnet: Mapping[str, Any]) -> str:
     return "dhcp" if subnet["ip_version"] == 4 else GIVEN_BY[subnet["ipv6_address_mode"] or ""]
 
 
-def configure(netns: str, directory: Path, owner: Path, wanted: Iterable[Wanted], deadline_s: float = 20) -> None:
+def configure(
+    netns: str, directory: Path, owner: Path, wanted: Iterable[Wanted], deadline_s: float = 20, device: str = NIC
+) -> None:
     """Run what gets these addresses and wait until the instance has them. Raises LabError, naming those it lacks."""
     wanted = tuple(wanted)
     ways = {address.how for address in wanted}
     for address in wanted:
         if address.how == "static":
-            set_static(netns, address)
+            set_static(netns, address, device)
     if "dhcpv6" in ways:
-        start_dhclient6(netns, directory, owner)
+        start_dhclient6(netns, directory, owner, device)
     if "dhcp" in ways:
-        run_udhcpc(netns, directory, owner)
+        run_udhcpc(netns, directory, owner, device)
     wait_for(
-        f"addresses of {netns}", lambda: not find_lacking(netns, wanted), deadline_s,
-        lambda: f"it lacks {', '.join(f'{a.ip} ({a.how})' for a in find_lacking(netns, wanted))}",
+        f"addresses of {netns}", lambda: not find_lacking(netns, wanted, device), deadline_s,
+        lambda: f"it lacks {', '.join(f'{a.ip} ({a.how})' for a in find_lacking(netns, wanted, device))}",
     )  # fmt: skip
 
 
-def find_lacking(netns: str, wanted: Iterable[Wanted]) -> tuple[Wanted, ...]:
-    """Those that are not on eth0, or are still being tried for duplicates."""
-    shown = run("ip", "-n", netns, "-o", "addr", "show", "dev", "eth0", "-tentative")
+def find_lacking(netns: str, wanted: Iterable[Wanted], device: str = NIC) -> tuple[Wanted, ...]:
+    """Those that are not on the device, or are still being tried for duplicates."""
+    shown = run("ip", "-n", netns, "-o", "addr", "show", "dev", device, "-tentative")
     ready = {line.split()[3].partition("/")[0] for line in shown.splitlines()}
     return tuple(address for address in wanted if address.ip not in ready)
 
 
-def set_static(netns: str, address: Wanted) -> None:
+def set_static(netns: str, address: Wanted, device: str = NIC) -> None:
     extra = ("nodad",) if address.version == 6 else ()
-    run("ip", "-n", netns, "addr", "replace", f"{address.ip}/{address.prefix}", "dev", "eth0", *extra)
-    if address.gateway:
+    run("ip", "-n", netns, "addr", "replace", f"{address.ip}/{address.prefix}", "dev", device, *extra)
+    if address.gateway not in ("", address.ip):
         family = f"-{address.version}"
-        run("ip", family, "-n", netns, "route", "replace", "default", "via", address.gateway, "dev", "eth0", "onlink")
+        run("ip", family, "-n", netns, "route", "replace", "default", "via", address.gateway, "dev", device, "onlink")
 
 
-def run_udhcpc(netns: str, directory: Path, owner: Path) -> None:
+def run_udhcpc(netns: str, directory: Path, owner: Path, device: str = NIC) -> None:
     """Busybox's client; it stays and renews. Raises LabError with what it said when nobody answers."""
     script = write_script(directory / "udhcpc", UDHCPC_SCRIPT.replace("@NETNS@", netns))
     try:
         run(
-            "ip", "netns", "exec", netns, "udhcpc", "-i", "eth0", "-s", str(script), "-n", "-t", "20", "-T", "1",
+            "ip", "netns", "exec", netns, "udhcpc", "-i", device, "-s", str(script), "-n", "-t", "20",
+            "-T", "1", "-O", "staticroutes",
             "-p", str(directory / "udhcpc.pid"), env=processes.marked(owner),
         )  # fmt: skip
     except CommandFailed as error:
         raise LabError(f"no DHCP answer in {netns}: {error.output}") from None
 
 
-def start_dhclient6(netns: str, directory: Path, owner: Path) -> None:
+def start_dhclient6(netns: str, directory: Path, owner: Path, device: str = NIC) -> None:
     """ISC's client for DHCPv6, once the link-local address that it speaks from is known to be unique."""
     script = write_script(directory / "dhclient6", DHCLIENT6_SCRIPT)
-    wait_for(f"the link-local address of {netns}", lambda: has_link_local(netns), 10)
+    wait_for(f"the link-local address of {netns}", lambda: has_link_local(netns, device), 10)
     processes.start(
         (
             "dhclient", "-6", "-d", "-sf", str(script), "-cf", "/dev/null",
-            "-lf", str(directory / "dhclient6.leases"), "-pf", str(directory / "dhclient6.pid"), "eth0",
+            "-lf", str(directory / "dhclient6.leases"), "-pf", str(directory / "dhclient6.pid"), device,
         ),
         owner, directory / "dhclient6.log", netns,
     )  # fmt: skip
 
 
-def has_link_local(netns: str) -> bool:
-    shown = run("ip", "-n", netns, "-6", "-o", "addr", "show", "dev", "eth0", "scope", "link", "-tentative")
+def has_link_local(netns: str, device: str = NIC) -> bool:
+    shown = run("ip", "-n", netns, "-6", "-o", "addr", "show", "dev", device, "scope", "link", "-tentative")
     return bool(shown.strip())
 
 

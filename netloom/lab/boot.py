@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Any
 
 from netloom.lab import addressing, instances, vm
@@ -24,16 +25,19 @@ KINDS = ("namespace", "vm")
 class Asked:
     """A request for an instance. Without `host`: on the one with the fewest. `keep`: also what failed.
 
-    kind: "namespace", or "vm" for a machine with a kernel of its own.
+    kind: "namespace", or "vm" for a machine with a kernel of its own. address: the one to ask for, of either family.
+    port: one that is there, instead of a network.
     """
 
     name: str
-    network: str
+    network: str = ""
     host: str = ""
     subnet: str = ""
     use_dhcp: bool = True
     keep: bool = False
     kind: str = "namespace"
+    address: str = ""
+    port: str = ""
 
 
 def boot(place: Place, asked: Asked, say: Say) -> Instance:
@@ -41,6 +45,8 @@ def boot(place: Place, asked: Asked, say: Say) -> Instance:
     check_name(asked.name)
     if asked.kind not in KINDS:
         raise LabError(f"--kind {asked.kind}: there are {' and '.join(KINDS)}")
+    if bool(asked.network) == bool(asked.port):
+        raise LabError("an instance is booted on a --network, or with a --port that is there: say one of them")
     instance = reserve(place, asked)
     lab = place.require()
     try:
@@ -70,22 +76,24 @@ def reserve(place: Place, asked: Asked) -> Instance:
             raise LabError(f"there is an instance '{asked.name}' already")
         host = choose_host(lab, asked.host)
         return with_instance(
-            lab, Instance(asked.name, host, asked.network, device_id=str(uuid.uuid4()), kind=asked.kind)
+            lab,
+            Instance(asked.name, host, asked.network, str(uuid.uuid4()), kind=asked.kind, given=bool(asked.port)),
         )
 
     return place.change(add).instances[asked.name]
 
 
 def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instance, say: Say) -> Instance:
-    network = client.find("networks", asked.network)
-    port = create_port(client, network, asked, instance)
+    port = bind_port(client, asked, instance) if asked.port else create_port(client, asked, instance)
+    network = client.get(f"networks/{port['network_id']}")["network"]
     instance = replace(
         instance, network=network["name"] or network["id"], port_id=port["id"], mac=port["mac_address"],
         addresses=tuple(fixed["ip_address"] for fixed in port["fixed_ips"]),
+        hybrid=bool(port["binding:vif_details"].get("ovs_hybrid_plug")),
     )  # fmt: skip
     place.change(lambda lab: with_instance(lab, instance))
     if port["binding:vif_type"] == "binding_failed":
-        raise LabError(f"the server could not bind the port to {instance.host}")
+        raise LabError(f"the server could not bind the port to {instance.host}: {port.get('waits_for') or 'no reason'}")
     say(f"port {port['id']} on {instance.host}: {', '.join(instance.addresses) or 'no address'}")
     place.instance(instance.name).mkdir(parents=True, exist_ok=True)
     if instance.kind == "vm":
@@ -103,7 +111,9 @@ def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instan
 
 def describe_switch(lab: Lab, instance: Instance) -> str:
     host = lab.hosts[instance.host]
-    return "its network's bridge" if host.bridges else "br-int behind a bridge of its own" if host.hybrid else "br-int"
+    return (
+        "its network's bridge" if host.bridges else "br-int behind a bridge of its own" if instance.hybrid else "br-int"
+    )
 
 
 def start_machine(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instance, say: Say) -> Instance:
@@ -123,8 +133,21 @@ def start_machine(lab: Lab, place: Place, client: Client, asked: Asked, instance
     return instance
 
 
-def create_port(client: Client, network: Doc, asked: Asked, instance: Instance) -> Doc:
+def bind_port(client: Client, asked: Asked, instance: Instance) -> Doc:
+    """A port that is there, taken by this instance, as Nova does with `--nic port-id=…`. Raises LabError."""
+    port = client.find("ports", asked.port)
+    if port["device_id"]:
+        raise LabError(f"port {asked.port} is used already, by {port['device_owner'] or 'device'} {port['device_id']}")
+    body = {
+        "device_id": instance.device_id, "device_owner": "compute:nova", "binding:host_id": instance.host,
+    }  # fmt: skip
+    bound: Doc = client.send("PUT", f"ports/{port['id']}", json={"port": body})["port"]
+    return bound
+
+
+def create_port(client: Client, asked: Asked, instance: Instance) -> Doc:
     """As Nova does: the port is bound in the same request."""
+    network = client.find("networks", asked.network)
     body: dict[str, Any] = {
         "network_id": network["id"],
         "name": instance.name,
@@ -135,6 +158,8 @@ def create_port(client: Client, network: Doc, asked: Asked, instance: Instance) 
     if asked.subnet:
         subnet = client.find("subnets", asked.subnet, network_id=network["id"])
         body["fixed_ips"] = [{"subnet_id": subnet["id"]}]
+    if asked.address:
+        body["fixed_ips"] = [{**part, "ip_address": asked.address} for part in body.get("fixed_ips", [{}])]
     return client.create("ports", "port", **body)
 
 
@@ -162,9 +187,18 @@ def delete(place: Place, name: str) -> None:
     try:
         with open_client(place.clouds) as client:
             for port in client.list("ports", device_id=instance.device_id):
-                client.delete(f"ports/{port['id']}")
+                release(client, instance, port["id"])
     finally:
         place.change(lambda lab: without_instance(lab, name))
+
+
+def release(client: Client, instance: Instance, port_id: str) -> None:
+    """A port that was there before the instance stays, bound to no host."""
+    if instance.given:
+        free = {"device_id": "", "device_owner": "", "binding:host_id": ""}
+        client.send("PUT", f"ports/{port_id}", json={"port": free})
+    else:
+        client.delete(f"ports/{port_id}")
 
 
 def choose_address(instance: Instance, family: int = 0) -> str:
@@ -173,3 +207,13 @@ def choose_address(instance: Instance, family: int = 0) -> str:
     if not fitting:
         raise LabError(f"{instance.name} has no {f'IPv{family} ' if family else ''}address")
     return fitting[0]
+
+
+def find_target(lab: Lab, target: str, family: int = 0) -> str:
+    """The address that an instance's name, or an address, means. Raises LabError."""
+    if target in lab.instances:
+        return choose_address(lab.instances[target], family)
+    try:
+        return str(ip_address(target))
+    except ValueError:
+        raise LabError(f"'{target}' is neither an instance ({', '.join(lab.instances)}) nor an address") from None

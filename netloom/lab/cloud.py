@@ -11,6 +11,7 @@ import re
 import secrets
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -40,6 +41,8 @@ FIREWALLS = ("", "openvswitch", HYBRID)
 OPTION = re.compile(r"^[a-zA-Z0-9_]+(\.[a-zA-Z0-9_]+)?=.*$")
 
 START_S = 30.0
+KEEPS = "keeps host"
+"""What an agent logs once it has looked at its options and its host."""
 MAX_HOSTS = 100
 SOCKET_PATH_MAX = 107
 """Longest path of a unix socket in Linux (sizeof sun_path - 1)."""
@@ -68,9 +71,7 @@ def plan_hosts(shape: Shape) -> list[Host]:
         raise LabError(f"--bridge-hosts {shape.bridge_hosts}: allowed are 0 to {shape.hosts}, of --hosts {shape.hosts}")
     if shape.firewall not in FIREWALLS:
         raise LabError(f"--firewall-driver {shape.firewall}: allowed are {', '.join(filter(None, FIREWALLS))}")
-    for option in (*shape.host_options, *shape.server_options):
-        if not OPTION.match(option):
-            raise LabError(f"'{option}': an option is given as section.name=value, or name=value for [DEFAULT]")
+    check_options((*shape.host_options, *shape.server_options))
     first_bridge = shape.hosts - shape.bridge_hosts + 1
     return [
         Host(f"h{n}", n, shape.physnet, *((LINUXBRIDGE, "") if n >= first_bridge else (OPENVSWITCH, shape.firewall)))
@@ -175,9 +176,9 @@ def load_or_forget(place: Place) -> Lab | None:
     return None
 
 
-def remove_spaces(place: Place) -> None:
+def remove_spaces(place: Place, host: str = "*") -> None:
     """The namespaces that agents made; each is held by a file that something is mounted on."""
-    for path in place.directory.glob("hosts/*/netns/*"):
+    for path in place.directory.glob(f"hosts/{host}/netns/*"):
         succeeds("umount", "--lazy", str(path))
         path.unlink(missing_ok=True)
 
@@ -313,23 +314,52 @@ def fetch_tokens(place: Place, names: Iterable[str]) -> Mapping[str, str]:
     return dict(zip(names, shown.split(), strict=True))
 
 
-def start_agent(lab: Lab, place: Place, host: Host, token: str = "") -> None:
+def start_agent(lab: Lab, place: Place, host: Host, token: str = "") -> subprocess.Popen[bytes]:
     config = place.host(host.name) / "netloom.conf"
     config.write_text(render_agent_config(place, host))
     # Not `ip netns exec`: that gives it mounts of its own, and the namespaces that it makes would go with it.
     inside = ("nsenter", f"--net=/run/netns/{lab.host_netns(host.name)}")
-    processes.start(
-        (*inside, *NETLOOM, "agent", "run", "--config-file", str(config), *render_options(lab.host_options)),
+    return processes.start(
+        (*inside, *NETLOOM, "agent", "run", "--config-file", str(config), *render_options(lab.host_options),
+         *render_options(host.options)),
         place.directory, place.agent_log(host.name), env={"NETLOOM_JOIN_TOKEN": token} if token else {},
     )  # fmt: skip
 
 
+def check_options(options: Iterable[str]) -> None:
+    """Raises LabError."""
+    for option in options:
+        if not OPTION.match(option):
+            raise LabError(f"'{option}': an option is given as section.name=value, or name=value for [DEFAULT]")
+
+
+def tell_host(place: Place, name: str, options: Iterable[str]) -> Host:
+    """Write down what one host's agent is told from its next start on, beside what all are told. Raises LabError."""
+    options = tuple(options)
+    check_options(options)
+
+    def change(lab: Lab) -> Lab:
+        return replace(lab, hosts={**lab.hosts, name: replace(lab.hosts[name], options=options)})
+
+    return place.change(change).hosts[name]
+
+
 def restart_agent(lab: Lab, place: Place, host: Host) -> None:
-    """Kill the host's agent, whose certificate and slices are kept, and start another."""
+    """Kill the host's agent, whose certificate and slices are kept, and start another; it keeps the host when this
+    returns. Raises LabError with what it said when it ends instead, as it does where an option is wrong."""
     inside = processes.find_in_netns(lab.host_netns(host.name))
     agents = {pid for pid, command in processes.find_owned(place.directory).items() if "agent run" in command}
     processes.stop(inside & agents, place.directory)
-    start_agent(lab, place, host)
+    log = place.agent_log(host.name)
+    begin = log.stat().st_size if log.exists() else 0
+    agent = start_agent(lab, place, host)
+
+    def keeps() -> bool:
+        if agent.poll() is not None:
+            raise LabError(f"the agent of {host.name} ended at once ({agent.returncode}): {read_tail(log, 1)}")
+        return KEEPS.encode() in log.read_bytes()[begin:]
+
+    wait_for(f"the agent of {host.name}", keeps, START_S, lambda: read_tail(log))
 
 
 def answers(url: str) -> bool:

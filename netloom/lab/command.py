@@ -6,14 +6,13 @@ import os
 import shutil
 from collections.abc import Callable
 from functools import wraps
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from netloom.lab import boot as booting
-from netloom.lab import cloud, demo, demo_routed, instances, show, vm
+from netloom.lab import cloud, demo, demo_routed, instances, show, switching, trouble, trouble_command, vm
 from netloom.lab import hosts as switches
 from netloom.lab.client import open_client
 from netloom.lab.shell import LabError
@@ -42,6 +41,9 @@ app = typer.Typer(
 
 console = show.make_console()
 errors = show.make_console(stderr=True)
+
+SPACES = ("qrouter-", "qdhcp-", "qmeta")
+"""How namespaces that agents make begin."""
 
 Name = Annotated[str, typer.Argument(help="The instance's name.", show_default=False)]
 
@@ -117,14 +119,16 @@ def down() -> None:
 @explain_errors
 def boot(
     name: Name,
-    network: Annotated[str, typer.Option(help="Name or id of its network.", show_default=False)],
+    network: Annotated[str, typer.Option(help="Name or id of its network.", show_default=False)] = "",
     host: Annotated[str, typer.Option(help="The host; else the one with the fewest instances.")] = "",
     subnet: Annotated[str, typer.Option(help="Take an address of this subnet only.")] = "",
+    address: Annotated[str, typer.Option(help="Ask for this address.")] = "",
     dhcp: Annotated[bool, typer.Option(help="Run DHCP clients; else set what the API says.")] = True,
     keep: Annotated[bool, typer.Option(help="Keep what was made when it fails, to look at it.")] = False,
     kind: Annotated[str, typer.Option(help="namespace, or vm: a real kernel under QEMU, up in some ten seconds.")] = (
         "namespace"
     ),
+    port: Annotated[str, typer.Option(help="Instead of a network: a port that is there, as Nova takes one.")] = "",
 ) -> None:
     """Boot an instance: a port through the API, a NIC plugged into its host, addresses by DHCP and RA.
 
@@ -133,7 +137,7 @@ def boot(
     Examples: `netloom lab boot web --network blue --host h2`, `netloom lab boot real --network blue --kind vm`
     """
     with show.show_progress(console) as say:
-        made = booting.boot(here(), booting.Asked(name, network, host, subnet, dhcp, keep, kind), say)
+        made = booting.boot(here(), booting.Asked(name, network, host, subnet, dhcp, keep, kind, address, port), say)
     console.print(f"{made.name} is up on {made.host}: {' '.join(made.addresses) or 'no address'}")
 
 
@@ -152,20 +156,29 @@ def delete(names: Annotated[list[str], typer.Argument(help="Instances.", show_de
 @app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @explain_errors
 def execute(
-    name: Annotated[str, typer.Argument(help="An instance or a host.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(help="An instance, a host, outside, or a namespace of an agent.", show_default=False)
+    ],
     command: Annotated[list[str] | None, typer.Argument(help="What to run; else a shell.", show_default=False)] = None,
 ) -> None:
     """Run a command inside an instance, or on a host (where `ovs-vsctl` and `ovs-ofctl` then speak to its switch).
 
-    Examples: `netloom lab exec web -- ip addr`, `netloom lab exec h1 -- ovs-ofctl dump-flows br-int`
+    Or in a namespace that an agent has made (`netloom lab spaces`): by its name, or as much of it as is needed, after
+    the host's where several hosts have it.
+
+    Examples: `netloom lab exec web -- ip addr`, `netloom lab exec h1 -- ovs-ofctl dump-flows br-int`,
+    `netloom lab exec h1/qrouter-1a2b -- ip route`
     """
     place = here()
-    netns, env = find_inside(place.require(), place, name)
+    lab = place.require()
     if command and command[0] == "--":
         command = command[1:]
-    argv = ["ip", "netns", "exec", netns, *(command or [os.environ.get("SHELL", "/bin/sh")])]
+    command = command or [os.environ.get("SHELL", "/bin/sh")]
     console.file.flush()
-    os.execvpe("ip", argv, {**os.environ, **env})
+    if "/" in name or name.startswith(SPACES):
+        os.execvp("nsenter", ["nsenter", f"--net={trouble.find_space(lab, place, name)}", *command])
+    netns, env = find_inside(lab, place, name)
+    os.execvpe("ip", ["ip", "netns", "exec", netns, *command], {**os.environ, **env})
 
 
 def find_inside(lab: Lab, place: Place, name: str) -> tuple[str, dict[str, str]]:
@@ -204,7 +217,7 @@ def ping(
     Example: `netloom lab ping a b -6`
     """
     lab = here().require()
-    address = find_address(lab, target, 6 if ipv6 else 4 if ipv4 else 0)
+    address = booting.find_target(lab, target, 6 if ipv6 else 4 if ipv4 else 0)
     answers, milliseconds = instances.ping(lab, source, address, count)
     if not answers:
         console.print(f"[red]no answer[/red]: {source} → {target} ({address}), {count} tries", highlight=False)
@@ -213,15 +226,6 @@ def ping(
         f"[green]passed[/green]: {source} → {target} ({address}), {answers} of {count}, {milliseconds} ms",
         highlight=False,
     )
-
-
-def find_address(lab: Lab, target: str, family: int) -> str:
-    if target in lab.instances:
-        return booting.choose_address(lab.instances[target], family)
-    try:
-        return str(ip_address(target))
-    except ValueError:
-        raise LabError(f"'{target}' is neither an instance ({', '.join(lab.instances)}) nor an address") from None
 
 
 @app.command()
@@ -294,21 +298,30 @@ def print_demo(place: Place, trials: list[demo.Trial]) -> None:
 @explain_errors
 def restart(
     names: Annotated[list[str], typer.Argument(help="Hosts.", show_default=False)],
+    host_option: Annotated[
+        list[str] | None, typer.Option(help="section.name=value: what these agents alone are told from now on.")
+    ] = None,
 ) -> None:
     """Start the agents of hosts anew. Traffic does not notice.
 
-    Example: `netloom lab restart h1 h2`
+    Examples: `netloom lab restart h1 h2`,
+    `netloom lab restart h2 --host-option securitygroup.firewall_driver=iptables_hybrid`
     """
     place = here()
     lab = place.require()
     for host in names:
         if host not in lab.hosts:
             raise LabError(f"there is no host '{host}'; there are {', '.join(lab.hosts)}")
-        cloud.restart_agent(lab, place, lab.hosts[host])
+        known = lab.hosts[host] if host_option is None else cloud.tell_host(place, host, host_option)
+        cloud.restart_agent(lab, place, known)
         console.print(f"{host}: agent restarted")
 
 
-app.command()(explain_errors(swarm))
+for one in (trouble_command.kill, trouble_command.start, trouble_command.cut, trouble_command.mend,
+            trouble_command.spaces, swarm):  # fmt: skip
+    app.command()(explain_errors(one))
+for switching_command in (switching.reach, switching.rate, switching.migrate, switching.tag, switching.untag):
+    app.command()(explain_errors(switching_command))
 
 
 def programs() -> str:

@@ -30,7 +30,8 @@ SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
 METADATA_IP = "10.99.0.254"
 """Where the metadata service of the lab is, on the underlay."""
 OUTSIDE_IP, OUTSIDE_NET = "203.0.113.1", "203.0.113.0/24"
-"""The machine outside, and the prefix that it is in."""
+OUTSIDE_IP6, OUTSIDE_NET6 = "2001:db8::1", "2001:db8::/64"
+"""The machine outside, and the prefixes that it is in."""
 PHYSNET, PHYSNET_BRIDGE = "physnet1", "br-ex"
 
 
@@ -53,7 +54,9 @@ def make_outside(lab: Lab, place: Place) -> None:
     make_nic(lab.underlay, "outside", "provider", lab.outside, "eth0")
     run("ip", "netns", "exec", lab.outside, "ethtool", "-K", "eth0", "tx", "off")
     run("ip", "-n", lab.outside, "link", "set", "eth0", "mtu", "1500")
+    set_sysctl(lab.outside, "net.ipv6.conf.eth0.disable_ipv6", 0)
     run("ip", "-n", lab.outside, "addr", "add", f"{OUTSIDE_IP}/24", "dev", "eth0")
+    run("ip", "-n", lab.outside, "addr", "add", f"{OUTSIDE_IP6}/64", "dev", "eth0", "nodad")
 
 
 def make_host(lab: Lab, place: Place, host: Host) -> None:
@@ -105,8 +108,8 @@ def make_underlay_bridge(place: Place, host: Host, netns: str) -> None:
 
 def give_tunnel_addresses(netns: str, device: str, host: Host) -> None:
     set_sysctl(netns, f"net.ipv6.conf.{device}.disable_ipv6", 0)
-    run("ip", "-n", netns, "addr", "add", f"{host.tunnel_ip}/24", "dev", device)
-    run("ip", "-n", netns, "addr", "add", f"{host.tunnel_ip6}/64", "dev", device, "nodad")
+    run("ip", "-n", netns, "addr", "replace", f"{host.tunnel_ip}/24", "dev", device)
+    run("ip", "-n", netns, "addr", "replace", f"{host.tunnel_ip6}/64", "dev", device, "nodad")
 
 
 def add_bridge(bridge: str, device: str, mac: str) -> tuple[str, ...]:
@@ -124,23 +127,45 @@ def switch_env(directory: Path) -> dict[str, str]:
 
 def start_switch(place: Place, host: Host, netns: str) -> None:
     """ovsdb-server and ovs-vswitchd of one host, ready for ovs-vsctl."""
+    start_database(place, host, netns)
+    start_forwarding(place, host, netns)
+
+
+def restart_switch(lab: Lab, place: Place, host: Host, parts: Iterable[str]) -> None:
+    """Start "database", "switch" or both anew. What the database holds comes back; br-phy is given its addresses."""
+    netns = lab.host_netns(host.name)
+    if "database" in parts:
+        start_database(place, host, netns)
+    if "switch" in parts:
+        start_forwarding(place, host, netns)
+        make_underlay_bridge(place, host, netns)
+
+
+def start_database(place: Place, host: Host, netns: str) -> None:
     directory = place.host(host.name)
-    env = processes.marked(place.directory, switch_env(directory))
     database = directory / "conf.db"
     if not database.exists():
         run("ovsdb-tool", "create", str(database), SCHEMA)
-    inside = ("ip", "netns", "exec", netns)
-    common = ("--detach", "--no-chdir", "-vconsole:off", "-vsyslog:off")
-    run(
-        *inside, "ovsdb-server", str(database), f"--remote=punix:{directory}/db.sock",
-        f"--pidfile={directory}/ovsdb-server.pid", f"--unixctl={directory}/ovsdb.ctl",
-        f"--log-file={directory}/ovsdb-server.log", *common, env=env,
+    start_daemon(
+        place, host, netns, "ovsdb-server", str(database), f"--remote=punix:{directory}/db.sock",
+        f"--unixctl={directory}/ovsdb.ctl",
     )  # fmt: skip
     vsctl(place, host.name, "--no-wait", "init", "--", "set", "Open_vSwitch", ".", *identity(host))
+
+
+def start_forwarding(place: Place, host: Host, netns: str) -> None:
+    directory = place.host(host.name)
+    control = f"--unixctl={directory}/ovs-vswitchd.ctl"
+    start_daemon(place, host, netns, "ovs-vswitchd", f"unix:{directory}/db.sock", control)
+
+
+def start_daemon(place: Place, host: Host, netns: str, program: str, *arguments: str) -> None:
+    """A program of Open vSwitch in the host's namespace, with its process id and log in the host's folder."""
+    directory = place.host(host.name)
     run(
-        *inside, "ovs-vswitchd", f"unix:{directory}/db.sock",
-        f"--pidfile={directory}/ovs-vswitchd.pid", f"--unixctl={directory}/ovs-vswitchd.ctl",
-        f"--log-file={directory}/ovs-vswitchd.log", *common, env=env,
+        "ip", "netns", "exec", netns, program, *arguments, f"--pidfile={directory}/{program}.pid",
+        f"--log-file={directory}/{program}.log", "--detach", "--no-chdir", "-vconsole:off", "-vsyslog:off",
+        env=processes.marked(place.directory, switch_env(directory)),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import re
 import shutil
 
 from netloom.lab.namespaces import make_namespace, remove_namespace, set_sysctl
-from netloom.lab.plugs import attach, detach
+from netloom.lab.plugs import attach, detach, remove_box
 from netloom.lab.shell import CommandFailed, LabError, run
 from netloom.lab.state import OUTSIDE, Instance, Lab, Place
 from netloom.lab.vm import remove_machine
@@ -48,6 +48,7 @@ def remove_instance(lab: Lab, place: Place, instance: Instance) -> None:
     """The plug, the namespace with what runs in it, and its files. What is gone already is no error."""
     if instance.port_id and instance.host in lab.hosts:
         detach(lab, place, instance)
+        remove_box(lab, instance)
     if instance.kind == "vm":
         remove_machine(lab, place, instance)
     else:

@@ -12,6 +12,8 @@ from pathlib import Path
 from netloom.lab import processes
 from netloom.lab.shell import LabError, run, succeeds
 
+RUN = Path("/run/netns")
+"""Where `ip netns` keeps names."""
 RESOLV = Path("/etc/netns")
 """Where `ip netns exec` looks for files that a namespace has of its own."""
 

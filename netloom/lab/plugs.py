@@ -19,9 +19,9 @@ def attach(lab: Lab, place: Place, instance: Instance) -> None:
     host = lab.hosts[instance.host]
     if host.bridges:
         return
-    if host.hybrid:
+    if instance.hybrid:
         make_hybrid(lab.host_netns(instance.host), instance)
-    add_port(place, instance, hybrid_name(instance, "qvo") if host.hybrid else instance.device)
+    add_port(place, instance, hybrid_name(instance, "qvo") if instance.hybrid else instance.device)
 
 
 def add_port(place: Place, instance: Instance, device: str) -> None:
@@ -49,16 +49,30 @@ def make_hybrid(netns: str, instance: Instance) -> None:
         run("ip", "-n", netns, "link", "set", device, "up")
 
 
+def find_box(instance: Instance) -> str:
+    """The bridge on the underlay that the cable of an instance goes through once it has moved (lab/migrate.py)."""
+    return f"b-{instance.port_id[:8]}"
+
+
+def remove_box(lab: Lab, instance: Instance) -> None:
+    """The box and the ends in it, if there is one."""
+    box = find_box(instance)
+    if succeeds("ip", "-n", lab.underlay, "link", "show", box):
+        for line in run("ip", "-n", lab.underlay, "-o", "link", "show", "master", box).splitlines():
+            succeeds("ip", "-n", lab.underlay, "link", "del", line.split(": ")[1].partition("@")[0])
+        run("ip", "-n", lab.underlay, "link", "del", box)
+
+
 def detach(lab: Lab, place: Place, instance: Instance) -> None:
     """The other way. The device itself goes with whoever made it."""
     host = lab.hosts[instance.host]
     if host.bridges:
         return
     try:
-        device = hybrid_name(instance, "qvo") if host.hybrid else instance.device
+        device = hybrid_name(instance, "qvo") if instance.hybrid else instance.device
         vsctl(place, instance.host, "--if-exists", "del-port", "br-int", device)
     except CommandFailed:
         pass  # the host's switch is dead: its port goes with it
-    if host.hybrid:
+    if instance.hybrid:
         for kind in ("qvo", "qbr"):
             succeeds("ip", "-n", lab.host_netns(instance.host), "link", "del", hybrid_name(instance, kind))

@@ -104,14 +104,16 @@ def ancestors(pid: int) -> Iterator[int]:
         pid = int(fields[1])
 
 
-def stop(pids: Iterable[int], owner: Path, *, netns: str = "", grace_s: float = 5.0) -> int:
+def stop(
+    pids: Iterable[int], owner: Path, *, netns: str = "", grace_s: float = 5.0, how: signal.Signals = signal.SIGTERM
+) -> int:
     """Ask, then force, these processes to end; gives how many there were. One that has lost the mark (and is not in
     `netns`) meanwhile is somebody else's and is left alone."""
     opened = {pid: fd for pid in pids if (fd := open_handle(pid)) is not None}
     try:
         ours = set(find_owned(owner)) | (find_in_netns(netns) if netns else set())
         handles = [fd for pid, fd in opened.items() if pid in ours]
-        signal_all(handles, signal.SIGTERM)
+        signal_all(handles, how)
         left = wait_ended(handles, grace_s)
         signal_all(left, signal.SIGKILL)
         wait_ended(left, grace_s)

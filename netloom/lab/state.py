@@ -27,7 +27,8 @@ NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$")
 class Host:
     """A simulated host. `number` counts from 1 and gives its addresses; `physnet`: it has a second NIC.
 
-    switch: "openvswitch" or "linuxbridge"; firewall: its firewall_driver, empty for the switch's own.
+    switch: "openvswitch" or "linuxbridge"; firewall: its firewall_driver, empty for the switch's own. `options` are
+    what its agent alone is told ("section.name=value").
     """
 
     name: str
@@ -35,6 +36,7 @@ class Host:
     physnet: bool = False
     switch: str = OPENVSWITCH
     firewall: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def bridges(self) -> bool:
@@ -59,7 +61,8 @@ class Host:
 class Instance:
     """An instance: a namespace, or a virtual machine, with one NIC.
 
-    `device_id` is chosen before there is a port, which is found by it.
+    `device_id` is chosen before there is a port, which is found by it. `given`: its port was there before it, and
+    stays. `hybrid`: it is plugged by a bridge of its own, as its port's binding says.
     """
 
     name: str
@@ -70,6 +73,8 @@ class Instance:
     mac: str = ""
     addresses: tuple[str, ...] = ()
     kind: str = "namespace"  # or "vm"
+    given: bool = False
+    hybrid: bool = False
 
     @property
     def device(self) -> str:
@@ -151,7 +156,10 @@ def decode_lab(text: str) -> Lab:
         data: dict[str, Any] = json.loads(text)
         if data.pop("format") != FORMAT:
             raise ValueError("it was written by another version of netloom")
-        hosts = {name: Host(**given) for name, given in data.pop("hosts").items()}
+        hosts = {
+            name: Host(**{**given, "options": tuple(given.get("options", ()))})
+            for name, given in data.pop("hosts").items()
+        }
         instances = {
             name: Instance(**{**given, "addresses": tuple(given["addresses"])})
             for name, given in data.pop("instances").items()

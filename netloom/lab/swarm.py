@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -54,6 +54,29 @@ def find_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class Serving(Protocol):
+    """The server of a swarm: its own, or one that runs already."""
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of the swarm is kept."""
+        ...
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Of requests to its API."""
+        ...
+
+    def find_papers(self, hosts: Sequence[str]) -> Figures:
+        """What a process of hosts is told, so that each gets its certificate."""
+        ...
+
+    def measure(self) -> Figures: ...
 
 
 class Program:
@@ -119,6 +142,14 @@ class Server(Program):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+    def find_papers(self, hosts: Sequence[str]) -> Figures:
+        """The authority itself: a thousand join tokens would be a thousand writes of its book."""
+        return {"authority": str(self.state / "feed")}
+
     def start(self) -> None:
         options = {
             "bind_host": "127.0.0.1", "bind_port": str(self.port), "auth_strategy": "noauth",
@@ -179,6 +210,8 @@ class Worker:
         if not line:
             raise LabError("a process of hosts ended; its log says why")
         found: Figures = json.loads(line)
+        if "error" in found:
+            raise LabError(str(found["error"]))
         return found
 
     async def end(self) -> None:
@@ -195,7 +228,7 @@ class Worker:
 class Swarm:
     """All of it, running. Times are seconds of the monotonic clock, which is the same in all processes."""
 
-    def __init__(self, wanted: Wanted, plan: CloudPlan, server: Server) -> None:
+    def __init__(self, wanted: Wanted, plan: CloudPlan, server: Serving) -> None:
         self.wanted, self.plan, self.server = wanted, plan, server
         self.workers: list[Worker] = []
         self.relays: list[Relay] = []
@@ -209,8 +242,8 @@ class Swarm:
         """The same question to every process of hosts."""
         return list(await asyncio.gather(*(worker.tell(question) for worker in self.workers)))
 
-    async def start_relays(self) -> None:
-        self.relays = [Relay(self.server.folder, number, self.server) for number in range(self.wanted.relays)]
+    async def start_relays(self, upstream: Server) -> None:
+        self.relays = [Relay(self.server.folder, number, upstream) for number in range(self.wanted.relays)]
         for relay in self.relays:
             relay.start()
         for relay in self.relays:
@@ -219,6 +252,12 @@ class Swarm:
     async def start_hosts(self, addresses: Sequence[str]) -> None:
         count = max(1, min(self.wanted.processes, len(self.plan.hosts)))
         await asyncio.gather(*(self._start_worker(at, count, addresses) for at in range(count)))
+
+    async def bring_hosts(self, addresses: Sequence[str]) -> None:
+        """Start them, and wait until each has all that is meant for it. Raises LabError."""
+        since = time.monotonic()
+        await self.start_hosts(addresses)
+        await self.settle(since, 60 + len(self.plan.hosts))
 
     async def _start_worker(self, at: int, count: int, addresses: Sequence[str]) -> None:
         numbers = range(at + 1, len(self.plan.hosts) + 1, count)
@@ -231,9 +270,10 @@ class Swarm:
         worker = Worker(process)
         self.workers.append(worker)
         await worker.tell({
-            "folder": str(folder), "addresses": list(addresses), "authority": str(self.server.state / "feed"),
+            "folder": str(folder), "addresses": list(addresses),
             "hosts": [(self.plan.hosts[number - 1], make_tunnel_ip(number), number) for number in numbers],
             "rendering": sum(number <= rendering for number in numbers),
+            **self.server.find_papers([self.plan.hosts[number - 1] for number in numbers]),
         })  # fmt: skip
 
     async def stop_hosts(self) -> None:
@@ -300,12 +340,10 @@ async def run_swarm(wanted: Wanted, folder: Path, say: Say) -> AsyncIterator[Swa
         say("the server")
         server.start()
         await server.wait_ready()
-        await swarm.start_relays()
+        await swarm.start_relays(server)
         watch.note("server_s")
         say(f"{shape.hosts} hosts connect, follow and render")
-        since = time.monotonic()
-        await swarm.start_hosts([relay.feed for relay in swarm.relays] or [server.feed])
-        await swarm.settle(since, 60 + shape.hosts)
+        await swarm.bring_hosts([relay.feed for relay in swarm.relays] or [server.feed])
         watch.note("all_current_s")
         say("what they hold is acknowledged")
         await swarm.wait_idle()

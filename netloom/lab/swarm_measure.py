@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 
 from netloom.lab.shell import LabError
-from netloom.lab.swarm import Figures, Swarm
+from netloom.lab.swarm import Figures, Server, Swarm
 from netloom.lab.swarm_fill import COMMON, name_network
 from netloom.lab.swarm_plan import ProjectPlan, find_concerned
 
@@ -27,15 +27,41 @@ DEADLINE_S = 60.0
 
 
 def open_http(swarm: Swarm) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"{swarm.server.url}/v2.0", trust_env=False, timeout=60)
+    server = swarm.server
+    return httpx.AsyncClient(base_url=f"{server.url}/v2.0", headers=server.headers, trust_env=False, timeout=60)
 
 
-async def ask(http: httpx.AsyncClient, method: str, path: str, **given: Any) -> Any:
-    """The answer's JSON. Raises LabError."""
-    reply = await http.request(method, path, **given)
-    if reply.status_code >= 400:
+async def ask(http: httpx.AsyncClient, method: str, path: str, gone: bool = False, **given: Any) -> Any:
+    """The answer's JSON. `gone`: that it is not there is as good. Raises LabError."""
+    try:
+        reply = await http.request(method, path, **given)
+    except httpx.HTTPError as error:
+        raise LabError(f"{method} {path}: no answer ({error!r})") from None
+    if reply.status_code >= 400 and not (gone and reply.status_code == 404):
         raise LabError(f"{method} {path}: {reply.status_code} {reply.text[:300]}")
-    return reply.json() if reply.content else None
+    return reply.json() if reply.content and reply.status_code < 400 else None
+
+
+SAID = {
+    "netloom_resolve_rows_total": "rows", "netloom_resolve_slices_total": "slices",
+    "netloom_feed_sent_frames_total": "frames", "process_cpu_seconds_total": "cpu_s",
+}  # fmt: skip
+"""What a server says of its own work at /metrics, and our words for it."""
+
+
+def parse_said(text: str) -> Figures:
+    """
+    >>> parse_said("# HELP x y\\nnetloom_resolve_rows_total 14.0\\nother 1.0\\n")
+    {'rows': 14.0}
+    """
+    lines = (line.split() for line in text.splitlines())
+    return {SAID[line[0]]: float(line[1]) for line in lines if len(line) == 2 and line[0] in SAID}
+
+
+async def read_said(swarm: Swarm) -> Figures:
+    """What the server (the process of it that answers) has done since it started."""
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
+        return parse_said((await http.get(f"{swarm.server.url}/metrics")).text)
 
 
 def rank(took: Sequence[float]) -> Figures:
@@ -54,40 +80,77 @@ async def find_network(http: httpx.AsyncClient, project: ProjectPlan, chance: ra
     return str(found[0]["id"])
 
 
-class Costs:
-    """What a stretch of work has cost everybody: made at its beginning, read at its end."""
+COUNTED = {
+    "turns": "hosts_that_heard", "received": "bytes", "ops": "ops", "hosts_cpu_s": "hosts_cpu_ms",
+    "server_cpu_s": "server_cpu_ms", "relays_cpu_s": "relays_cpu_ms", "rows": "rows", "slices": "slices",
+    "frames": "frames",
+}  # fmt: skip
+"""What is counted, and how a cost is called. Of seconds, milliseconds are told."""
+IN_WHOLE = ("bytes",)
 
-    def __init__(self, swarm: Swarm, hosts: Figures) -> None:
-        self._swarm, self._hosts, self._others = swarm, hosts, swarm.measure()
+
+async def read_all(swarm: Swarm) -> Figures:
+    """What everybody has done so far. The server's CPU: as seen here where it is here, else as it says itself."""
+    hosts, others, said = await swarm.count(), swarm.measure(), await read_said(swarm)
+    found = {"server_cpu_s": said.pop("cpu_s", 0.0), **said, **others, "hosts_cpu_s": hosts["cpu_s"]}
+    return {
+        name: value for name, value in {**found, **pick(hosts, "turns", "received", "ops")}.items() if name in COUNTED
+    }
+
+
+def pick(figures: Figures, *names: str) -> Figures:
+    return {name: figures[name] for name in names}
+
+
+class Costs:
+    """What a stretch of work has cost everybody: made at its beginning, read at its end.
+
+    `idle_s`: so long it is watched first what goes on anyway (hosts are asked whether they are there), which is then
+    no part of the cost. Without it, it is.
+    """
+
+    def __init__(self, swarm: Swarm, before: Figures, idle: Figures) -> None:
+        self._swarm, self._before, self.idle = swarm, before, idle
+        self._began = time.monotonic()
 
     @classmethod
-    async def begin(cls, swarm: Swarm) -> Costs:
-        return cls(swarm, await swarm.count())
+    async def begin(cls, swarm: Swarm, idle_s: float = 0.0) -> Costs:
+        first, began = await read_all(swarm), time.monotonic()
+        await asyncio.sleep(idle_s)
+        before, took = await read_all(swarm), time.monotonic() - began
+        idle = {name: (before[name] - first[name]) / took for name in before} if idle_s else dict.fromkeys(before, 0.0)
+        return cls(swarm, before, idle)
 
     async def read(self, changes: int) -> Figures:
         """For each of so many changes."""
-        hosts, others = await self._swarm.count(), self._swarm.measure()
-        each = {name: (hosts[name] - self._hosts[name]) / changes for name in ("turns", "received", "ops", "cpu_s")}
-        return {
-            "hosts_that_heard": round(each["turns"], 1), "bytes": round(each["received"]), "ops": round(each["ops"], 1),
-            "hosts_cpu_ms": round(each["cpu_s"] * 1000, 1),
-            **{
-                name.replace("cpu_s", "cpu_ms"): round((used - self._others[name]) * 1000 / changes, 1)
-                for name, used in others.items()
-                if name.endswith("cpu_s")
-            },
-        }  # fmt: skip
+        now, took = await read_all(self._swarm), time.monotonic() - self._began
+        each = {name: (now[name] - self._before[name] - self.idle[name] * took) / changes for name in now}
+        return tell_counted(each)
 
 
-async def measure_ports(swarm: Swarm, count: int) -> Figures:
-    """Ports bound one by one, each on a host of its project: until every host concerned has it in its devices."""
+def tell_counted(each: Figures) -> Figures:
+    """
+    >>> tell_counted({"turns": 8.04, "received": 670.4, "server_cpu_s": 0.0061})
+    {'hosts_that_heard': 8.0, 'bytes': 670, 'server_cpu_ms': 6.1}
+    """
+    scaled = {
+        COUNTED[name]: value * (1000 if name.endswith("_cpu_s") else 1) for name, value in each.items()
+    }  # fmt: skip
+    return {name: round(value) if name in IN_WHOLE else round(value, 1) for name, value in scaled.items()}
+
+
+async def measure_ports(swarm: Swarm, count: int, idle_s: float = 0.0) -> Figures:
+    """Ports bound one by one, each on a host of its project: until every host concerned has it in its devices.
+
+    `idle_s`: see `Costs`; what goes on anyway is then told as well, for each second.
+    """
     chance = random.Random(swarm.wanted.shape.seed)
     asked, answered, concerned, active = [], [], [], []
     async with open_http(swarm) as http:
         projects = [chance.choice(swarm.plan.projects) for _ in range(count)]
         networks = [await find_network(http, project, chance) for project in projects]
         await swarm.wait_idle()
-        costs = await Costs.begin(swarm)
+        costs = await Costs.begin(swarm, idle_s)
         for project, network in zip(projects, networks, strict=True):
             hosts = sorted(find_concerned(project))
             body = {"network_id": network, "project_id": project.id, "binding:host_id": chance.choice(hosts),
@@ -105,6 +168,7 @@ async def measure_ports(swarm: Swarm, count: int) -> Figures:
         "ports": count, "hosts_concerned": round(statistics.mean(concerned), 1), **each,
         "asked_to_all_acknowledged": rank(asked), "answered_to_all_acknowledged": rank(answered),
         "asked_to_active_in_the_api": rank(active),
+        **({"idle_each_second": tell_counted(costs.idle)} if idle_s else {}),
     }  # fmt: skip
 
 
@@ -138,11 +202,14 @@ async def measure_everywhere(swarm: Swarm, count: int) -> Figures:
 
 async def measure_restart(swarm: Swarm, deadline_s: float = 300.0) -> Figures:
     """The server killed and started anew: its first answer, and every host verified current, from the start on."""
+    server = swarm.server
+    if not isinstance(server, Server):
+        raise LabError(f"{server.url} is not this swarm's to kill")
     before = await swarm.count()
-    swarm.server.end(kill=True)
+    server.end(kill=True)
     began = time.monotonic()
-    swarm.server.start()
-    ready = await swarm.server.wait_ready(deadline_s)
+    server.start()
+    ready = await server.wait_ready(deadline_s)
     moments = await (confirm(swarm) if swarm.relays else swarm.settle(began, deadline_s))
     after = await swarm.count()
     received = after["received"] - before["received"]
@@ -173,8 +240,9 @@ async def measure_memory(swarm: Swarm) -> Figures:
     """What is held for each port on the server, and for each thing and row on hosts."""
     hosts, others, shape = await swarm.count(), swarm.measure(), swarm.wanted.shape
     held = {name: value for name, value in others.items() if name.endswith("rss_mib")}
+    server = held.get("server_rss_mib")
     return {
-        **held, "server_kib_per_port": round(held["server_rss_mib"] * 1024 / shape.ports, 1),
+        **held, **({"server_kib_per_port": round(server * 1024 / shape.ports, 1)} if server else {}),
         "hosts_rss_mib": hosts["rss_mib"], "host_mib": round(hosts["rss_mib"] / shape.hosts, 2),
         "host_kib_per_port": round(hosts["rss_mib"] * 1024 / shape.ports, 1),
         "things_per_host": round(hosts["things"] / shape.hosts), "rows_per_host": round(hosts["rows"] / shape.hosts),

@@ -55,6 +55,7 @@ class Part(StrEnum):
 
     server = "server"
     agent = "agent"
+    relay = "relay"
 
 
 @app.command()

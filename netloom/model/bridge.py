@@ -21,9 +21,10 @@ class LinuxBridge:
 
 @dataclass(frozen=True, slots=True)
 class VxlanDevice:
-    """A tunnel device that learns nothing and answers ARP and ND for neighbours that it knows. Key: ("vxlan", name).
+    """A tunnel device that learns nothing. Key: ("vxlan", name).
 
-    `plain`: the kernel writes the checksums of what goes in, for hosts that switch in user space.
+    `plain`: the kernel writes the checksums of what goes in, for hosts that switch in user space. `proxy`: it answers
+    ARP and ND for neighbours that it knows, and lets no question nor ARP answer through.
     """
 
     vni: int
@@ -31,6 +32,7 @@ class VxlanDevice:
     mtu: int
     plain: bool = False
     port: int = VXLAN_PORT
+    proxy: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +71,8 @@ class Neighbour:
     """Whose MAC an address has: what a tunnel device answers. Key: ("neighbour", device, ip)."""
 
     mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Copies of what a device sends or gets, to another. Key: ("copy", device, "sent" or "received", other device)."""

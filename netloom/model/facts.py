@@ -61,6 +61,7 @@ class HostFacts:
     exports: Mapping[str, Export] = field(default_factory=dict)  # "netflow", "sflow", "ipfix" → to whom, and how
     bonds: Mapping[tuple[str, str], Bond] = field(default_factory=dict)  # (bridge, name) → its members
     bandwidths: Mapping[str, int] = field(default_factory=dict)  # physical network → kbit/s that its NIC sends at most
+    mtus: Mapping[str, int] = field(default_factory=dict)  # physical network → bytes that its NIC carries in a packet
     integration_bridge: str = "br-int"
     tunnel_bridge: str = "br-tun"
     permitted_ethertypes: tuple[int, ...] = ()  # frames that security groups say nothing of, and that pass

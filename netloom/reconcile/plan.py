@@ -6,7 +6,8 @@ is removed is needed by nothing that stays, and flows close before they open (se
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from netloom.model.plan import Op, Plan, Put, Remove, State, Thing
 from netloom.reconcile.flow_order import order_closing, order_opening, split_flows
@@ -14,17 +15,53 @@ from netloom.reconcile.flow_order import order_closing, order_opening, split_flo
 Needs = Mapping[str, frozenset[str]]
 
 FLOW = "flow"
+LOCKS = frozenset({"iptables", "ipset", "ipset_member"})
+"""What keeps the rules of a host's ports in the place of flows."""
 
 
 def plan(desired: State, actual: State, needs: Needs) -> Plan:
     """The ops from `actual` to `desired`; empty when they are equal.
 
     Flows close first; then things go, the most dependent kind first; then things come, the least dependent kind first,
-    flows among them where their needs put them; flows that only hold packets back go last.
+    flows among them where their needs put them; flows that only hold packets back go last. Where something else than
+    flows begins to keep the rules, that comes before all, and where it ends, that goes after all.
     """
     puts, removes = diff_states(desired, actual)
     if not puts and not removes:
         return ()
+    if does_begin(puts, removes):
+        first, rest = divide(puts)
+        return (*order_ops(first, [], needs), *order_ops(rest, removes, needs))
+    if does_end(puts, removes):
+        last, others = divide(removes)
+        return (*order_ops(puts, others, needs), *order_ops([], last, needs))
+    return order_ops(puts, removes, needs)
+
+
+def does_begin(puts: Iterable[Put], removes: Iterable[Remove]) -> bool:
+    """Whether locks are put where there were none: two that hold at once let through what both do."""
+    held = [put for put in puts if put.thing.kind == "iptables"]
+    gone = any(op.thing.kind in LOCKS for op in removes)
+    return bool(held) and not gone and all(put.before is None for put in held)
+
+
+def does_end(puts: Iterable[Put], removes: Iterable[Remove]) -> bool:
+    """Whether all locks go: what is to hold in their place must be there."""
+    return not any(op.thing.kind in LOCKS for op in puts) and any(op.thing.kind == "iptables" for op in removes)
+
+
+OpT = TypeVar("OpT", Put, Remove)
+
+
+def divide(ops: Iterable[OpT]) -> tuple[list[OpT], list[OpT]]:
+    """(locks, others)."""
+    found: tuple[list[OpT], list[OpT]] = [], []
+    for op in ops:
+        found[op.thing.kind not in LOCKS].append(op)
+    return found
+
+
+def order_ops(puts: Sequence[Put], removes: Sequence[Remove], needs: Needs) -> Plan:
     rank = rank_kinds({*(put.thing.kind for put in puts), *(gone.thing.kind for gone in removes)}, needs)
     closing, opening = split_flows(
         [op for op in puts if op.thing.kind == FLOW], [op for op in removes if op.thing.kind == FLOW]

@@ -39,10 +39,12 @@ class GroupBook:
     def __init__(self) -> None:
         self._kept: dict[GroupIds, Kept] = {}
         self._sets = SetBook()
+        self._uses: Mapping[str, Use] = {}
+        self._integration = ""
         self.numbers: dict[GroupIds, int] = {}
 
     def render(self, wanted: Iterable[GroupIds], slices: Slices, integration: str) -> dict[str, tuple[Thing, ...]]:
-        """The flows of groups for ports that are in these combinations."""
+        """The flows of groups for ports that are in these combinations, but the addresses of sets."""
         combinations = make_combinations(wanted, slices)
         sets = {ids: self._find_sets(combination) for ids, combination in combinations.items()}
         numbers = number_names(name for names in sets.values() for name in names)
@@ -51,9 +53,13 @@ class GroupBook:
             for ids, combination in combinations.items()
         }
         self.numbers = {ids: combination.number for ids, combination in combinations.items()}
-        self._sets.update(slices, self._find_uses(numbers), integration)
-        made = {f"groups/{kept.combination.number:08x}": kept.compiled.things for kept in self._kept.values()}
-        return made | self._sets.groups
+        self._uses, self._integration = self._find_uses(numbers), integration
+        return {f"groups/{kept.combination.number:08x}": kept.compiled.things for kept in self._kept.values()}
+
+    def render_sets(self, slices: Slices) -> dict[str, tuple[Thing, ...]]:
+        """The addresses of the sets that the rules rendered last name."""
+        self._sets.update(slices, self._uses, self._integration)
+        return self._sets.groups
 
     def _find_sets(self, combination: Combination) -> frozenset[str]:
         held = self._kept.get(combination.ids)

@@ -1,6 +1,7 @@
 """All that a host should hold, from its slices and its facts: things by the slice that is their reason, and "base".
 
-The host's own slice is cut by port, so that one more port is looked at alone, however many are there.
+The host's own slice is cut by port, a network's by address and host, so that one more port is looked at alone, however
+many are there.
 
 Law 1: what comes out depends on what goes in alone. `Renderer` gives the same as `render_host` and only spares what
 would come out as before.
@@ -20,17 +21,18 @@ from netloom.render.dhcp_server import DhcpBook
 from netloom.render.filters.hybrid import HybridBook, is_hybrid, skip_rules
 from netloom.render.flows.groups import GroupIds, find_ids
 from netloom.render.flows.limits import render_limits
-from netloom.render.flows.networks import render_network
 from netloom.render.flows.ports import is_trusted, render_port
-from netloom.render.flows.tunnels import render_tunnel
 from netloom.render.functions import render_functions
 from netloom.render.group_book import GroupBook
 from netloom.render.make import make_thing
+from netloom.render.memory import Memory, keep_groups
 from netloom.render.metadata import find_door, render_service, render_way
 from netloom.render.metadata_space import render_redirects
 from netloom.render.mirrors import render_mirrors
+from netloom.render.network_book import NetworkBook
 from netloom.render.qos import find_limits
 from netloom.render.router_book import RouterBook
+from netloom.render.same import Same
 from netloom.render.scene import Plugged, choose_segment, find_network, find_plugged, find_ports, make_scene
 from netloom.render.space import SpaceBook
 from netloom.render.uplinks import find_queue, render_uplinks
@@ -48,15 +50,25 @@ class Renderer:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._servers = DhcpBook(settings or Settings())
-        self._networks: dict[str, tuple[Any, tuple[Thing, ...]]] = {}
+        self._networks: dict[str, tuple[Any, NetworkBook]] = {}
         self._ports: dict[str, tuple[Any, tuple[Thing, ...]]] = {}
-        self._groups: Groups = {}
         self._security = GroupBook()
         self._hybrid = HybridBook()
         self._spaces = SpaceBook()
         self._routers = RouterBook()
+        self._base: tuple[Any, tuple[Thing, ...]] | None = None
+        self._memory = Memory()
+        self._rest: Groups = {}
 
     def render(self, slices: Slices, facts: HostFacts) -> Groups:
+        if not self._memory.has(slices, facts):
+            # A group that came out as before is the same object: whoever compares groups need not look inside.
+            self._rest = keep_groups(self._rest, self._render_rest(slices, facts))
+            self._memory.note(slices, facts)
+        return self._rest | self._security.render_sets(slices) | self._hybrid.render_sets(slices)
+
+    def _render_rest(self, slices: Slices, facts: HostFacts) -> Groups:
+        """All but the addresses of sets."""
         ports = find_ports(slices, facts.host)
         networks = find_networks(slices, ports, facts, self._routers.find_networks(slices, facts))
         by_network: dict[str, list[Plugged]] = {id: [] for id in networks}
@@ -65,7 +77,7 @@ class Renderer:
                 by_network.setdefault(plugged.port.network_id, []).append(plugged)
         everybody = [plugged for members in by_network.values() for plugged in members]
         wanted = find_combinations(plugged for plugged in everybody if not is_hybrid(plugged, facts))
-        groups: Groups = {"base": (*render_base(slices, facts), *render_service(facts))}
+        groups: Groups = {"base": self._render_base(slices, facts)}
         groups |= self._security.render(wanted, slices, facts.integration_bridge)
         groups |= self._hybrid.render(everybody, slices, facts)
         groups["mirrors"] = tuple(render_mirrors(slices, facts))
@@ -79,23 +91,23 @@ class Renderer:
         host = describe_host(facts)
         for id, members in by_network.items():
             network, found = networks[id]
-            groups[f"network/{id}"] = self._render_network(network, found, tuple(members), facts, host)
+            groups |= self._find_book(network, facts, host).render(found, tuple(members))
             for plugged in members:
                 groups[f"host/{facts.host}/{plugged.port.id}"] = self._render_port(plugged, network, slices, facts)
         self._forget(by_network)
-        # A group that came out as before is the same object: whoever compares groups need not look inside.
-        self._groups = {name: keep_same(self._groups.get(name), things) for name, things in groups.items()}
-        return dict(self._groups)
+        return groups
 
-    def _render_network(
-        self, network: NetworkRow, found: Slice, plugged: tuple[Plugged, ...], facts: HostFacts, host: tuple[Any, ...]
-    ) -> tuple[Thing, ...]:
-        key = (found, plugged, host)
+    def _render_base(self, slices: Slices, facts: HostFacts) -> tuple[Thing, ...]:
+        key = Same(slices.get(f"host/{facts.host}")), facts
+        if self._base is None or self._base[0] != key:
+            self._base = key, (*render_base(slices, facts), *render_service(facts))
+        return self._base[1]
+
+    def _find_book(self, network: NetworkRow, facts: HostFacts, host: tuple[Any, ...]) -> NetworkBook:
+        key = (network, network.revision, host)
         held = self._networks.get(network.id)
-        if held is None or held[0][0] is not found or held[0][1:] != key[1:]:
-            scene = make_scene(found, network, plugged, facts)
-            things = tuple(make_thing(flow) for flow in (*render_network(scene), *render_tunnel(scene)))
-            held = self._networks[network.id] = (key, things)
+        if held is None or held[0] != key:
+            held = self._networks[network.id] = key, NetworkBook(make_scene(network, facts))
         return held[1]
 
     def _render_port(
@@ -141,10 +153,6 @@ class Renderer:
 def find_combinations(plugged: Iterable[Plugged]) -> set[GroupIds]:
     """What groups the ports with port security are in together."""
     return {find_ids(one.port) for one in plugged if not is_trusted(one.port)}
-
-
-def keep_same(before: tuple[Thing, ...] | None, now: tuple[Thing, ...]) -> tuple[Thing, ...]:
-    return before if before is not None and (before is now or before == now) else now
 
 
 def find_networks(

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from netloom.model.plan import Thing
 from netloom.model.slices import PlaceRow, Row, Slice, find_changed
+from netloom.render.cut import Cut, Things
 from netloom.render.flows.neighbours import Claim, Ground, find_claims, render_neighbour, render_strangers
 from netloom.render.make import make_thing
 
-Things = tuple[Thing, ...]
 PLACE = "place/"
 
 
@@ -24,27 +23,28 @@ class NeighbourBook:
         self._ground: Ground | None = None
         self._learned: Mapping[str, str] = {}
         self._claims: dict[str, dict[str, list[Claim]]] = {}  # by address, by port
-        self._flows: dict[str, Thing] = {}
-        self._things: Things = ()
+        self._flows = Cut("")
+        self._groups: dict[str, Things] = {}
         self.rendered = 0
         """How many flows were made since the beginning."""
 
-    def render(self, found: Slice, ground: Ground, learned: Mapping[str, str]) -> Things:
+    def render(self, found: Slice, ground: Ground, learned: Mapping[str, str]) -> Mapping[str, Things]:
         """`learned`: what the agent found out on this network, address → MAC address."""
         if found is self._found and ground == self._ground and learned == self._learned:
-            return self._things
+            return self._groups
         fresh = ground != self._ground or ground.network.revision != self._revision
         old = None if fresh else self._found
         if fresh:
-            self._claims, self._flows = {}, {}
+            self._claims, self._flows = {}, Cut(f"neighbours/{ground.network.id}")
         touched = self._claim(old, found) | {ip for ip, _ in learned.items() ^ self._learned.items()}
         touched |= learned.keys() if fresh else set()
         self._found, self._ground, self._learned = found, ground, dict(learned)
         for ip in touched:
             self._render_one(ip, ground)
+        self._flows.settle()
         strangers = tuple(map(make_thing, render_strangers(ground)))
-        self._things = (*(self._flows[ip] for ip in sorted(self._flows)), *strangers)
-        return self._things
+        self._groups = {**self._flows.groups, f"strangers/{ground.network.id}": strangers}
+        return self._groups
 
     @property
     def _revision(self) -> int:
@@ -75,10 +75,7 @@ class NeighbourBook:
         claims = [claim for key in sorted(held) for claim in held[key]]
         flow = render_neighbour(ip, claims, ground, self._learned.get(ip, ""))
         self.rendered += 1
-        if flow is None:
-            self._flows.pop(ip, None)
-        else:
-            self._flows[ip] = make_thing(flow)
+        self._flows.put(ip, (make_thing(flow),) if flow else ())
 
 
 def read_place(row: Row | None) -> tuple[tuple[str, Claim], ...]:

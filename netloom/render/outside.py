@@ -68,7 +68,7 @@ class OutsideBook:
             part = slices.get(f"network/{id}")
             if part is not None:
                 held = self._known.get(part.name)
-                kept[part.name] = held if held and held[0] is part else (part, read_known(part))
+                kept[part.name] = held if held and held[0] is part else (part, read_known(part, *(held or ())))
                 if (one := kept[part.name][1]) is not None:
                     known[id] = one
         self._known = kept

@@ -79,7 +79,8 @@ class RouterBook:
             if watched := tuple(render_watch(row, found, known, facts)):
                 groups[f"watch/{row.id}"] = watched
         routed = sorted(used & networks.keys())
-        groups |= {f"neighbours/{id}": self._render_neighbours(*networks[id], facts) for id in routed}
+        for id in routed:
+            groups |= self._render_neighbours(*networks[id], facts)
         self._forget(routers.keys(), routed, used)
         return groups
 
@@ -88,10 +89,10 @@ class RouterBook:
         if found is None:
             return None
         if held is None or held[0] is not found:
-            held = self._known[name] = (found, read_known(found))
+            held = self._known[name] = (found, read_known(found, *(held or ())))
         return held[1]
 
-    def _render_neighbours(self, network: NetworkRow, found: Slice, facts: HostFacts) -> Things:
+    def _render_neighbours(self, network: NetworkRow, found: Slice, facts: HostFacts) -> Mapping[str, Things]:
         learned = {ip: mac for (id, ip), mac in facts.neighbours.items() if id == network.id}
         book = self._neighbours.setdefault(network.id, NeighbourBook())
         return book.render(found, Ground(network, facts.integration_bridge, facts.host), learned)

@@ -23,6 +23,7 @@ from netloom.model.slices import (
     Slice,
     Slices,
     SubnetRow,
+    find_changed,
 )
 from netloom.render.flows.groups import number_names
 from netloom.render.qos import Limits
@@ -90,13 +91,21 @@ class Known:
     endpoints: Mapping[str, str]
 
 
-def read_known(found: Slice | None) -> Known | None:
+def read_known(found: Slice | None, old: Slice | None = None, known: Known | None = None) -> Known | None:
+    """`known`: of an earlier state `old` of the slice, which stands where only its ports are others."""
+    if known is not None and found is not None and not any(map(is_known, find_changed(old, found))):
+        return known
     network = find_network(found)
     if found is None or network is None:
         return None
     subnets = (row for row in found.rows.values() if isinstance(row, SubnetRow))
     endpoints = {row.name: row.tunnel_ip for row in found.rows.values() if isinstance(row, HostRow)}
     return Known(network, tuple(sorted(subnets, key=lambda row: row.id)), endpoints)
+
+
+def is_known(key: str) -> bool:
+    """Whether the row is one that `read_known` reads."""
+    return not key.startswith("place/")
 
 
 def find_router(found: Slice | None) -> RouterRow | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from netloom.model.facts import HostFacts
-from netloom.model.slices import HostRow, NetworkRow, PlaceRow, PortRow, Segment, Slice, Slices, SubnetRow
+from netloom.model.slices import NetworkRow, PortRow, Segment, Slice, Slices
 from netloom.render.subports import number_subports
 
 TUNNELS = ("vxlan", "gre", "geneve")
@@ -58,17 +58,14 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One network on this host."""
+    """One network on this host, whoever is on it: what all its flows depend on."""
 
     network: NetworkRow
     integration: str
     tunnel_bridge: str
     patch_tun: int  # on br-int; 0: none
     patch_int: int  # on br-tun; 0: none
-    plugged: tuple[Plugged, ...] = ()
-    subnets: tuple[SubnetRow, ...] = ()
-    places: tuple[PlaceRow, ...] = ()
-    remotes: tuple[HostRow, ...] = ()  # other hosts with a tunnel endpoint, in the order of their names
+    host: str = ""
     tunnel: Tunnel | None = None
     provider: Provider | None = None
 
@@ -143,20 +140,15 @@ def carries(segment: Segment, facts: HostFacts) -> bool:
     return segment.network_type == "local"
 
 
-def make_scene(found: Slice, network: NetworkRow, plugged: tuple[Plugged, ...], facts: HostFacts) -> Scene:
+def make_scene(network: NetworkRow, facts: HostFacts) -> Scene:
     segment = choose_segment(network, facts)
-    rows = found.rows.values()
-    remotes = [row for row in rows if isinstance(row, HostRow) and row.name != facts.host and row.tunnel_ip]
     return Scene(
         network=network,
         integration=facts.integration_bridge,
         tunnel_bridge=facts.tunnel_bridge,
         patch_tun=max(facts.ofports.get((facts.integration_bridge, "patch-tun"), 0), 0),
         patch_int=max(facts.ofports.get((facts.tunnel_bridge, "patch-int"), 0), 0),
-        plugged=plugged,
-        subnets=tuple(sorted((r for r in rows if isinstance(r, SubnetRow)), key=lambda r: r.id)),
-        places=tuple(sorted((r for r in rows if isinstance(r, PlaceRow)), key=lambda r: r.id)),
-        remotes=tuple(sorted(remotes, key=lambda r: r.name)),
+        host=facts.host,
         tunnel=find_tunnel(segment, facts),
         provider=find_provider(segment, facts, network.qinq),
     )

@@ -63,6 +63,9 @@ def describe(scene: SpaceScene, joint: Leg, addresses: Addressed, routes: Routed
         "nopreempt",
         "garp_master_delay 1",
         "garp_master_repeat 3",
+        # Where two were active, what the one that gives way still sent has taught switches the wrong way: say it again.
+        "garp_lower_prio_delay 1",
+        "garp_lower_prio_repeat 3",
         *find_notices(scene.sync),
         *block("virtual_ipaddress", [f"{shared_address(scene)} dev {joint.device}"]),
         *block("virtual_ipaddress_excluded", (describe_address(cidr, device) for cidr, device in held)),

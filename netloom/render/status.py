@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from netloom.model.facts import HostFacts
-from netloom.model.slices import FloatingRow, HostRow, InterfaceRow, PortRow, RouterRow, Slice, Slices
+from netloom.model.slices import FloatingRow, HostRow, InterfaceRow, NetworkRow, PortRow, RouterRow, Slice, Slices
 from netloom.render import functions
 from netloom.render.router_scene import find_centre
 from netloom.render.scene import choose_segment, find_network, find_ports
@@ -43,6 +43,8 @@ def find_reason(port: PortRow, slices: Slices, facts: HostFacts) -> str:
         return functions.find_reason(port, network, facts)
     if choose_segment(network, facts) is None:
         return f"network {network.id} has no segment that host {facts.host} can carry"
+    if reason := find_mtu_reason(network, facts):
+        return reason
     if port.device_owner in ROUTER_OWNERS and (reason := find_router_reason(port, slices, facts)):
         return reason
     if is_in_flows(port, slices):
@@ -50,6 +52,18 @@ def find_reason(port: PortRow, slices: Slices, facts: HostFacts) -> str:
     if port.parent_id:
         return find_parent_reason(port, slices, facts)
     return find_device_reason(port.id, facts)
+
+
+def find_mtu_reason(network: NetworkRow, facts: HostFacts) -> str:
+    """A NIC that carries less than the network's packets may have drops the long ones without a word to anybody."""
+    segment = choose_segment(network, facts)
+    carried = facts.mtus.get(segment.physical_network, 0) if segment is not None else 0
+    if not 0 < carried < network.mtu:
+        return ""
+    return (
+        f"network {network.id} has packets of up to {network.mtu} bytes (MTU), and the NIC of physical network "
+        f"{segment.physical_network if segment else ''} on host {facts.host} carries {carried}"
+    )
 
 
 def is_in_flows(port: PortRow, slices: Slices) -> bool:

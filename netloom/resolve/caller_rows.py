@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netloom.intent.l2.binding import HOST, OVS_AGENT, is_bound
+from netloom.intent.l2.binding import BRIDGE_AGENT, HOST, OVS_AGENT, is_bound
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.model.slices import Address, CallerRow, FollowRow, Row
@@ -18,9 +18,13 @@ CARRIERS = ("network:dhcp", "network:router_interface", "network:ha_router_repli
 """Owners of ports in whose namespaces a host may answer."""
 
 
+SWITCHES = (OVS_AGENT, BRIDGE_AGENT)
+"""The agents by which a host says how it answers, whatever it switches with."""
+
+
 def is_answering(snapshot: Snapshot, host: str) -> bool:
-    agent = snapshot.lookup("agent", "host_type", (host, OVS_AGENT))
-    return agent is not None and agent["configurations"].get("metadata_path") == "namespace"
+    found = (snapshot.lookup("agent", "host_type", (host, kind)) for kind in SWITCHES)
+    return any(agent["configurations"].get("metadata_path") == "namespace" for agent in found if agent is not None)
 
 
 def is_caller(doc: Doc) -> bool:
@@ -42,7 +46,7 @@ def touch_network(doc: Doc) -> Iterator[RowKey]:
 
 def touch_agent(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
     """What it says of itself decides whether it is told."""
-    for key in find_leads(snapshot, doc["host"]) if doc["agent_type"] == OVS_AGENT else ():
+    for key in find_leads(snapshot, doc["host"]) if doc["agent_type"] in SWITCHES else ():
         yield f"host/{doc['host']}", key
 
 

@@ -56,6 +56,8 @@ class SliceBook:
         self._leads: dict[str, frozenset[str]] = {}
         self.failed: dict[str, Exception] = {}
         """Slices that a fault of ours keeps from going on, and the fault; each commit tries them whole."""
+        self.rows = 0
+        """How many rows `advance` has worked out anew."""
 
     def slice(self, name: str) -> Slice | None:
         """The slice as it is now, whether it is followed or not."""
@@ -94,6 +96,7 @@ class SliceBook:
         for name, key in find_touched(self.snapshot, snapshot, changes):
             if name in self._followers:
                 touched.setdefault(name, set()).add(key)
+        self.rows += sum(map(len, touched.values()))
         self.snapshot = snapshot
         found = ((name, self._try_slice(name, keys)) for name, keys in touched.items())
         deltas = {name: delta for name, delta in found if delta is not None}

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-PROCESS, LINK = "process", "link"
-ACTIONS = {PROCESS: ("kill", "pause"), LINK: ("cut", "stall", "delay")}
-"""kill: kill -9, and started again at the end; pause: SIGSTOP until the end; cut: connections break and no new one is
-made; stall: they stay, and nothing comes through; delay: all comes, later."""
+PROCESS, KEEPER, LINK = "process", "keeper", "link"
+ACTIONS = {PROCESS: ("kill", "pause"), KEEPER: ("kill", "pause", "empty"), LINK: ("cut", "stall", "delay")}
+"""kill: kill -9, and started again at the end; empty: the same, without what it had on disk; pause: SIGSTOP until the
+end; cut: connections break and no new one is made; stall: they stay, and nothing comes through; delay: all comes,
+later."""
 SHORTEST_S, LONGEST_S = 0.3, 4.0
 PACE_S = 1.3
 """Seconds from one fault to the next, in the mean."""
@@ -22,7 +23,8 @@ MOST_AT_ONCE = 3
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Something that can fail: a process, or a link between two; at most so many seconds."""
+    """Something that can fail: a process, one that keeps only what others have too, or a link between two; at most so
+    many seconds."""
 
     name: str
     kind: str

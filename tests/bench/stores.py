@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from netloom.store.journal import SqlJournal
 from netloom.store.load import load_snapshot
 from netloom.store.writer import Writer
 from tests.bench.run import describe, make_network, read_memory, repeat, say, spin
+from tests.bench.usage import Usage
 from tests.databases import database_server
 from tests.faults.server import Server
 from tests.faults.several import NO_QUOTA, find_children, find_writer, make_servers, stop_all
@@ -46,8 +47,17 @@ def find_url(engine: str, folder: Path) -> str:
     return f"sqlite:///{folder}/netloom.db" if engine == "sqlite" else database_server(engine).make_database()
 
 
-async def create_for_a_while(session: aiohttp.ClientSession, network: str, clients: int) -> Figures:
+def find_database(engine: str) -> tuple[int, ...]:
+    """The process of the engine's server, where it has one."""
+    process = None if engine == "sqlite" else database_server(engine).process
+    return (process.pid,) if process is not None else ()
+
+
+async def create_for_a_while(
+    session: aiohttp.ClientSession, network: str, clients: int, parties: Mapping[str, Sequence[int]]
+) -> Figures:
     took: list[float] = []
+    usage = Usage(parties)
     ends = time.perf_counter() + SECONDS
 
     async def work() -> None:
@@ -60,7 +70,7 @@ async def create_for_a_while(session: aiohttp.ClientSession, network: str, clien
 
     began = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(clients)))
-    return describe(took, time.perf_counter() - began)
+    return {**describe(took, time.perf_counter() - began), **usage.read(len(took))}
 
 
 async def bench_http(engine: str, processes: int, folder: Path) -> Figures:
@@ -72,9 +82,11 @@ async def bench_http(engine: str, processes: int, folder: Path) -> Figures:
         connector = aiohttp.TCPConnector(limit=64)
         async with aiohttp.ClientSession(server.url, connector=connector) as session:
             network = await make_network(session)
-            await create_for_a_while(session, network, 8)
+            assert server.process is not None
+            parties = {"server": (server.process.pid,), "database": find_database(engine)}
+            await create_for_a_while(session, network, 8, parties)
             for clients in (1, 8, 64):
-                figures[f"create_port_at_{clients}"] = await create_for_a_while(session, network, clients)
+                figures[f"create_port_at_{clients}"] = await create_for_a_while(session, network, clients, parties)
 
             async def bulk(n: int) -> None:
                 body = {"ports": [{"network_id": network} for _ in range(100)]}
@@ -82,9 +94,11 @@ async def bench_http(engine: str, processes: int, folder: Path) -> Figures:
                     assert reply.status == 201
                     await reply.read()
 
-            began = time.perf_counter()
+            usage, began = Usage(parties), time.perf_counter()
             took = await repeat(40, 2, bulk)
-            figures["bulk_of_100_ports"] = describe(took, time.perf_counter() - began, 100)
+            figures["bulk_of_100_ports"] = {
+                **describe(took, time.perf_counter() - began, 100), **usage.read(len(took) * 100),
+            }  # fmt: skip
     finally:
         server.stop()
     return figures

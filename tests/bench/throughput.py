@@ -6,23 +6,33 @@ three rounds in which all are taken in turn, so that what else the machine does 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from pyroute2 import netns
+
 from netloom.agent.wanted import Wanted
+from netloom.drivers import merge_needs
+from netloom.drivers.filter.iptables import IptablesDriver
+from netloom.drivers.filter.nft import FilterDriver
+from netloom.drivers.ovs.driver import OvsDriver
 from netloom.model.delta import SliceDelta, apply_delta
 from netloom.model.facts import HostFacts, Interface
-from netloom.model.plan import Thing
+from netloom.model.plan import Key, State, Thing
 from netloom.model.slices import Slices
+from netloom.reconcile.plan import plan
 from netloom.render.bridges.host import BridgeRenderer
 from netloom.render.host import Renderer
 from tests.bench import groups
@@ -31,7 +41,7 @@ from tests.bench.switch import Figures, describe
 from tests.dataplane.bridge_rig import make_bridge_rig
 from tests.dataplane.group_kit import add_rule, introduce, make_dual_network, make_group
 from tests.dataplane.hybrid_rig import make_hybrid_rig, why_not_hybrid
-from tests.dataplane.ovs import run
+from tests.dataplane.ovs import run, start_host, stop_host
 from tests.dataplane.rig import Instance, Rig, make_rig, wait_active
 
 ROUNDS = 3
@@ -106,7 +116,7 @@ def make_facts(way: str, ports: int) -> HostFacts:
     """Devices as each way has them."""
     name = {"openvswitch": "t", "iptables_hybrid": "qvo", "linuxbridge": "tap"}[way]
     held = {f"p{n}": Interface(f"{name}p{n}", n + 1) for n in range(ports)}
-    return HostFacts("h1", interfaces=held, hybrid=way == "iptables_hybrid")
+    return HostFacts("h1", interfaces=held, datapath_type="netdev", hybrid=way == "iptables_hybrid")
 
 
 def make_render(way: str) -> Render:
@@ -130,20 +140,91 @@ def bench_rendering(way: str) -> Figures:
     }
 
 
-def bench_member(way: str, ports: int = 100, members: int = 10_000) -> Figures:
-    slices, facts = make_slices(ports, RULES, members), make_facts(way, ports)
-    render, wanted = make_render(way), Wanted()
-    wanted.update(render(slices, facts))
-    took, touched = [], 0
-    for n in range(groups.ROUNDS):
-        delta = SliceDelta("members/g", n + 1, n + 2, {f"member/m{members + n}": make_member(members + n)})
-        after = apply_delta(slices["members/g"], delta)
+class Crowd:
+    """A host whose ports are in a group of so many members, as it is wanted; `grow` puts in one member more."""
+
+    def __init__(self, way: str, ports: int = 100, members: int = 10_000) -> None:
+        self._slices, self._facts = make_slices(ports, RULES, members), make_facts(way, ports)
+        self._render, self._wanted, self._members = make_render(way), Wanted(), members
+        self.update()
+
+    def update(self) -> set[Key]:
+        return self._wanted.update(self._render(self._slices, self._facts))
+
+    def find_things(self, kinds: frozenset[str]) -> State:
+        return {key: thing for key, thing in self._wanted.state.items() if thing.kind in kinds}
+
+    def grow(self) -> None:
+        held, n = self._slices["members/g"], self._members
+        put = {f"member/m{n}": make_member(n)}
+        after = apply_delta(held, SliceDelta("members/g", held.revision, held.revision + 1, put))
         assert after is not None
-        slices["members/g"] = after
+        self._slices["members/g"], self._members = after, n + 1
+
+
+def bench_member(way: str) -> Figures:
+    crowd, took, touched = Crowd(way), [], 0
+    for _ in range(groups.ROUNDS):
+        crowd.grow()
         began = time.perf_counter()
-        touched = len(wanted.update(render(slices, facts)))
+        touched = len(crowd.update())
         took.append(time.perf_counter() - began)
     return {**describe(took), "things_touched": touched}
+
+
+# -- applying ----------------------------------------------------------------------------------------------------------
+
+
+Hands = OvsDriver | IptablesDriver | FilterDriver
+
+
+@contextmanager
+def make_hands(way: str) -> Iterator[Hands]:
+    """The driver that holds the rules, of a host that is made for it. Needs root."""
+    folder = Path(tempfile.mkdtemp(prefix="nl-t-"))
+    host = start_host(f"nlt-{folder.name[5:]}", folder)
+    netns.pushns(host.netns)
+    hands: dict[str, Callable[[], Hands]] = {
+        "openvswitch": lambda: OvsDriver(host.rundir), "iptables_hybrid": IptablesDriver, "linuxbridge": FilterDriver,
+    }  # fmt: skip
+    try:
+        yield hands[way]()
+    finally:
+        netns.popns()
+        stop_host(host)
+        shutil.rmtree(folder)
+
+
+async def bench_apply(way: str, driver: Hands) -> Figures:
+    """All of a group of 10,000 at once, then one member more again and again: how long the driver takes over it."""
+    crowd, took, count = Crowd(way), [], 0
+    needs = merge_needs([driver])
+    held = crowd.find_things(driver.kinds)
+    began = time.perf_counter()
+    failures = await driver.apply(plan(held, {}, needs))
+    first = time.perf_counter() - began
+    assert not failures, failures[0]
+    for _ in range(groups.ROUNDS):
+        crowd.grow()
+        crowd.update()
+        before, held = held, crowd.find_things(driver.kinds)
+        ops = plan(held, before, needs)
+        began = time.perf_counter()
+        failures = await driver.apply(ops)
+        took.append(time.perf_counter() - began)
+        assert not failures, failures[0]
+        count = len(ops)
+    await driver.close()
+    return {"first_ms": round(first * 1000), "first_things": len(held) - groups.ROUNDS * count, "ops": count,
+            **describe(took)}  # fmt: skip
+
+
+def bench_applying() -> Figures:
+    figures = {}
+    for way in RIGS:
+        with make_hands(way) as driver:
+            figures[way] = asyncio.run(bench_apply(way, driver))
+    return figures
 
 
 # -- the machine -------------------------------------------------------------------------------------------------------
@@ -176,6 +257,7 @@ def main() -> int:
     rendering = {way: bench_rendering(way) for way in RIGS}
     figures: dict[str, Any] = {
         "machine": describe_machine(), "rendering": rendering,
+        "one_more_of_10000_applied": {"not measured": reason} if reason else bench_applying(),
         "traffic": {"not measured": reason} if reason else bench_traffic(),
     }  # fmt: skip
     print(json.dumps(figures, indent=2))

@@ -22,7 +22,7 @@ from netloom.model.plan import Key, Plan, Thing
 from netloom.reconcile.desired import merge_groups
 from netloom.reconcile.plan import plan
 from netloom.render.bridges.host import render_bridge_host
-from tests.dataplane.ovs import OvsHost, run, wait_until
+from tests.dataplane.ovs import OvsHost, drop_namespaces, run, wait_until
 from tests.dataplane.rig import NO_QUOTA, Instance, Rig, batch, drop_spaces
 from tests.dataplane.rig_cloud import Cloud, make_cloud, make_wire, stop_keepers
 from tests.faults.server import Server
@@ -104,9 +104,7 @@ def make_bridge_rig(**extra: str) -> Iterator[BridgeRig]:
             server.kill()
         stop_keepers(rig)
         drop_spaces(rig.host.rundir / "netns")
-        for name in spaces.listnetns():
-            if name == netns or name.startswith(f"{netns}-"):
-                run("ip", "netns", "del", name, check=False)
+        drop_namespaces(netns)
         shutil.rmtree(folder)
 
 
@@ -142,7 +140,7 @@ def make_mixed_cloud(*server: str, **extra: str) -> Iterator[Cloud]:
         rig.join()
         rig.start_agent()
         made.hosts["h2"] = rig
-        wait_until(lambda: is_alive(rig), 30)
+        wait_until(lambda: is_alive(rig))
         try:
             yield made
         finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.dataplane.ovs import SCHEMA, OvsHost, start_host, stop_host
+from tests.dataplane.rig_cloud import Cloud, make_cloud
 
 _TOOLS = ("ip", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "nft")
 
@@ -35,3 +36,12 @@ def ovs_host() -> Iterator[OvsHost]:
     finally:
         stop_host(host)
         shutil.rmtree(rundir)
+
+
+@pytest.fixture
+def cloud() -> Iterator[Cloud]:
+    """Two hosts with Open vSwitch that have nothing yet, their agents running; gone afterwards."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with make_cloud(2) as made:
+        yield made

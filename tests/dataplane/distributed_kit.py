@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ def boot_bare(cloud: Cloud, host: str, network: str) -> Instance:
     (one,) = rig.cable([port], rig.make_space(f"i{cloud.count}"), cloud.count)
     run("ip", "netns", "exec", one.netns, "ethtool", "-K", one.device, "tx", "off")
     rig.plug([one])
-    wait_until(lambda: rig.ask("GET", f"ports/{one.id}")["port"]["status"] == "ACTIVE", 30)
+    wait_until(lambda: rig.ask("GET", f"ports/{one.id}")["port"]["status"] == "ACTIVE")
     return one
 
 
@@ -57,19 +57,30 @@ def count_watched(rig: Rig) -> int:
     return len(re.findall(r"\bstate=up", shown))
 
 
-def measure_outage(one: Instance, change: Callable[[], object], seconds: float = 5) -> float:
-    """The longest time without an answer from outside while `change` happens, to its end; 20 ms from ping to ping."""
+def measure_outage(one: Instance, change: Callable[[], object], settled: Callable[[], object] = lambda: True) -> float:
+    """The longest time without an answer from outside while `change` happens, until it is `settled` and answers come
+    for a second more; 20 ms from ping to ping. It fails where none come any more."""
     command = ["ip", "netns", "exec", one.netns, "ping", "-n", "-D", "-i", "0.02", OUTSIDE]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    time.sleep(0.5)
-    change()
-    time.sleep(seconds)
-    end = time.time()
-    process.send_signal(signal.SIGINT)
-    shown, _ = process.communicate(timeout=10)
-    answered = [float(at) for at in re.findall(r"^\[([0-9.]+)\].* ttl=", shown, re.MULTILINE)]
-    assert answered, shown
-    return max(later - sooner for sooner, later in pairwise([*answered, end]))
+    answered: list[float] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        reading = threading.Thread(target=read_moments, args=(process, answered))
+        reading.start()
+        try:
+            wait_until(lambda: len(answered) > 10)
+            change()
+            wait_until(settled)
+            end = time.time() + 1
+            wait_until(lambda: answered[-1] > end)
+        finally:
+            process.kill()
+            reading.join()
+    return max(later - sooner for sooner, later in pairwise(answered))
+
+
+def read_moments(process: subprocess.Popen[str], answered: list[float]) -> None:
+    """When answers came, by the clock of `ping -D`, as they come."""
+    assert process.stdout is not None
+    answered.extend(float(found[1]) for line in process.stdout if (found := re.match(r"\[([0-9.]+)\].* ttl=", line)))
 
 
 def talk(client: str, server: str, address: str, port: int = 0, timeout_s: float = 2) -> bytes:
@@ -95,6 +106,11 @@ def talk(client: str, server: str, address: str, port: int = 0, timeout_s: float
     finally:
         serve.kill()
         serve.communicate()
+
+
+def wait_talk(client: str, server: str, address: str, port: int = 0) -> None:
+    """Until the client gets through, by TCP with checksums that hold."""
+    wait_until(lambda: talk(client, server, address, port) == b"hello")
 
 
 SERVE = """

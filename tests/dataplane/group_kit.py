@@ -13,7 +13,7 @@ from typing import Any
 from pyroute2 import netns as spaces
 
 from netloom.model.slices import Address, PortRow
-from tests.dataplane.ovs import run
+from tests.dataplane.ovs import PATIENCE_S, run
 from tests.dataplane.rig import Instance, Rig, make_echo, open_socket, to_bytes
 
 
@@ -94,9 +94,9 @@ def in_space(netns: str, make: Callable[[], socket.socket]) -> socket.socket:
 
 
 def listen(one: Instance, port: int) -> socket.socket:
-    """A door at an instance; who waits there for a caller waits ten seconds."""
+    """A door at an instance; nobody waits there for ever."""
     door = in_space(one.netns, lambda: socket.create_server((one.address, port)))
-    door.settimeout(10)
+    door.settimeout(PATIENCE_S)
     return door
 
 
@@ -109,7 +109,7 @@ def accept(door: socket.socket, client: socket.socket) -> socket.socket:
         held.close()
 
 
-def connect(one: Instance, other: Instance, port: int, timeout_s: float = 3) -> socket.socket:
+def connect(one: Instance, other: Instance, port: int, timeout_s: float = PATIENCE_S) -> socket.socket:
     return in_space(one.netns, lambda: socket.create_connection((other.address, port), timeout_s))
 
 
@@ -120,7 +120,7 @@ class Knocking:
         self._one, self._other, self._every_s = one, other, every_s
         self._out, self._into = open_socket(one.netns, one.device), open_socket(other.netns, other.device)
         self.sent, self.came, self._over = 0, 0, threading.Event()
-        self._thread = threading.Thread(target=self._work)
+        self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def _work(self) -> None:

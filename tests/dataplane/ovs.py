@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 _DIRS = ("OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR")
+PATIENCE_S = 50.0
+"""How long a test waits for what is sure to come: only a machine that stands still takes longer, and a test that passes
+never waits for it. Below the minute in which an agent looks at everything anew, which would hide that it slept."""
 
 
 def run(*command: str, env: dict[str, str] | None = None, check: bool = True) -> str:
@@ -20,12 +25,21 @@ def run(*command: str, env: dict[str, str] | None = None, check: bool = True) ->
     return done.stdout
 
 
-def wait_until(holds: Callable[[], object], timeout_s: float = 10.0) -> None:
-    """Return when `holds()` is true; fail when it is not in time."""
-    end = time.monotonic() + timeout_s
+def wait_until(
+    holds: Callable[[], object], timeout_s: float = PATIENCE_S, seen: Callable[[], object] = lambda: ""
+) -> None:
+    """Return when `holds()` is true; fail when it is not in time, with what was `seen` last."""
+    assert happens(holds, timeout_s), f"waited in vain: {seen()}"
+
+
+def happens(holds: Callable[[], object], within_s: float) -> bool:
+    """Whether it comes true in time."""
+    end = time.monotonic() + within_s
     while not holds():
-        assert time.monotonic() < end, "waited in vain"
+        if time.monotonic() >= end:
+            return False
         time.sleep(0.01)
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +96,18 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def drop_namespaces(prefix: str) -> None:
+    """The namespaces whose names begin so, and what still runs in them: a test that failed ends nothing."""
+    spaces = list(Path("/run/netns").glob(f"{prefix}*"))
+    ids = {path.stat().st_ino for path in spaces}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int(process.name) != os.getpid() and (process / "ns/net").stat().st_ino in ids:
+                os.kill(int(process.name), signal.SIGKILL)
+    for path in spaces:
+        run("ip", "netns", "del", path.name, check=False)
 
 
 def start_host(netns: str, rundir: Path) -> OvsHost:

@@ -21,13 +21,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pyroute2 import netns as spaces
+from pyroute2.netlink.exceptions import NetlinkError
 
 from netloom.agent.neighbour_file import NeighbourFile
 from netloom.agent.ovs_host import OvsHost as SwitchView
@@ -48,7 +49,7 @@ from netloom.model.plan import Key, Plan, Thing
 from netloom.reconcile.desired import merge_groups
 from netloom.reconcile.plan import plan
 from netloom.render.host import render_host
-from tests.dataplane.ovs import OvsHost, run, start_host, stop_host, wait_until
+from tests.dataplane.ovs import PATIENCE_S, OvsHost, drop_namespaces, run, start_host, stop_host, wait_until
 from tests.faults.server import Server
 
 PROJECT = "p1"
@@ -164,10 +165,10 @@ class Rig:
         if self.agent is None:
             return
         self.agent.send_signal(how)
-        self.agent.wait(20)
+        self.agent.wait(PATIENCE_S)
         self.agent = None
 
-    def wait_log(self, words: str, since: int = 0, timeout_s: float = 30) -> re.Match[str]:
+    def wait_log(self, words: str, since: int = 0, timeout_s: float = PATIENCE_S) -> re.Match[str]:
         """The first line of the agent's log after `since` that matches."""
         pattern = re.compile(words)
         end = time.monotonic() + timeout_s
@@ -197,12 +198,13 @@ class Rig:
         return made
 
     def plug(self, instances: Sequence[Instance]) -> None:
-        """All of them in one transaction of ovs-vsctl; returns when the switch has opened them."""
+        """All of them in one transaction of ovs-vsctl, once the agent has made the bridge; returns when the switch has
+        opened them."""
         words = []
         for one in instances:
             ids = (f"external_ids:iface-id={one.id}", f"external_ids:attached-mac={one.mac}")
             words += ["--", "add-port", "br-int", one.tap, "--", "set", "interface", one.tap, *ids]
-        self.host.vsctl(*words)
+        self.host.vsctl("--timeout=30", "wait-until", "bridge", "br-int", *words)
 
     def make_space(self, name: str) -> str:
         """A namespace for instances that says nothing by itself."""
@@ -278,9 +280,7 @@ def make_rig(rundir: Path | None = None, host: OvsHost | None = None) -> Iterato
         rig.stop_agent(signal.SIGKILL)
         if server.process is not None and server.process.poll() is None:
             server.kill()
-        for name in spaces.listnetns():
-            if name.startswith(f"{ovs.netns}-"):
-                run("ip", "netns", "del", name, check=False)
+        drop_namespaces(f"{ovs.netns}-")
         drop_spaces(ovs.rundir / "netns")
         if own:
             stop_host(ovs)
@@ -295,18 +295,34 @@ def drop_spaces(folder: Path) -> None:
 
 
 class Pinging:
-    """`ping` from one instance to another, a hundred a second, until `stop`; then what was lost."""
+    """`ping` from one instance to another, a hundred a second, until `stop`; then what was lost. `answered` grows."""
 
     def __init__(self, source: Instance, address: str, every_s: float = 0.01) -> None:
         command = ["ip", "netns", "exec", source.netns, "ping", "-n", "-i", str(every_s), address]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.answered: set[int] = set()
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.answered.update(int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", line))
+
+    def wait_more(self, count: int = 10) -> None:
+        """Until so many more were answered."""
+        wanted = len(self.answered) + count
+        wait_until(lambda: len(self.answered) >= wanted)
 
     def stop(self) -> tuple[int, list[int]]:
         """(replies, the numbers that were never answered). One that is under way when it ends is not counted."""
         self._process.send_signal(signal.SIGINT)
-        shown, _ = self._process.communicate(timeout=10)
-        got = {int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", shown)}
-        assert got, shown
+        self._process.wait(PATIENCE_S)
+        self._reading.join(PATIENCE_S)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        got = self.answered
+        assert got, "nothing was ever answered"
         return len(got), sorted(set(range(1, max(got))) - got)
 
 
@@ -355,7 +371,7 @@ def to_bytes(mac: str) -> bytes:
 
 
 def await_ping(
-    wire: socket.socket, one: Instance, other: Instance, every_s: float = 0.001, timeout_s: float = 10
+    wire: socket.socket, one: Instance, other: Instance, every_s: float = 0.001, timeout_s: float = PATIENCE_S
 ) -> float:
     """Ping `other` from `one`, on whose device `wire` is, until it answers; the moment (time.perf_counter) it did."""
     mark = os.urandom(16)  # so that a late reply to an earlier one is not taken for an answer
@@ -378,6 +394,53 @@ def wait_active(rig: Rig, timeout_s: float = 60, **where: str) -> None:
         return all(port["status"] == "ACTIVE" for port in rig.list_ports(**where, fields="status"))
 
     wait_until(all_active, timeout_s)
+
+
+def wait_applied(rig: Rig, timeout_s: float = PATIENCE_S) -> None:
+    """Until every host that is connected to the server has acknowledged all that the API has said so far."""
+    behind = "netloom_feed_hosts_behind"
+    wait_until(lambda: read_figure(rig, behind) == 0, timeout_s, lambda: read_figure(rig, behind))
+
+
+def read_figure(rig: Rig, name: str) -> float:
+    """One of the figures that the server has at /metrics."""
+    with urllib.request.urlopen(f"{rig.server.url}/metrics", timeout=60) as reply:
+        found = re.search(rf"^{name} ([0-9.e+]+)$", reply.read().decode(), re.MULTILINE)
+    assert found, name
+    return float(found[1])
+
+
+def wait_quiet(rig: Rig, *but: str) -> None:
+    """Until nothing was written for a second, and there is nothing to do at this host: what hosts say of themselves is
+    written some time after, and may change what they are told."""
+    seen, since = -1.0, time.monotonic()
+
+    def is_quiet() -> bool:
+        nonlocal seen, since
+        now = read_figure(rig, "netloom_store_commit_seconds_count")
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > 1
+
+    wait_until(is_quiet)
+    wait_planned(rig, but=but)
+
+
+def wait_planned(*rigs: Rig, timeout_s: float = PATIENCE_S, but: Collection[str] = ()) -> None:
+    """Until what the API said is applied, and somebody without a memory has nothing to do at any of these hosts. Who
+    looks while the agent is at work may see half of a change, and devices that go meanwhile: that is no answer yet.
+    `but`: kinds of things that do not count, as nobody here knows them."""
+    seen: dict[str, object] = {}
+    wait_applied(rigs[0], timeout_s)
+
+    def is_level(rig: Rig) -> bool:
+        try:
+            seen[rig.name] = tuple(op for op in rig.plan_anew() if op.thing.kind not in but)
+        except (OSError, NetlinkError, AssertionError) as error:
+            seen[rig.name] = repr(error)
+        return seen[rig.name] == ()
+
+    wait_until(lambda: all(is_level(rig) for rig in rigs), timeout_s, lambda: seen)
 
 
 def fill(rig: Rig, count: int, networks: int = 10) -> list[Instance]:

@@ -15,10 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pyroute2 import netns as spaces
-
 from netloom.drivers.netns.keepers import Keepers
-from tests.dataplane.ovs import OvsHost, run, start_host, stop_host, wait_until
+from tests.dataplane.ovs import PATIENCE_S, OvsHost, drop_namespaces, run, start_host, stop_host, wait_until
 from tests.dataplane.rig import NO_QUOTA, Instance, Rig, drop_spaces
 from tests.faults.server import Server
 
@@ -102,10 +100,10 @@ class Cloud:
         rig.plug([one])
         if gateway:
             run("ip", "-n", one.netns, "route", "add", "default", "via", gateway, "dev", one.device)
-        wait_until(lambda: rig.ask("GET", f"ports/{one.id}")["port"]["status"] == "ACTIVE", 30)
+        wait_until(lambda: rig.ask("GET", f"ports/{one.id}")["port"]["status"] == "ACTIVE")
         return one
 
-    def wait_router(self, router: str, timeout_s: float = 30) -> None:
+    def wait_router(self, router: str, timeout_s: float = PATIENCE_S) -> None:
         """Until every port of the router is ACTIVE."""
 
         def ready() -> bool:
@@ -122,8 +120,9 @@ def pings(netns: str, address: str, count: int = 1, wait_s: float = 1, size: int
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def wait_ping(netns: str, address: str, timeout_s: float = 15) -> None:
-    wait_until(lambda: pings(netns, address), timeout_s)
+def wait_ping(netns: str, address: str, timeout_s: float = PATIENCE_S, size: int = 84) -> None:
+    """Until the address answers: a machine that is busy may lose a packet, and a host be on its way."""
+    wait_until(lambda: pings(netns, address, size=size), timeout_s, lambda: f"{address} does not answer {netns}")
 
 
 def make_outside(cloud: Cloud) -> None:
@@ -206,7 +205,5 @@ def make_cloud(
             stop_host(rig.host)
         if cloud.server.process is not None and cloud.server.process.poll() is None:
             cloud.server.kill()
-        for netns in spaces.listnetns():
-            if netns.startswith(f"{name}-"):
-                run("ip", "netns", "del", netns, check=False)
+        drop_namespaces(f"{name}-")
         shutil.rmtree(folder)

@@ -14,7 +14,7 @@ import pytest
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import start_host, stop_host
 from tests.dataplane.relay import Relay, run_relay
-from tests.dataplane.rig import Instance, Pinging, Rig, fill, make_rig, read_duration
+from tests.dataplane.rig import Instance, Pinging, Rig, fill, make_rig, read_duration, wait_quiet
 
 pytestmark = pytest.mark.dataplane
 
@@ -40,18 +40,22 @@ def full() -> Iterator[Full]:
 def test_a_restart_with_two_hundred_ports_sends_no_flow_and_loses_no_ping(full: Full, how: signal.Signals) -> None:
     """Counted on the wire: the new agent asks what is there and changes nothing, while pings go on every 10 ms."""
     rig, relay, (a, b) = full
-    flows, said = rig.dump_flows(), len(rig.read_log())
+    wait_quiet(rig)
+    flows = rig.dump_flows()
     assert len(flows) > PORTS * 10
     began = time.monotonic()
     pinging = Pinging(a, b.address)
+    pinging.wait_more()
     relay.said.clear()
     rig.stop_agent(how)
+    said = len(rig.read_log())
     rig.start_agent()
     rig.wait_log(f"{PORTS} ports wired, 0 wait", said)
+    pinging.wait_more()
     replies, lost = pinging.stop()
     assert (relay.changes, lost) == ({}, [])
     asked = {name: relay.said[name] for name in ("flows", "meters")}
-    assert asked == dict.fromkeys(asked, 2) and replies > 20  # of each of two bridges, once
+    assert asked == dict.fromkeys(asked, 2) and replies >= 20  # of each of two bridges, once
     assert " ops" not in rig.read_log(said)
     elapsed = time.monotonic() - began
     after = rig.dump_flows()

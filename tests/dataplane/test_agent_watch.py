@@ -11,7 +11,7 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import Instance, Pinging, Rig, await_ping, make_rig, open_socket, wait_active
+from tests.dataplane.rig import Instance, Pinging, Rig, await_ping, make_rig, open_socket, wait_active, wait_planned
 
 pytestmark = pytest.mark.dataplane
 
@@ -40,8 +40,8 @@ def test_a_switch_that_stopped_answering_is_reported(pair: Pair) -> None:
     said, flows = len(rig.read_log()), sorted(flow.split("actions=")[1] for flow in rig.dump_flows())
     os.kill(pid, signal.SIGSTOP)
     try:
-        rig.wait_log("ovs-vswitchd has not answered for 5 s", said, 50)  # the slow clock would find it within sixty
-        wait_until(lambda: all(port["status"] == "DOWN" for port in rig.list_ports()), 30)
+        rig.wait_log("ovs-vswitchd has not answered for 5 s", said)  # the slow clock would find it within sixty
+        wait_until(lambda: all(port["status"] == "DOWN" for port in rig.list_ports()))
     finally:
         os.kill(pid, signal.SIGCONT)
     wait_active(rig)
@@ -67,11 +67,11 @@ def test_what_somebody_changed_by_hand_is_put_right_at_once(pair: Pair, command:
     wanted, said = sorted(map(strip, rig.dump_flows())), len(rig.read_log())
     rig.host.ofctl(*command)
     if command[0] != "--strict":
-        rig.wait_log(r"drift healed: \d+ ops, 0 refused", said, 40)
-    wait_until(lambda: sorted(map(strip, rig.dump_flows())) == wanted, 20)
+        rig.wait_log(r"drift healed: \d+ ops, 0 refused", said)
+    wait_until(lambda: sorted(map(strip, rig.dump_flows())) == wanted)
     with open_socket(one.netns, one.device) as wire:
         await_ping(wire, one, other)
-    wait_until(lambda: rig.plan_anew() == (), 10)
+    wait_planned(rig)
     assert rig.read_log(said).count("drift healed") == (command[0] != "--strict")
 
 
@@ -85,7 +85,7 @@ def test_healing_costs_those_who_ping_nothing(pair: Pair) -> None:
     number = rig.host.vsctl("get", "interface", plugged.tap, "ofport")
     said, pinging = len(rig.read_log()), Pinging(one, other.address)
     rig.host.ofctl("del-flows", "br-int", f"table=0,in_port={number}")
-    rig.wait_log("drift healed: ", said, 40)
+    rig.wait_log("drift healed: ", said)
     with open_socket(plugged.netns, plugged.device) as wire:
         await_ping(wire, plugged, other)
     assert pinging.stop()[1] == []

@@ -10,9 +10,9 @@ import pytest
 from tests.dataplane.bridge_rig import make_mixed_cloud
 from tests.dataplane.conftest import why_not
 from tests.dataplane.group_kit import connect, listen
-from tests.dataplane.ovs import run, wait_until
+from tests.dataplane.ovs import PATIENCE_S, run, wait_until
 from tests.dataplane.rig import Instance, Pinging, open_socket
-from tests.dataplane.rig_cloud import Cloud, pings, wait_ping
+from tests.dataplane.rig_cloud import Cloud, wait_ping
 
 pytestmark = pytest.mark.dataplane
 
@@ -26,8 +26,9 @@ def cloud() -> Iterator[Cloud]:
         yield made
 
 
-def boot_pair(cloud: Cloud, network: str) -> tuple[Instance, Instance]:
-    ports = [{"network_id": network, "binding:host_id": host, "port_security_enabled": False} for host in ("h1", "h2")]
+def boot_pair(cloud: Cloud, network: str, secure: bool = False) -> tuple[Instance, Instance]:
+    """`secure`: both are in the default group, and have no other addresses than the API gave them."""
+    ports = [{"network_id": network, "binding:host_id": host, "port_security_enabled": secure} for host in ("h1", "h2")]
     made = cloud.api.ask("POST", "ports", {"ports": ports})["ports"]
     assert [port["binding:vif_type"] for port in made] == ["ovs", "bridge"]
     found = []
@@ -38,7 +39,7 @@ def boot_pair(cloud: Cloud, network: str) -> tuple[Instance, Instance]:
         rig.plug([one])
         found.append(one)
     for one in found:
-        wait_until(lambda one=one: cloud.api.ask("GET", f"ports/{one.id}")["port"]["status"] == "ACTIVE", 30)  # type: ignore[misc]
+        wait_until(lambda one=one: cloud.api.ask("GET", f"ports/{one.id}")["port"]["status"] == "ACTIVE")  # type: ignore[misc]
     return found[0], found[1]
 
 
@@ -47,11 +48,11 @@ def test_a_network_spans_both_switches(cloud: Cloud) -> None:
     network = cloud.api.make_network("both", "10.0.5.0/24")
     one, other = boot_pair(cloud, network)
     wait_ping(one.netns, other.address)
-    assert pings(other.netns, one.address, 3)
+    wait_ping(other.netns, one.address)
     run("ip", "netns", "exec", other.netns, "ping", "-c", "2", "-M", "do", "-s", "1422", one.address)
     for client, server in ((one, other), (other, one)):
         with listen(server, 8080) as door, connect(client, server, 8080) as speaker, door.accept()[0] as held:
-            held.settimeout(5)
+            held.settimeout(PATIENCE_S)
             speaker.sendall(b"x" * 50_000)
             got = 0
             while got < 50_000:
@@ -61,11 +62,11 @@ def test_a_network_spans_both_switches(cloud: Cloud) -> None:
 def test_what_is_known_is_not_flooded(cloud: Cloud) -> None:
     """ARP for an address on another host is answered here: the question does not leave the host."""
     network = cloud.api.make_network("quiet", "10.0.6.0/24")
-    one, other = boot_pair(cloud, network)
+    one, other = boot_pair(cloud, network, secure=True)
     wait_ping(other.netns, one.address)
     run("ip", "-n", other.netns, "neigh", "flush", "dev", other.device)
     with open_socket(cloud.hosts["h2"].host.netns, "eth0") as wire:
-        assert pings(other.netns, one.address, 3)
+        wait_ping(other.netns, one.address)
         asked = 0
         end = time.monotonic() + 0.3
         while time.monotonic() < end:
@@ -76,6 +77,17 @@ def test_what_is_known_is_not_flooded(cloud: Cloud) -> None:
                 continue
             asked += frame[23:24] == b"\x11" and frame[62:64] == b"\x08\x06" and frame[50:56] == b"\xff" * 6
     assert asked == 0
+
+
+def test_an_address_of_a_pair_is_found_from_another_host(cloud: Cloud) -> None:
+    """A port on a Linux bridge that gets an address pair is asked for it, and answers, while the network is in use."""
+    network = cloud.api.make_network("pairs", "10.0.8.0/24")
+    one, other = boot_pair(cloud, network, secure=True)
+    wait_ping(one.netns, other.address)
+    run("ip", "-n", other.netns, "addr", "add", "10.0.8.99/24", "dev", other.device)
+    cloud.api.ask("PUT", f"ports/{other.id}", {"port": {"allowed_address_pairs": [{"ip_address": "10.0.8.99"}]}})
+    wait_ping(one.netns, "10.0.8.99")
+    wait_ping(one.netns, other.address)
 
 
 def test_a_port_that_moves_is_found_on_its_new_host(cloud: Cloud) -> None:
@@ -99,8 +111,25 @@ def test_a_flat_network_spans_both_switches(cloud: Cloud) -> None:
     for target in (one.address, "203.0.113.1"):
         wait_ping(other.netns, target)
     pinging = Pinging(other, "203.0.113.1", 0.05)
-    assert pings(one.netns, other.address, 5)
+    wait_ping(one.netns, other.address)
     assert pinging.stop()[1] == []
+
+
+def test_a_nic_that_carries_too_little_is_said_so(cloud: Cloud) -> None:
+    """The NIC of a physical network gets a smaller MTU, then its own again: on each kind of host its ports say so."""
+    network = cloud.api.networks.get("outside") or cloud.make_external()
+    pair = boot_pair(cloud, network)
+    for one, rig in zip(pair, (cloud.hosts["h1"], cloud.hosts["h2"]), strict=True):
+        words = f"the NIC of physical network physnet on host {rig.name} carries 1400"
+
+        def told(one: Instance = one) -> tuple[str, str]:
+            (port,) = cloud.api.list_ports(id=one.id)
+            return port["status"], port["waits_for"] or ""
+
+        run("ip", "-n", rig.host.netns, "link", "set", "eth1", "mtu", "1400")
+        wait_until(lambda: (found := told())[0] == "DOWN" and words in found[1])  # noqa: B023
+        run("ip", "-n", rig.host.netns, "link", "set", "eth1", "mtu", "1600")
+        wait_until(lambda: told() == ("ACTIVE", ""))
 
 
 def test_a_vlan_that_this_kernel_has_not_is_said_so(cloud: Cloud) -> None:
@@ -120,5 +149,5 @@ def test_a_vlan_that_this_kernel_has_not_is_said_so(cloud: Cloud) -> None:
         rig.wait_log("no vlan devices, so the network cannot leave this host", said)
         assert cloud.api.ask("GET", f"ports/{port['id']}")["port"]["status"] == "DOWN"
     else:
-        wait_until(lambda: cloud.api.ask("GET", f"ports/{port['id']}")["port"]["status"] == "ACTIVE", 20)
+        wait_until(lambda: cloud.api.ask("GET", f"ports/{port['id']}")["port"]["status"] == "ACTIVE")
     cloud.api.ask("DELETE", f"ports/{port['id']}")

@@ -11,6 +11,7 @@ import pytest
 
 from tests.dataplane.bridge_rig import make_bridge_rig
 from tests.dataplane.conftest import why_not
+from tests.dataplane.rig import wait_planned
 from tests.dataplane.rule_field import fill_field
 from tests.dataplane.test_groups_rules import CASES, Case, Field, try_case
 
@@ -25,7 +26,7 @@ def field(request: pytest.FixtureRequest) -> Iterator[Field]:
     with make_bridge_rig() as rig:
         rig.start_agent()
         with fill_field(rig, request.param) as filled:
-            assert not rig.plan_anew()
+            wait_planned(rig)
             yield filled
 
 

@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from netloom.render.answers.announce import announce_frame
-from tests.dataplane.conftest import why_not
 from tests.dataplane.distributed_kit import (
     boot_bare,
     make_tenant,
     read_ttl,
 )
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, Rig, open_socket
-from tests.dataplane.rig_cloud import OUTSIDE, Cloud, make_cloud, pings, wait_ping
+from tests.dataplane.rig import Instance, open_socket, wait_applied, wait_planned
+from tests.dataplane.rig_cloud import OUTSIDE, Cloud, pings, wait_ping
 
 pytestmark = pytest.mark.dataplane
-
-
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    if reason := why_not():
-        pytest.skip(reason)
-    with make_cloud(2) as made:
-        yield made
 
 
 def test_routed_traffic_goes_straight(cloud: Cloud) -> None:
@@ -41,8 +31,8 @@ def test_routed_traffic_goes_straight(cloud: Cloud) -> None:
     wait_ping(a.netns, c.address)
     assert read_ttl(a, b.address) == 63
     assert read_ttl(a, c.address) == 63
-    assert pings(a.netns, "10.1.0.1"), "its own address"
-    assert pings(a.netns, "10.2.0.1"), "and that on the other network"
+    wait_ping(a.netns, "10.1.0.1")  # its own address
+    wait_ping(a.netns, "10.2.0.1")  # and that on the other network
     assert not pings(a.netns, "10.3.0.1")
     assert find_ends(cloud, "h1").isdisjoint(find_ends(cloud, "h2")), "a MAC address is at one host"
 
@@ -71,7 +61,7 @@ def test_ipv6_is_routed(cloud: Cloud) -> None:
     ]
     cloud.make_router(*subnets, distributed=True)
     a, b = (boot_v6(cloud, host, network) for host, network in zip(("h1", "h2"), networks.values(), strict=True))
-    wait_ping(a.netns, b.address, 30)
+    wait_ping(a.netns, b.address)
 
 
 def boot_v6(cloud: Cloud, host: str, network: str) -> Instance:
@@ -102,13 +92,13 @@ def test_a_router_changes_its_form(cloud: Cloud) -> None:
         form = {"distributed": distributed, "ha": ha}
         for change in ({"admin_state_up": False}, form, {"admin_state_up": True}):
             cloud.api.ask("PUT", f"routers/{router}", {"router": change})
+        wait_applied(cloud.api)  # else the form before would answer
         run("ip", "-n", cloud.outside, "neigh", "flush", "dev", "eth0")
         for netns, address in ((a.netns, c.address), (a.netns, OUTSIDE), (cloud.outside, floating)):
-            wait_ping(netns, address, 30)
+            wait_ping(netns, address)
         cloud.wait_router(router)
         wait_states(cloud, router, ["active", "standby"] if ha else [None])
-        for rig in cloud.hosts.values():
-            wait_planned(rig)
+        wait_planned(*cloud.hosts.values())
 
 
 def wait_states(cloud: Cloud, router: str, states: list[str | None]) -> None:
@@ -118,12 +108,7 @@ def wait_states(cloud: Cloud, router: str, states: list[str | None]) -> None:
         agents = cloud.api.ask("GET", f"routers/{router}/l3-agents")["agents"]
         return sorted((agent["ha_state"] for agent in agents), key=str) == states
 
-    wait_until(are_so, 30)
-
-
-def wait_planned(rig: Rig) -> None:
-    """Until nothing is left of another form, and nothing missing."""
-    wait_until(lambda: not rig.plan_anew(), 30)
+    wait_until(are_so)
 
 
 VIRTUAL = "10.2.0.100"
@@ -142,7 +127,7 @@ def test_a_virtual_address_is_met_where_it_is(cloud: Cloud) -> None:
     for server, other in (servers, servers[::-1]):
         run("ip", "-n", other.netns, "addr", "del", f"{VIRTUAL}/32", "dev", other.device, check=False)
         run("ip", "-n", server.netns, "addr", "add", f"{VIRTUAL}/32", "dev", server.device)
-        wait_until(lambda server=server: announce(server) and pings(near.netns, VIRTUAL), 30)  # type: ignore[misc]
+        wait_until(lambda server=server: announce(server) and pings(near.netns, VIRTUAL))  # type: ignore[misc]
         wait_ping(a.netns, VIRTUAL)
 
 
@@ -163,13 +148,13 @@ def test_a_packet_that_is_too_long_is_refused(cloud: Cloud) -> None:
     floating = cloud.associate(external, b.id)["floating_ip_address"]
     wait_ping(a.netns, b.address)
     wait_ping(cloud.outside, floating)
-    assert pings(a.netns, b.address, size=1300), "what fits goes through"
-    assert pings(cloud.outside, floating, size=1300)
+    wait_ping(a.netns, b.address, size=1300)  # what fits goes through
+    wait_ping(cloud.outside, floating, size=1300)
     assert "From 10.1.0.1 icmp_seq=1 Frag needed and DF set (mtu = 1300)" in ping_whole(a.netns, b.address, 1301)
     assert f"From {floating} icmp_seq=1 Frag needed and DF set (mtu = 1300)" in ping_whole(
         cloud.outside, floating, 1301
     )
-    assert pings(b.netns, a.address, size=1400), "the other way there is room; its answer is the sender's to cut up"
+    wait_ping(b.netns, a.address, size=1400)  # the other way there is room; its answer is the sender's to cut up
 
 
 def ping_whole(netns: str, address: str, size: int) -> str:

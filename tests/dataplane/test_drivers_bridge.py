@@ -9,10 +9,11 @@ from uuid import uuid4
 import pytest
 from pyroute2 import netns
 
+from netloom.drivers.bridge.copies import CopyDriver
 from netloom.drivers.bridge.driver import BridgeDriver
 from netloom.drivers.filter.iptables import IptablesDriver
 from netloom.drivers.filter.nft import FilterDriver
-from netloom.model.bridge import BridgePort, Leads, LinuxBridge, Neighbour, VlanDevice, VxlanDevice
+from netloom.model.bridge import BridgePort, Copy, Leads, LinuxBridge, Neighbour, VlanDevice, VxlanDevice
 from netloom.model.driver import Driver
 from netloom.model.filter import FilterSet, IpSet, IptablesChain, Member, Way, make_chain
 from netloom.model.plan import Key, Put, Remove, Thing
@@ -55,7 +56,7 @@ def thing(*key_and_value: object) -> Thing:
 
 
 async def stop(driver: Driver) -> None:
-    assert isinstance(driver, BridgeDriver | FilterDriver | IptablesDriver)
+    assert isinstance(driver, BridgeDriver | CopyDriver | FilterDriver | IptablesDriver)
     await driver.close()
 
 
@@ -69,6 +70,10 @@ async def start_filter() -> Driver:
 
 async def start_iptables() -> Driver:
     return IptablesDriver()
+
+
+async def start_copies() -> Driver:
+    return CopyDriver()
 
 
 BRIDGES = Subject(
@@ -91,7 +96,7 @@ BRIDGES = Subject(
     ),
     changed=(
         thing("brq", "brq1", LinuxBridge(1400)),
-        thing("vxlan", "vxlan-7", VxlanDevice(7, "192.0.2.1", 1400, plain=True)),
+        thing("vxlan", "vxlan-7", VxlanDevice(7, "192.0.2.1", 1400, plain=True, proxy=False)),
         thing("bridge_port", "tapa", BridgePort("brq1", 1400, learning=True)),
         thing("neighbour", "vxlan-7", "10.0.0.2", Neighbour("02:00:00:00:00:0c")),
     ),
@@ -137,6 +142,24 @@ FILTER = Subject(
     ),
     plan=plan,
     look_foreign=lambda: run("nft", "list", "table", "inet", "theirs", check=False),
+)
+
+COPIES = Subject(
+    start=start_copies,
+    stop=stop,
+    things=(
+        thing("copy", "tapa", "sent", "tapb", Copy()),
+        thing("copy", "tapa", "sent", "xb", Copy()),
+        thing("copy", "tapa", "received", "tapb", Copy()),
+        thing("copy", "tapb", "received", "xb", Copy()),
+    ),
+    changed=(),
+    impossible=(
+        thing("copy", "tapa", "sent", "nowhere", Copy()),
+        thing("copy", "nowhere", "received", "tapa", Copy()),
+    ),
+    plan=plan,
+    look_foreign=lambda: run("tc", "filter", "show", "dev", "tapz", "ingress"),
 )
 
 CHAIN = "neutron-openvswi-i2e8bbfcd-9"
@@ -213,6 +236,16 @@ def test_bridges_keep_the_promises_of_a_driver(inside: str, check: Check) -> Non
 def test_nft_keeps_the_promises_of_a_driver(inside: str, check: Check) -> None:
     run("nft", "add", "table", "inet", "theirs")
     try_check(check, FILTER)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_copies_keep_the_promises_of_a_driver(inside: str, check: Check) -> None:
+    """Beside somebody else's filter on a device, of another preference and to the same other device."""
+    run("tc", "qdisc", "add", "dev", "tapz", "clsact")
+    theirs = ("protocol", "all", "pref", "7", "bpf", "bytecode", "1,6 0 0 4294967295")
+    run("tc", "filter", "add", "dev", "tapz", "ingress", *theirs, "action", "mirred", "egress", "mirror", "dev", "xz")
+    try_check(check, COPIES)
+    assert "clsact" not in run("tc", "qdisc", "show", "dev", "tapa")
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

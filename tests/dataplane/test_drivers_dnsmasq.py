@@ -21,7 +21,7 @@ from netloom.model.plan import Put, Remove, Thing
 from netloom.reconcile.plan import plan
 from netloom.testing.conformance import CHECKS, Check, Subject
 from tests.dataplane.conftest import why_not
-from tests.dataplane.ovs import run, wait_until
+from tests.dataplane.ovs import PATIENCE_S, run, wait_until
 
 pytestmark = pytest.mark.dataplane
 
@@ -165,7 +165,7 @@ def test_the_end_of_a_server_is_noticed(bench: Bench) -> None:
         assert driver.ends == 0
         before = driver.ends
         os.kill(find_pid(bench.place("q0")), signal.SIGKILL)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await driver.wait_change(before)
         assert (await driver.read())["dhcp_server", "q0"].value is None
         await driver.close()

@@ -17,7 +17,7 @@ from netloom.model.plan import Put, Remove, State, Thing
 from netloom.reconcile.plan import plan
 from netloom.testing.conformance import CHECKS, Check, Subject
 from tests.dataplane.flow_samples import make_flow, make_samples
-from tests.dataplane.ovs import OvsHost
+from tests.dataplane.ovs import PATIENCE_S, OvsHost
 
 pytestmark = pytest.mark.dataplane
 
@@ -169,7 +169,7 @@ def test_packets_come_with_reason_and_registers_and_go_out(ovs_host: OvsHost) ->
         await driver.follow_packets("br-int", packets.put_nowait)
         frame = bytes(range(64))
         await driver.send_packet("br-int", frame, (Output(0xFFFFFFF9),), 5)  # OFPP_TABLE: through the tables
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             packet = await packets.get()
         assert (packet.data, packet.reason, packet.in_port, packet.fields["reg6"]) == (frame, 3, 5, 77)
         assert packet.cookie == flow.value.cookie
@@ -189,7 +189,7 @@ def test_a_restarted_switch_wakes_the_agent_and_is_filled_again(ovs_host: OvsHos
         seen = await driver.wait_change(0)
         ovs_host.stop("ovs-vswitchd")
         ovs_host.start_switch()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while plan(desired, await _read(driver), driver.needs) == ():
                 seen = await driver.wait_change(seen)
             await make_so(driver, desired)
@@ -216,7 +216,7 @@ def test_a_restarted_database_is_followed_again(ovs_host: OvsHost) -> None:
         ovs_host.stop("ovsdb-server")
         ovs_host.start_database()
         port = make_port("br-int", "svc0", "internal")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while await driver.apply([Put(port)]):
                 await driver.wait_change(0)
         assert await driver.read() == as_state(BR, port)
@@ -239,7 +239,7 @@ def test_an_operators_bridge_is_adopted_and_left_as_it_was(ovs_host: OvsHost) ->
         assert ovs_host.vsctl("get", "bridge", "br-int", "datapath_type") == "netdev"
         ovs_host.vsctl("set-fail-mode", "br-int", "standalone")
         seen = 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while plan(desired, await driver.read(), driver.needs) == ():
                 seen = await driver.wait_change(seen)
         await make_so(driver, {})
@@ -260,7 +260,7 @@ def test_plugged_devices_and_numbers_are_facts(ovs_host: OvsHost) -> None:
         ovs_host.vsctl(
             "--no-wait", "add-port", "br-int", "tap2", "--", "set", "interface", "tap2", "external_ids:iface-id=p2"
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while len(found := await driver.read_interfaces("br-int")) < 2:
                 seen = await driver.wait_change(seen)
         assert found["p1"].mac == "02:aa:00:00:00:01" and found["p1"].ofport > 0 and found["p1"].name == "tap1"

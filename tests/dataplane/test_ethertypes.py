@@ -11,7 +11,7 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import Rig, make_rig, open_socket, to_bytes, wait_active
+from tests.dataplane.rig import Rig, make_rig, open_socket, to_bytes, wait_active, wait_planned
 
 pytestmark = pytest.mark.dataplane
 
@@ -63,4 +63,4 @@ def test_what_is_permitted_passes_and_nothing_else(rig: Rig) -> None:
 
             wait_until(look)
             assert not came.intersection(lost), "a frame that was sent before one that came"
-    assert not rig.plan_anew()
+    wait_planned(rig)

@@ -1,6 +1,6 @@
 """Security groups that change under traffic: connections cut, rules changed without a window, members by the thousand.
 
-The churn lasts as many seconds as NETLOOM_CHURN_S says (10).
+There are as many changes of members as NETLOOM_CHURN says (400).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from tests.dataplane.group_kit import (
     make_members,
     put_in,
 )
-from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, Pinging, Rig, await_ping, make_rig, open_socket, wait_active
+from tests.dataplane.ovs import PATIENCE_S, run, wait_until
+from tests.dataplane.rig import Instance, Pinging, Rig, await_ping, make_rig, open_socket, wait_active, wait_planned
 
 pytestmark = pytest.mark.dataplane
 
-CHURN_S = float(os.environ.get("NETLOOM_CHURN_S", "10"))
+CHURN = int(os.environ.get("NETLOOM_CHURN", "400"))
 RULES, MEMBERS = 500, 2000
 
 
@@ -81,19 +81,22 @@ def test_a_connection_is_cut_when_its_rule_is_withdrawn(town: Town) -> None:
     rig, a, b = town.rig, town.a, town.b
     with listen(b, 8080) as door:
         drop_rule(rig, town.rule)
-        wait_until(lambda: is_dead(a, b, 8080), 10)  # else the first caller may come in by the old rule and be cut
+        wait_planned(rig)  # else the first caller may come in by the old rule and be cut
+        assert is_dead(a, b, 8080)
         rule = add_rule(rig, town.web, direction="ingress", protocol="tcp", port_range_min=8080, port_range_max=8090)
-        wait_until(lambda: not is_dead(a, b, 8080), 10)
+        wait_until(lambda: not is_dead(a, b, 8080))
         client = connect(a, b, 8080)
         held = accept(door, client)
-        held.settimeout(0.4)
-        client.settimeout(0.4)
+        held.settimeout(PATIENCE_S)
         client.send(b"one")
         assert held.recv(9) == b"one"
         held.send(b"two")
         assert client.recv(9) == b"two"
         drop_rule(rig, rule)
-        wait_until(lambda: is_dead(a, b, 8080), 5)
+        wait_planned(rig)
+        assert is_dead(a, b, 8080)
+        held.settimeout(0.4)
+        client.settimeout(0.4)
         client.send(b"three")
         with pytest.raises(TimeoutError):
             held.recv(9)
@@ -101,14 +104,14 @@ def test_a_connection_is_cut_when_its_rule_is_withdrawn(town: Town) -> None:
         with pytest.raises(TimeoutError):
             client.recv(9)
         add_rule(rig, town.web, direction="ingress", protocol="tcp", port_range_min=8080, port_range_max=8090)
-        held.settimeout(10)
-        client.settimeout(10)
+        held.settimeout(PATIENCE_S)
+        client.settimeout(PATIENCE_S)
         assert held.recv(9) == b"three"  # sent again, as TCP does
         assert client.recv(9) == b"four"
         client.close()
         held.close()
     town.rule = add_rule(rig, town.web, direction="ingress", remote_group_id=town.friends)
-    wait_until(lambda: rig.plan_anew() == (), 5)
+    wait_planned(rig)
 
 
 def test_rules_change_without_a_window(town: Town) -> None:
@@ -141,20 +144,19 @@ def test_a_crowd_and_many_rules(town: Town) -> None:
         ]  # fmt: skip
         rig.ask("POST", "security-group-rules", {"security_group_rules": rules})
     members = make_members(rig, crowd, MEMBERS)
-    flows, said = len(rig.dump_flows()), len(rig.read_log())
+    wait_planned(rig)
+    flows = len(rig.dump_flows())
     began = time.perf_counter()
     put_in(rig, town.b.id, town.web, busy)
-    rig.wait_log(r"[0-9]+ ops, 0 refused", said)
-    wait_until(lambda: len(rig.dump_flows()) > flows + MEMBERS, 20)
-    took = time.perf_counter() - began
+    wait_planned(rig)
+    print(f"{MEMBERS} members and {RULES} rules: {time.perf_counter() - began:.1f} s")
     made = len(rig.dump_flows()) - flows
     assert MEMBERS + RULES <= made <= 1.05 * (MEMBERS + RULES) + 20, made
-    assert took < 10, took
     said = len(rig.read_log())
     put_in(rig, members[0])
     found = rig.wait_log(r"([0-9]+) ops, 0 refused", said)
     assert int(found[1]) == 1, found[0]
-    wait_until(lambda: rig.plan_anew() == (), 5)
+    wait_planned(rig)
 
 
 def test_fragments_pass_with_their_first(town: Town) -> None:
@@ -162,19 +164,23 @@ def test_fragments_pass_with_their_first(town: Town) -> None:
     rule = add_rule(town.rig, town.web, direction="ingress", protocol="icmp", port_range_min=8,
                     remote_ip_prefix=f"{town.a.address}/32")  # fmt: skip
     drop_rule(town.rig, town.rule)
-    wait_until(lambda: town.rig.plan_anew() == (), 5)
-    for one, replies in ((town.a, 3), (town.c, 0)):
-        shown = run("ip", "netns", "exec", one.netns, "ping", "-c", "3", "-i", "0.05", "-W", "1", "-s", "4000",
-                    town.b.address, check=False)  # fmt: skip
-        assert f"{replies} received" in shown, shown
+    wait_planned(town.rig)
+    wait_until(lambda: "3 received" in ping_in_pieces(town.a, town.b))
+    assert "0 received" in ping_in_pieces(town.c, town.b)
     more = add_rule(town.rig, town.web, direction="ingress", protocol="udp", port_range_min=9053, port_range_max=9054)
-    wait_until(lambda: town.rig.plan_anew() == (), 5)
-    for port, comes in ((9053, True), (9055, False), (9054, True)):
-        assert hears(town.b, town.a, port, bytes(4000)) == comes, port
+    wait_planned(town.rig)
+    for port in (9053, 9054):
+        wait_until(lambda port=port: hears(town.b, town.a, port, bytes(4000)))  # type: ignore[misc]
+    assert not hears(town.b, town.a, 9055, bytes(4000))
     drop_rule(town.rig, more)
     town.rule = add_rule(town.rig, town.web, direction="ingress", remote_group_id=town.friends)
     drop_rule(town.rig, rule)
-    wait_until(lambda: town.rig.plan_anew() == (), 5)
+    wait_planned(town.rig)
+
+
+def ping_in_pieces(one: Instance, other: Instance) -> str:
+    ping = ("ping", "-c", "3", "-i", "0.05", "-W", "1", "-s", "4000", other.address)
+    return run("ip", "netns", "exec", one.netns, *ping, check=False)
 
 
 def hears(one: Instance, other: Instance, port: int, data: bytes) -> bool:
@@ -194,16 +200,12 @@ def hears(one: Instance, other: Instance, port: int, data: bytes) -> bool:
             return False
 
 
-def churn(rig: Rig, members: list[str], group: str, seconds: float, rate: float = 100) -> int:
-    """Ports leave the group and join it again, `rate` a second in all; how many changes there were."""
-    began, done = time.monotonic(), 0
-    while (now := time.monotonic()) < began + seconds:
-        if done >= (now - began) * rate:
-            time.sleep(0.002)
-            continue
+def churn(rig: Rig, members: list[str], group: str, changes: int, rate: float = 100) -> None:
+    """Ports leave the group and join it again, so many times, no more than `rate` a second."""
+    began = time.monotonic()
+    for done in range(changes):
+        time.sleep(max(0.0, began + done / rate - time.monotonic()))
         put_in(rig, members[done // 2 % len(members)], *(() if done % 2 == 0 else (group,)))
-        done += 1
-    return done
 
 
 def test_members_come_and_go_while_others_speak(town: Town) -> None:
@@ -211,18 +213,17 @@ def test_members_come_and_go_while_others_speak(town: Town) -> None:
     rig = town.rig
     members = make_members_once(rig, town.friends)
     pinging, knocking = Pinging(town.a, town.b.address), Knocking(town.c, town.b)
-    done = churn(rig, members, town.friends, CHURN_S)
+    churn(rig, members, town.friends, CHURN)
     got, lost = pinging.stop()
     sent, came = knocking.stop()
-    assert done > 50 * CHURN_S, done
-    assert got > 5 * CHURN_S and sent > 5 * CHURN_S
+    assert got > 50 and sent > 50
     assert (lost, came) == ([], 0)
     put_in(rig, town.c.id, town.friends)  # and were they let in, they would be seen
     knocking = Knocking(town.c, town.b)
-    wait_until(lambda: knocking.came > 0, 10)
+    wait_until(lambda: knocking.came > 0)
     knocking.stop()
     put_in(rig, town.c.id, town.strangers)
-    wait_until(lambda: rig.plan_anew() == (), 10)
+    wait_planned(rig)
 
 
 def make_members_once(rig: Rig, group: str) -> list[str]:
@@ -233,25 +234,31 @@ def make_members_once(rig: Rig, group: str) -> list[str]:
 
 def test_what_dies_in_the_middle_opens_nothing(town: Town) -> None:
     """Agent and switch are killed while members come and go: who may speak does again, who may not never did."""
+    try_deaths(town)
+
+
+def try_deaths(town: Town, switch: bool = True) -> None:
+    """`switch`: there is one that can be killed, too."""
     rig, a, b = town.rig, town.a, town.b
     members = [port["id"] for port in rig.list_ports(network_id=rig.networks["crowd-net"], fields="id")]
     knocking, pinging = Knocking(town.c, b), Pinging(a, b.address)
     said = len(rig.read_log())
-    churn(rig, members, town.friends, 1)
+    churn(rig, members, town.friends, 100)
     rig.stop_agent(signal.SIGKILL)
-    churn(rig, members, town.friends, 1)
+    churn(rig, members, town.friends, 100)
     rig.start_agent()
     rig.wait_log("ports wired, 0 wait", said)
-    churn(rig, members, town.friends, 1)
+    churn(rig, members, town.friends, 100)
     assert pinging.stop()[1] == []  # the switch goes on by itself
-    rig.host.stop("ovs-vswitchd")
-    rig.host.start_switch()
-    churn(rig, members, town.friends, 1)
+    if switch:
+        rig.host.stop("ovs-vswitchd")
+        rig.host.start_switch()
+        churn(rig, members, town.friends, 100)
     with open_socket(a.netns, a.device) as wire:
         await_ping(wire, a, b)
     sent, came = knocking.stop()
     assert sent > 100 and came == 0
-    wait_until(lambda: rig.plan_anew() == (), 10)
+    wait_planned(rig)
 
 
 def test_what_is_dropped_and_let_pass_is_written_down(town: Town) -> None:
@@ -259,7 +266,7 @@ def test_what_is_dropped_and_let_pass_is_written_down(town: Town) -> None:
     rig, a, b = town.rig, town.a, town.b
     body = {"resource_type": "security_group", "target_id": b.id, "event": "ALL"}
     log = rig.ask("POST", "log/logs", {"log": body})["log"]["id"]
-    wait_until(lambda: rig.plan_anew() == (), 5)
+    wait_planned(rig)
     said = len(rig.read_log())
     knocking = Knocking(town.c, b)
     found = rig.wait_log(
@@ -268,12 +275,12 @@ def test_what_is_dropped_and_let_pass_is_written_down(town: Town) -> None:
     assert knocking.stop()[1] == 0 and found
     with listen(b, 9100) as door:
         rule = add_rule(rig, town.web, direction="ingress", protocol="tcp", port_range_min=9100, port_range_max=9100)
-        wait_until(lambda: not is_dead(a, b, 9100), 5)
+        wait_until(lambda: not is_dead(a, b, 9100))
         door.accept()[0].close()
         rig.wait_log(rf"action=ACCEPT direction=ingress port={b.id} .*src={a.address} .*dport=9100", said)
         drop_rule(rig, rule)
     rig.ask("DELETE", f"log/logs/{log}")
-    wait_until(lambda: rig.plan_anew() == (), 5)
+    wait_planned(rig)
     said, knocking = len(rig.read_log()), Knocking(town.c, b)
     wait_until(lambda: knocking.sent > 20)
     knocking.stop()

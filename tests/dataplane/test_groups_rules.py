@@ -144,7 +144,7 @@ def try_case(field: Field, case: Case, direction: str) -> None:
     for words in filter(None, allowed.split(", ")):
         frame = say(words, sender, target)
         out.send(frame)
-        assert await_frame(into, frame, 3), f"{words} does not arrive"
+        assert await_frame(into, frame, 20), f"{words} does not arrive"
     for words in filter(None, refused.split(", ")):
         frame = say(words, sender, target)
         out.send(frame)
@@ -169,11 +169,11 @@ def test_an_answer_passes_with_its_connection(field: Field) -> None:
     assert not await_frame(peer_wire, answer, 0.1)
     drain(wire)
     peer_wire.send(encode_packet(asked))
-    assert await_frame(wire, encode_packet(asked), 3)
+    assert await_frame(wire, encode_packet(asked), 20)
     wire.send(answer)
-    assert await_frame(peer_wire, answer, 3)
+    assert await_frame(peer_wire, answer, 20)
     peer_wire.send(encode_packet(make_more(asked)))
-    assert await_frame(wire, encode_packet(make_more(asked)), 3)
+    assert await_frame(wire, encode_packet(make_more(asked)), 20)
 
 
 def test_a_stateless_group_lets_no_answer_out(field: Field) -> None:
@@ -183,7 +183,7 @@ def test_a_stateless_group_lets_no_answer_out(field: Field) -> None:
     asked = make_traffic(peer, port, ["tcp", "80", "to", "it"])
     drain(wire)
     peer_wire.send(encode_packet(asked))
-    assert await_frame(wire, encode_packet(asked), 3)
+    assert await_frame(wire, encode_packet(asked), 20)
     refused = say("tcp 81", peer, port)
     peer_wire.send(refused)
     assert not await_frame(wire, refused, 0.1)

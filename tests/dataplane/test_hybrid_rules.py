@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.dataplane.hybrid_rig import make_hybrid_rig, why_not_hybrid
+from tests.dataplane.rig import wait_planned
 from tests.dataplane.rule_field import fill_field
 from tests.dataplane.test_groups_rules import CASES, Case, Field, try_case
 
@@ -24,7 +25,7 @@ def field(request: pytest.FixtureRequest) -> Iterator[Field]:
     with make_hybrid_rig() as rig:
         rig.start_agent()
         with fill_field(rig, request.param) as filled:
-            assert not rig.plan_anew()
+            wait_planned(rig)
             assert all(port["binding:vif_details"]["ovs_hybrid_plug"] for port in rig.list_ports())
             yield filled
 

@@ -42,7 +42,7 @@ def test_hosts_see_each_other_and_not_their_nics(bench: LabUnderTest) -> None:
     lab = make_hosts(bench)
     inside = ("ip", "netns", "exec", lab.host_netns("h1"))
     for address in (lab.hosts["h2"].tunnel_ip, lab.hosts["h2"].tunnel_ip6):
-        run(*inside, "ping", "-c", "1", "-W", "3", address)
+        run(*inside, "ping", "-c", "3", "-W", "10", address)
         neighbour = run("ip", "-n", lab.host_netns("h1"), "neigh", "show", "to", address)
         assert "lladdr 02:00:00:00:00:02" in neighbour
     heard = run(*inside, "arping", "-c", "3", "-w", "5", "-I", "br-phy", lab.hosts["h2"].tunnel_ip)
@@ -72,14 +72,14 @@ def test_two_instances_on_one_switch(bench: LabUnderTest) -> None:
     assert instances.ping(lab, "i1", "192.0.2.2")[0] == 3
     assert instances.ping(lab, "i1", "192.0.2.9", count=1, wait_s=1) == (0, None)
     server = "import socket as s; l = s.create_server(('', 7)); c, _ = l.accept(); c.send(c.recv(9))"
-    client = "import socket as s; c = s.create_connection(('192.0.2.2', 7), 5); c.send(b'hello'); print(c.recv(9))"
+    client = "import socket as s; c = s.create_connection(('192.0.2.2', 7), 30); c.send(b'hello'); print(c.recv(9))"
     log = bench.place.directory / "hosts" / "tcp.log"
     python = shutil.which("python3") or ""
     netns = lab.instance_netns("i2")
     listener = processes.start([python, "-c", server], bench.place.directory, log, netns)
-    wait_for("a listener", lambda: ":7" in run("ip", "netns", "exec", netns, "ss", "-ltn"), 5)
+    wait_for("a listener", lambda: ":7" in run("ip", "netns", "exec", netns, "ss", "-ltn"), 60)
     assert run("ip", "netns", "exec", lab.instance_netns("i1"), python, "-c", client) == "b'hello'\n"
-    assert listener.wait(5) == 0
+    assert listener.wait(30) == 0
     shown = hosts.vsctl(bench.place, "h1", "get", "Interface", lab.instances["i1"].device, "external_ids")
     assert "iface-id" in shown and "fa:16:3e:00:00:01" in shown
     instances.remove_instance(lab, bench.place, lab.instances["i1"])

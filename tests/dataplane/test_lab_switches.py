@@ -63,4 +63,4 @@ def test_an_instance_of_any_host_goes_with_all_of_it(lab: LabUnderTest) -> None:
             shown = run("ip", "-n", netns, "-o", "link", "show")
             return not any(port in shown for port in short)
 
-        wait_for(f"no device on {host}", is_clean, 20)
+        wait_for(f"no device on {host}", is_clean, 60)

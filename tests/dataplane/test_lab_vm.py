@@ -46,7 +46,7 @@ def test_a_real_kernel_boots_and_is_told_of_itself(lab: LabUnderTest) -> None:
     shown = lab.run("console", "real")
     assert all(f"NETLOOM address {address}" in shown for address in one.addresses)
     v4 = next(address for address in one.addresses if ":" not in address)
-    fetched = lab.run("exec", "a", "--", "curl", "-sm", "5", f"http://{v4}/")
+    fetched = lab.run("exec", "a", "--", "curl", "-sm", "30", f"http://{v4}/")
     assert json.loads(fetched)["uuid"] == one.device_id
     assert "passed" in lab.run("ping", "a", "real", "-4")
     assert "passed" in lab.run("ping", "a", "real", "-6")
@@ -70,8 +70,8 @@ def test_it_is_reached_by_floating_ip(lab: LabUnderTest) -> None:
                           **rule)  # fmt: skip
         given = {"floating_network_id": outside["id"], "port_id": port["id"]}
         address = client.create("floatingips", "floatingip", **given)["floating_ip_address"]
-    fetch = ("exec", "outside", "--", "curl", "-sm", "5", f"http://{address}/")
-    wait_for("the floating IP", lambda: "passed" in try_run(lab, "ping", "outside", address), 30)
+    fetch = ("exec", "outside", "--", "curl", "-sm", "30", f"http://{address}/")
+    wait_for("the floating IP", lambda: "passed" in try_run(lab, "ping", "outside", address), 60)
     assert json.loads(lab.run(*fetch))["uuid"] == lab.place.require().instances["real"].device_id
 
 
@@ -92,7 +92,7 @@ def test_nothing_runs_in_it_from_outside(lab: LabUnderTest) -> None:
 
 def test_namespaces_read_their_metadata_too(lab: LabUnderTest) -> None:
     """An instance that is a namespace is told its name by the lab's metadata service."""
-    answer = lab.run("exec", "a", "--", "curl", "-sm", "5", "http://169.254.169.254/latest/meta-data/hostname")
+    answer = lab.run("exec", "a", "--", "curl", "-sm", "30", "http://169.254.169.254/latest/meta-data/hostname")
     assert answer.strip() == "a"
 
 
@@ -107,5 +107,5 @@ def test_it_is_deleted_with_all_of_it(lab: LabUnderTest) -> None:
             ["ip", "-n", f"{prefix}h2", "link"], capture_output=True, text=True, check=True
         ).stdout  # fmt: skip
 
-    wait_for("the device gone", is_gone, 10)
+    wait_for("the device gone", is_gone, 60)
     assert "real" not in lab.openstack("port list -f value -c name")

@@ -30,7 +30,7 @@ from netloom.model.slices import FollowRow, NetworkRow, PortRow, Segment, Slice
 from netloom.render.answers import Settings
 from netloom.render.functions import render_functions
 from netloom.render.status import find_pending
-from tests.dataplane.ovs import OvsHost, run, wait_until
+from tests.dataplane.ovs import PATIENCE_S, OvsHost, happens, run, wait_until
 from tests.dataplane.rig import open_socket, to_bytes
 from tests.dataplane.tagged import listen_tags, read_tagged
 from tests.unit.agent.agent_kit import FakeFeed, FakeSwitch
@@ -176,15 +176,11 @@ def find_frame(read: Callable[[], tuple[int, bytes]], mark: bytes) -> int | None
             found.append(vlan)
         return bool(found)
 
-    try:
-        wait_until(came, 1)
-    except AssertionError:
-        return None
-    return found[0]
+    return found[0] if happens(came, 1) else None
 
 
 async def until(holds: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -210,8 +206,7 @@ def test_a_macvtap_port_is_set_used_switched_off_and_given_back(nic: Nic, tmp_pa
                 await asyncio.to_thread(wait_traffic, tap, host)
                 assert not await asyncio.to_thread(comes, tap, host, VLAN + 1)
                 running.say(replace(PORT, admin_state_up=False))
-                await until(lambda: "UP" not in read_link(host, "mvt0")["flags"])
-                assert nic.held["state"] == "disable"
+                await until(lambda: "UP" not in read_link(host, "mvt0")["flags"] and nic.held["state"] == "disable")
                 assert await asyncio.to_thread(leaves, tap, host) is None
                 running.say(PORT)
                 await until(lambda: acks[-1][1] == {"p1"})
@@ -222,8 +217,8 @@ def test_a_macvtap_port_is_set_used_switched_off_and_given_back(nic: Nic, tmp_pa
             os.close(await asyncio.to_thread(make_tap, host, tmp_path))
             await until(lambda: acks[-1][1] == {"p1"})
             running.say()
-            await until(lambda: nic.held["mac"] == NO_MAC and "ifalias" not in read_link(host, "mvt0"))
-            assert nic.held["vlan"] == "0"
+            await until(lambda: (nic.held["mac"], nic.held["vlan"]) == (NO_MAC, "0"))
+            await until(lambda: "ifalias" not in read_link(host, "mvt0"))
             assert await running.driver.read() == {}
         finally:
             task.cancel()

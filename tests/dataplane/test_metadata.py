@@ -14,7 +14,7 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, Rig, make_rig
+from tests.dataplane.rig import Instance, Rig, make_rig, wait_planned
 
 pytestmark = pytest.mark.dataplane
 
@@ -30,7 +30,7 @@ def start_nova(rig: Rig) -> Iterator[None]:
     with (rig.folder / "nova.log").open("ab") as out:
         process = subprocess.Popen([*command, "--secret", SECRET], stdout=out, stderr=out)
     try:
-        wait_until(lambda: "8775" in rig.host.inside("ss", "-Hltn"), 20)
+        wait_until(lambda: "8775" in rig.host.inside("ss", "-Hltn"))
         yield
     finally:
         process.kill()
@@ -66,7 +66,7 @@ def boot(rig: Rig, name: str, number: int, address: str, tenant: str, **given: o
     run("ip", "netns", "exec", one.netns, "sysctl", "-qw", f"net.ipv6.conf.{one.device}.disable_ipv6=0")
     run("ip", "-n", one.netns, "route", "add", "169.254.169.254/32", "dev", one.device)
     rig.plug([one])
-    wait_until(lambda: rig.ask("GET", f"ports/{one.id}")["port"]["status"] == "ACTIVE", 30)
+    wait_until(lambda: rig.ask("GET", f"ports/{one.id}")["port"]["status"] == "ACTIVE")
     return one
 
 
@@ -86,11 +86,11 @@ def instances(rig: Rig) -> tuple[Instance, Instance]:
 def test_one_address_twice_is_two_instances(instances: tuple[Instance, Instance]) -> None:
     """Two tenants use one address on one host: each is told of its own instance, over both IP versions."""
     for one, number in zip(instances, ("one", "two"), strict=True):
-        wait_until(partial(is_told, one), 20)
+        wait_until(partial(is_told, one))
         told = json.loads(fetch(one))
         assert told["uuid"] == f"instance-{number}"
         assert told["project_id"] == f"tenant-{1 if number == 'one' else 2}"
-        wait_until(partial(is_told, one, DOCUMENT6.format(one.device)), 20)
+        wait_until(partial(is_told, one, DOCUMENT6.format(one.device)))
         assert json.loads(fetch(one, DOCUMENT6.format(one.device)))["uuid"] == f"instance-{number}"
         assert fetch(one, "http://169.254.169.254/latest/meta-data/local-ipv4") == "10.0.0.5"
 
@@ -128,8 +128,8 @@ def test_a_large_answer_and_a_post_pass(instances: tuple[Instance, Instance]) ->
 def test_the_agent_is_killed_and_started_again(rig: Rig, instances: tuple[Instance, Instance]) -> None:
     """kill -9 of the agent: a new one finds all in place, has nothing to do and answers at once."""
     rig.stop_agent(signal.SIGKILL)
-    assert rig.plan_anew() == ()
+    wait_planned(rig)
     rig.start_agent()
     for one, number in zip(instances, ("one", "two"), strict=True):
-        wait_until(partial(is_told, one), 30)
+        wait_until(partial(is_told, one))
         assert json.loads(fetch(one))["uuid"] == f"instance-{number}"

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
 
-from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import make_echo, open_socket
-from tests.dataplane.rig_cloud import Cloud, make_cloud, wait_ping
+from tests.dataplane.rig import make_echo, open_socket, wait_planned
+from tests.dataplane.rig_cloud import Cloud, wait_ping
 from tests.dataplane.tagged import add_tag, listen_tags, read_tags
 
 pytestmark = pytest.mark.dataplane
 
 OUTER, INNER = 101, 77
 VLAN = {"provider:network_type": "vlan", "provider:physical_network": "physnet"}
-
-
-@pytest.fixture
-def cloud() -> Iterator[Cloud]:
-    if reason := why_not():
-        pytest.skip(reason)
-    with make_cloud(2) as made:
-        yield made
 
 
 def listen(netns: str, device: str, stack: ExitStack) -> socket.socket:
@@ -70,8 +60,8 @@ def test_a_tag_within_the_networks_own(cloud: Cloud) -> None:
     assert early["binding:vif_type"] == "binding_failed"
     for rig in cloud.hosts.values():
         rig.host.vsctl("set", "Open_vSwitch", ".", "other_config:vlan-limit=2")
-    wait_until(lambda: api.list_ports(id=early["id"])[0]["binding:vif_type"] == "ovs", 30)
-    wait_until(lambda: count_capable(cloud) == 2, 30)
+    wait_until(lambda: api.list_ports(id=early["id"])[0]["binding:vif_type"] == "ovs")
+    wait_until(lambda: count_capable(cloud) == 2)
     one, other = cloud.boot("h1", network, ""), cloud.boot("h2", network, "")
     wait_ping(one.netns, other.address)
     mark = os.urandom(16)
@@ -81,7 +71,7 @@ def test_a_tag_within_the_networks_own(cloud: Cloud) -> None:
         between = listen(cloud.underlay, "p1", stack)
         assert send_until(wire, frame, hearer, mark) == [(0x8100, INNER)]
         assert [(0x88A8, OUTER), (0x8100, INNER)] in find_tags(between, mark)
-        assert not any(rig.plan_anew() for rig in cloud.hosts.values())
+        wait_planned(*cloud.hosts.values())
     check_no_stacks(cloud)
 
 

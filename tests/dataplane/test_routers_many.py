@@ -8,7 +8,7 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import Pinging
+from tests.dataplane.rig import Pinging, wait_quiet
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, make_cloud, wait_ping
 
 pytestmark = pytest.mark.dataplane
@@ -33,12 +33,14 @@ def test_two_hundred_routers_and_a_restart() -> None:
         wait_until(lambda: is_level(cloud), 180)
         one = cloud.boot("h1", networks[0], "10.1.0.1")
         wait_ping(one.netns, OUTSIDE)
-        assert rig.plan_anew() == ()
-        said = len(rig.read_log())
+        wait_quiet(rig)
         pinging = Pinging(one, OUTSIDE)
+        pinging.wait_more()
         rig.stop_agent(signal.SIGKILL)
+        said = len(rig.read_log())
         rig.start_agent()
         rig.wait_log("ports wired, 0 wait", said, 120)
+        pinging.wait_more()
         replies, lost = pinging.stop()
-        assert lost == [] and replies > 50
+        assert lost == [] and replies >= 20
         assert " ops" not in rig.read_log(said)

@@ -103,7 +103,7 @@ def test_ndp_proxy(cloud: Cloud) -> None:
     fixed = api.ask("GET", f"routers/{router}")["router"]["external_gateway_info"]["external_fixed_ips"]
     (gateway,) = (found["ip_address"] for found in fixed if ":" in found["ip_address"])
     run("ip", "-n", cloud.outside, "-6", "route", "replace", "2001:db8:aaaa::/64", "via", gateway)
-    wait_until(lambda: pings(cloud.outside, addresses[0]) and pings(cloud.outside, addresses[1]), 15)
+    wait_until(lambda: pings(cloud.outside, addresses[0]) and pings(cloud.outside, addresses[1]))
     api.ask("PUT", f"routers/{router}", {"router": {"enable_ndp_proxy": True}})
     wait_until(lambda: not pings(cloud.outside, addresses[1]))
     body = {"router_id": router, "port_id": one.id, "ip_address": addresses[0]}
@@ -141,7 +141,7 @@ def test_a_host_without_the_physical_network(cloud: Cloud) -> None:
     rig.extra = before
     rig.stop_agent()
     rig.start_agent()
-    wait_ping(one.netns, OUTSIDE, 30)
+    wait_ping(one.netns, OUTSIDE)
     cloud.wait_router(router)
 
 
@@ -165,7 +165,7 @@ def test_the_world_is_told_where_an_address_is(cloud: Cloud) -> None:
     old = read_neighbour(cloud, fip["floating_ip_address"])
     run("ip", "netns", "exec", cloud.outside, "sysctl", "-qw", "net.ipv4.conf.all.arp_accept=1")
     cloud.api.ask("PUT", f"floatingips/{fip['id']}", {"floatingip": {"port_id": sides[1][1].id}})
-    wait_until(lambda: read_neighbour(cloud, fip["floating_ip_address"]) not in (old, ""), 5)
+    wait_until(lambda: read_neighbour(cloud, fip["floating_ip_address"]) not in (old, ""))
     wait_ping(cloud.outside, fip["floating_ip_address"])
 
 

@@ -19,7 +19,7 @@ from netloom.model.flow import IPV4, UDP
 from netloom.model.plan import Put, Remove, Thing
 from tests.dataplane.collectors import Decoder, Seen
 from tests.dataplane.frames import encode_packet
-from tests.dataplane.ovs import OvsHost, run, wait_until
+from tests.dataplane.ovs import OvsHost, happens, run, wait_until
 from tests.dataplane.rig import open_socket
 
 pytestmark = pytest.mark.dataplane
@@ -96,7 +96,7 @@ def test_a_collector_is_told(
             wire.send(encode_packet(PACKET))
             return SEEN in read_all(collector, read)
 
-        wait_until(told, 30)
+        wait_until(told)
         assert decoder.version == version
         apply(host, Remove(thing))
         assert host.vsctl("get", "bridge", "br-int", name) == "[]"
@@ -132,11 +132,7 @@ def carries(host: OvsHost, source: str, target: str, flows: int = 8) -> bool:
                 missing.difference_update({mark for mark in missing if mark in frame})
             return not missing
 
-        try:
-            wait_until(all_came, 1)
-        except AssertionError:
-            return False
-    return True
+        return happens(all_came, 1)
 
 
 def test_a_bond_goes_on_with_the_leg_that_is_left(ovs_host: OvsHost) -> None:
@@ -152,7 +148,7 @@ def test_a_bond_goes_on_with_the_leg_that_is_left(ovs_host: OvsHost) -> None:
         bond = Bond((f"{side}0", f"{side}1"), "balance-tcp", "active" if side == "a" else "passive")
         apply(host, Put(Thing(("bond", f"br-{side}", f"bond-{side}"), bond)))
     wait_until(lambda: all(is_negotiated(host, f"bond-{side}", 2) for side in "ab"), 60)
-    wait_until(lambda: carries(host, "ea", "eb") and carries(host, "eb", "ea"), 30)
+    wait_until(lambda: carries(host, "ea", "eb") and carries(host, "eb", "ea"))
     for leg in ("0", "1"):
         run("ip", "-n", host.netns, "link", "set", f"a{leg}", "down")
         wait_until(lambda: is_negotiated(host, "bond-a", 1), 60)

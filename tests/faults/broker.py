@@ -20,6 +20,13 @@ class Missing(Exception):
     """nats-server is not installed."""
 
 
+def is_installed() -> bool:
+    try:
+        return bool(find_broker())
+    except Missing:
+        return False
+
+
 def find_broker() -> str:
     found = shutil.which("nats-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/bin")
     if found is None:
@@ -31,15 +38,17 @@ def find_broker() -> str:
 class Broker:
     folder: Path
     port: int = field(default_factory=free_port)
+    password: str = ""
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{f'netloom:{self.password}@' if self.password else ''}127.0.0.1:{self.port}"
 
     def start(self, deadline_s: float = 30.0) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [*WITH_US, find_broker(), "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", str(self.folder)]
+        command += ["--user", "netloom", "--pass", self.password] if self.password else []
         with (self.folder / "out").open("ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out)
         ends = time.monotonic() + deadline_s
@@ -62,4 +71,9 @@ class Broker:
         self.process.send_signal(signal.SIGCONT)
         self.process.kill()
         self.process.wait(30)
+        self.process = None
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.kill()

@@ -13,6 +13,8 @@ import aiohttp
 from netloom.testing.told import Item, Told
 
 PATIENCE_S = 8.0
+MANY = 8
+"""Ports of one request now and again: what is long takes another way to relays than what is short."""
 PAUSE_S = 0.02
 """Between two requests of a client: what is tried is faults, not throughput."""
 REQUEST_ID = "x-openstack-request-id"
@@ -65,6 +67,8 @@ class Clients:
         roll = self.dice.random()
         if len(networks) < 2:
             networks.append(await self.make_network(number))
+        elif roll < 0.05:
+            ports += await self.make_ports(number, self.dice.choice(networks), hosts)
         elif len(ports) < 2 or roll < 0.35:
             ports.append(await self.make_port(number, self.dice.choice(networks), self.dice.choice(hosts)))
         elif roll < 0.65:
@@ -88,6 +92,17 @@ class Clients:
     async def make_port(self, number: int, network: Item, host: str) -> Item:
         fields = {"network_id": network.id, "binding:host_id": host, "device_owner": "compute:nova"}
         return await self.create("port", self.name(number), fields)
+
+    async def make_ports(self, number: int, network: Item, hosts: tuple[str, ...]) -> list[Item]:
+        """All of one request: there, or not."""
+        fields = {"network_id": network.id, "device_owner": "compute:nova", "description": "x" * 60}
+        asked = [{**fields, "name": self.name(number), "binding:host_id": self.dice.choice(hosts)} for _ in range(MANY)]
+        items = [self.told.begin("port", one["name"], one) for one in asked]
+        status, body, headers = await self.ask("POST", "/v2.0/ports", {"ports": asked})
+        for n, item in enumerate(items):
+            doc = body["ports"][n] if status == 201 else body
+            self.told.take(item, status, doc, headers.get(REQUEST_ID, ""))
+        return items
 
     async def create(self, kind: str, name: str, fields: Mapping[str, Any]) -> Item:
         item = self.told.begin(kind, name, fields)

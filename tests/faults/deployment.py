@@ -1,5 +1,6 @@
-"""A deployment whose every part can fail: two servers, a PostgreSQL, a RabbitMQ where there is one, a relay, hosts, and
-the links between them. One host follows the servers, one the relay, and one whoever takes its connection."""
+"""A deployment whose every part can fail: two servers, their database, a RabbitMQ and a NATS where they are installed,
+two relays, hosts, and the links between them. One host follows the servers, one a relay, and one the other relay or
+whoever takes its connection."""
 
 from __future__ import annotations
 
@@ -13,26 +14,32 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from netloom.main.hosts.agent import join
 from netloom.main.options.server import load_server_options
 from netloom.main.servers.fleet import make_join_token
-from netloom.testing.faults import LINK, PROCESS, Part
+from netloom.testing.faults import KEEPER, LINK, PROCESS, Part
 from tests.databases import DatabaseServer, start_own
+from tests.faults.broker import Broker, is_installed
 from tests.faults.host import find_store
 from tests.faults.link import Link
 from tests.faults.memory_host import load_options
 from tests.faults.server import Server
 from tests.peer.rabbit import Rabbit
+from tests.peer.rabbit import is_installed as is_rabbit_installed
 
 START_S = 90.0
 HOSTS = ("h1", "h2", "h3")
 SERVERS = ("server-a", "server-b")
-RELAY = "relay"
+RELAYS = ("relay-a", "relay-b")
+DATABASE, RABBIT, NATS = "database", "rabbit", "nats"
+KEPT = {"relay": "relay/slices", "host": "slices"}
+"""Where a relay and a host keep copies of what others have."""
 PORTS = itertools.count(20_000 + os.getpid() % 100 * 100)
 SETTINGS = (
     "quotas.quota_network=-1", "quotas.quota_port=-1", "quotas.quota_subnet=-1",
@@ -59,14 +66,19 @@ class Host:
         self.process.kill()
         self.process.wait()
 
+    def empty(self) -> None:
+        shutil.rmtree(self.state / self.name / KEPT["host"], ignore_errors=True)
+
 
 @dataclass
 class Relay:
-    """The process of the relay. `upstream`: where it finds a server."""
+    """The process of a relay. `upstream`: where it finds a server; `extra`: options."""
 
+    name: str
     folder: Path
     server: Server
     upstream: str
+    extra: tuple[str, ...] = ()
     port: int = field(default_factory=lambda: take_port())
     process: subprocess.Popen[bytes] | None = None
 
@@ -74,10 +86,10 @@ class Relay:
         self.folder.mkdir(exist_ok=True)
         command = [
             sys.executable, "-m", "netloom.main.cli", "server", "--role", "relay", "--upstream", self.upstream,
-            "--set", f"state_path={self.folder}", "--set", f"netloom.feed_listen=127.0.0.1:{self.port}",
+            "--set", f"state_path={self.folder}", "--set", f"netloom.feed_listen=127.0.0.1:{self.port}", *self.extra,
         ]  # fmt: skip
         if not (self.folder / "relay" / "joined").exists():
-            command += ["--token", make_token(self.server, "relay/r1")]
+            command += ["--token", make_token(self.server, f"relay/{self.name}")]
         with (self.folder / "out").open("ab") as out:
             self.process = subprocess.Popen(command, stdout=out, stderr=out)
         end = time.monotonic() + START_S
@@ -97,6 +109,9 @@ class Relay:
         self.process.kill()
         self.process.wait()
 
+    def empty(self) -> None:
+        shutil.rmtree(self.folder / KEPT["relay"], ignore_errors=True)
+
 
 @dataclass
 class Deployment:
@@ -108,8 +123,9 @@ class Deployment:
     servers: dict[str, Server]
     hosts: dict[str, Host]
     links: dict[str, Link]
-    relay: Relay
+    relays: dict[str, Relay]
     rabbit: Rabbit | None = None
+    nats: Broker | None = None
     asleep: dict[str, list[int]] = field(default_factory=dict)
     claims: defaultdict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
@@ -121,16 +137,17 @@ class Deployment:
     # -- what is done to a part ----------------------------------------------------------------------------------------
 
     def kill(self, name: str) -> None:
-        if name == "database":
-            self.database.kill()
-        elif name == "broker" and self.rabbit:
+        if name == RABBIT and self.rabbit:
             self.rabbit.stop()
-        elif name == RELAY:
-            self.relay.kill()
-        elif name in self.servers:
-            self.servers[name].kill()
         else:
-            self.hosts[name].kill()
+            self.find(name).kill()
+
+    def empty(self, name: str) -> None:
+        """Killed, and what it had on disk is gone."""
+        self.kill(name)
+        part = self.find(name)
+        if isinstance(part, (Host, Relay)):
+            part.empty()
 
     def start(self, name: str) -> None:
         """Whatever was killed, as it was; tried again as systemd does: a server that finds no store ends. Takes as long
@@ -143,22 +160,14 @@ class Deployment:
             except (RuntimeError, TimeoutError):
                 if time.monotonic() > end:
                     raise
-                if is_alive(getattr(self.find(name), "process", None)):
+                if is_alive(self.find(name).process):
                     self.kill(name)
                 time.sleep(0.2)
 
     def start_once(self, name: str) -> None:
-        if name == "database":
-            self.database.start()
-        elif name == "broker" and self.rabbit:
+        if name == RABBIT and self.rabbit:
             self.rabbit.stop()
-            self.rabbit.start()
-        elif name == RELAY:
-            self.relay.start()
-        elif name in self.servers:
-            self.servers[name].start()
-        else:
-            self.hosts[name].start()
+        self.find(name).start()
 
     def pause(self, name: str) -> None:
         for pid in find_tree(self.find_pid(name)):
@@ -175,12 +184,12 @@ class Deployment:
             except ProcessLookupError:
                 pass
 
-    def find(self, name: str) -> object:
-        own = {"database": self.database, "broker": self.rabbit, RELAY: self.relay}
-        return {**own, **self.servers, **self.hosts}[name]
+    def find(self, name: str) -> Any:
+        own = {DATABASE: self.database, RABBIT: self.rabbit, NATS: self.nats}
+        return {**own, **self.relays, **self.servers, **self.hosts}[name]
 
     def find_pid(self, name: str) -> int:
-        process = getattr(self.find(name), "process", None)
+        process = self.find(name).process
         assert isinstance(process, subprocess.Popen)
         return process.pid
 
@@ -189,12 +198,29 @@ def is_alive(process: subprocess.Popen[bytes] | None) -> bool:
     return process is not None and process.poll() is None
 
 
-def list_parts(broker: bool) -> tuple[Part, ...]:
-    """What can fail."""
-    processes = [*SERVERS, RELAY, "database", *(["broker"] if broker else []), *HOSTS]
-    links = [f"{name}/database" for name in SERVERS] + [f"clients/{name}" for name in SERVERS]
-    links += [f"{name}/broker" for name in SERVERS if broker] + [f"{name}/feed" for name in (RELAY, *HOSTS)]
-    return (*(Part(name, PROCESS) for name in processes), *(Part(name, LINK) for name in links))
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which parts there are: the engine of the store, and the brokers."""
+
+    engine: str = "postgresql"
+    rabbit: bool = True
+    nats: bool = True
+
+
+def find_shape(engine: str = "postgresql", brokers: bool = True) -> Shape:
+    """With the brokers that are installed."""
+    return Shape(engine, brokers and is_rabbit_installed(), brokers and is_installed())
+
+
+def list_parts(shape: Shape) -> tuple[Part, ...]:
+    """What can fail. NATS keeps what it has in memory: to be killed is to be emptied."""
+    brokers = [name for name, there in ((RABBIT, shape.rabbit), (NATS, shape.nats)) if there]
+    processes, keepers = [*SERVERS, DATABASE, *brokers], [*RELAYS, *HOSTS]
+    links = [f"{name}/{DATABASE}" for name in SERVERS] + [f"clients/{name}" for name in SERVERS]
+    links += [f"{name}/{broker}" for name in SERVERS for broker in brokers]
+    links += [f"{name}/{NATS}" for name in RELAYS if shape.nats] + [f"{name}/feed" for name in (*RELAYS, *HOSTS)]
+    kinds = ((processes, PROCESS), (keepers, KEEPER), (links, LINK))
+    return tuple(Part(name, kind) for names, kind in kinds for name in names)
 
 
 def find_tree(pid: int) -> list[int]:
@@ -207,55 +233,86 @@ def find_tree(pid: int) -> list[int]:
 
 
 @asynccontextmanager
-async def deployed(folder: Path, broker: bool = True) -> AsyncIterator[Deployment]:
-    """All of it, running and joined."""
+async def deployed(folder: Path, shape: Shape) -> AsyncIterator[Deployment]:
+    """All of it, running and joined. Raises Missing."""
     async with AsyncExitStack() as stack:
-        database = start_own("postgresql")
+        database = start_own(shape.engine)
         stack.callback(shutil.rmtree, database.folder, True)
         stack.callback(database.stop)
         url = database.make_database()
-        rabbit = Rabbit(folder / "rabbit", take_port(), take_port(), take_port()) if broker else None
-        if rabbit:
-            await asyncio.to_thread(rabbit.start)
-            stack.callback(rabbit.stop)
-        deployment = make_deployment(folder, database, url, rabbit)
+        rabbit = Rabbit(folder / "rabbit", take_port(), take_port(), take_port()) if shape.rabbit else None
+        nats = Broker(folder / "nats", take_port()) if shape.nats else None
+        for broker, stop in ((rabbit, rabbit and rabbit.stop), (nats, nats and nats.stop)):
+            if broker and stop:
+                stack.callback(stop)
+                await asyncio.to_thread(broker.start)
+        deployment = make_deployment(folder, database, url, rabbit, nats)
         for link in deployment.links.values():
             await link.open()
             stack.push_async_callback(link.close)
         stack.callback(stop_all, deployment)
-        for server in deployment.servers.values():
-            await asyncio.to_thread(server.start)
-        await asyncio.to_thread(deployment.start, RELAY)
+        for name in (*SERVERS, *RELAYS):
+            await asyncio.to_thread(deployment.start, name)
         for host in deployment.hosts.values():
             await asyncio.to_thread(join_host, deployment, host)
             host.start()
         yield deployment
 
 
-def make_deployment(folder: Path, database: DatabaseServer, url: str, rabbit: Rabbit | None) -> Deployment:
+def make_deployment(
+    folder: Path, database: DatabaseServer, url: str, rabbit: Rabbit | None, nats: Broker | None
+) -> Deployment:
     state = folder / "state"
     state.mkdir(parents=True)
-    links, servers, feeds = {}, {}, []
-    for name in SERVERS:
-        store = links[f"{name}/database"] = make_link(f"{name}/database", database.port)
-        told = ["--set", f"database.connection={url.replace(f':{database.port}/', f':{store.port}/')}"]
-        if rabbit:
-            link = links[f"{name}/broker"] = make_link(f"{name}/broker", rabbit.port)
-            told += ["--set", "oslo_messaging_notifications.driver=messagingv2",
-                     "--set", f"transport_url={rabbit.url.replace(str(rabbit.port), str(link.port))}"]  # fmt: skip
-        feeds.append(take_port())
-        told += ["--set", f"netloom.feed_listen=127.0.0.1:{feeds[-1]}"]
-        servers[name] = Server(
-            state, extra=(*(word for one in SETTINGS for word in ("--set", one)), *told), port=take_port()
-        )
-        links[f"clients/{name}"] = make_link(f"clients/{name}", servers[name].port)
-    above = links[f"{RELAY}/feed"] = make_link(f"{RELAY}/feed", *feeds)
-    relay = Relay(folder / RELAY, servers[SERVERS[0]], f"127.0.0.1:{above.port}")
+    links: dict[str, Link] = {}
+    feeds = {name: take_port() for name in SERVERS}
+    servers = {
+        name: make_server(name, state, links, [
+            *SETTINGS, f"netloom.feed_listen=127.0.0.1:{feeds[name]}", *tell_store(name, links, database, url),
+            *tell_rabbit(name, links, rabbit), *tell_nats(name, links, nats),
+        ]) for name in SERVERS
+    }  # fmt: skip
+    relays = {}
+    for name in RELAYS:
+        above = links[f"{name}/feed"] = make_link(f"{name}/feed", *feeds.values())
+        extra = set_all(tell_nats(name, links, nats))
+        relays[name] = Relay(name, folder / name, servers[SERVERS[0]], f"127.0.0.1:{above.port}", extra)
+    first, second = (relays[name].port for name in RELAYS)
     hosts = {}
-    for name, ports in zip(HOSTS, (feeds, [relay.port], [relay.port, *feeds]), strict=True):
+    for name, ports in zip(HOSTS, ([*feeds.values()], [first], [second, first, *feeds.values()]), strict=True):
         link = links[f"{name}/feed"] = make_link(f"{name}/feed", *ports)
         hosts[name] = Host(name, state, f"127.0.0.1:{link.port}")
-    return Deployment(folder, database, url, servers, hosts, links, relay, rabbit)
+    return Deployment(folder, database, url, servers, hosts, links, relays, rabbit, nats)
+
+
+def make_server(name: str, state: Path, links: dict[str, Link], options: list[str]) -> Server:
+    server = Server(state, extra=set_all(options), port=take_port())
+    links[f"clients/{name}"] = make_link(f"clients/{name}", server.port)
+    return server
+
+
+def set_all(options: Iterable[str]) -> tuple[str, ...]:
+    return tuple(word for one in options for word in ("--set", one))
+
+
+def tell_store(name: str, links: dict[str, Link], database: DatabaseServer, url: str) -> list[str]:
+    link = links[f"{name}/{DATABASE}"] = make_link(f"{name}/{DATABASE}", database.port)
+    return [f"database.connection={url.replace(f':{database.port}/', f':{link.port}/')}"]
+
+
+def tell_rabbit(name: str, links: dict[str, Link], rabbit: Rabbit | None) -> list[str]:
+    if rabbit is None:
+        return []
+    link = links[f"{name}/{RABBIT}"] = make_link(f"{name}/{RABBIT}", rabbit.port)
+    url = rabbit.url.replace(str(rabbit.port), str(link.port))
+    return ["oslo_messaging_notifications.driver=messagingv2", f"transport_url={url}"]
+
+
+def tell_nats(name: str, links: dict[str, Link], nats: Broker | None) -> list[str]:
+    if nats is None:
+        return []
+    link = links[f"{name}/{NATS}"] = make_link(f"{name}/{NATS}", nats.port)
+    return [f"netloom.nats_servers=nats://127.0.0.1:{link.port}"]
 
 
 def make_link(name: str, *ports: int) -> Link:
@@ -264,7 +321,7 @@ def make_link(name: str, *ports: int) -> Link:
 
 def join_host(deployment: Deployment, host: Host) -> None:
     """At a server: a relay lets nobody join."""
-    token = make_token(deployment.relay.server, host.name)
+    token = make_token(deployment.servers[SERVERS[0]], host.name)
     server = f"127.0.0.1:{deployment.links[f'{HOSTS[0]}/feed'].port}"
     join(load_options(host.state, server, host.name), token)
 
@@ -292,8 +349,9 @@ def stop_all(deployment: Deployment) -> None:
     for host in deployment.hosts.values():
         if host.process is not None:
             host.kill()
-    if deployment.relay.process is not None:
-        deployment.relay.kill()
+    for relay in deployment.relays.values():
+        if relay.process is not None:
+            relay.kill()
     for server in deployment.servers.values():
         if server.process is not None and server.process.poll() is None:
             server.kill()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from netloom.agent.view import find_ports
 from netloom.feed.client import Feed
@@ -41,15 +42,16 @@ def join_host(server: Server, host: str, token: str = "") -> HostOptions:
 
 @contextmanager
 def attached(
-    server: Server, host: str, join: bool = True, within_s: float = 20.0, wires: bool = False
-) -> Iterator[Feed]:
+    server: Server, host: str, join: bool = True, within_s: float = 60.0, wires: bool = False,
+    told: Mapping[str, Any] | None = None,
+) -> Iterator[Feed]:  # fmt: skip
     """The host follows the server meanwhile, in a thread of its own; gives its feed, to look at.
 
     `join`: with a new token, else with the certificate that it has. `wires`: it says of every port of its own that it
-    carries traffic. Raises TimeoutError when it is not let in.
+    carries traffic. `told`: more of its agent's configuration. Raises TimeoutError when it is not let in.
     """
     options = join_host(server, host) if join else make_options(server, host)
-    feed = make_feed(options)
+    feed = make_feed(options, told=told)
     loop = asyncio.new_event_loop()
     tasks = [loop.create_task(one) for one in (feed.run(), *([wire(feed)] if wires else ()))]
     thread = threading.Thread(target=lambda: loop.run_until_complete(asyncio.wait(tasks)), daemon=True)

@@ -13,7 +13,10 @@ Address = tuple[str, int]
 
 @dataclass(eq=False)
 class Link:
-    """Listens at `port` of loopback and passes on to the first of `targets` that takes a connection, in turn."""
+    """Listens at `port` of loopback and passes on to the first of `targets` that takes a connection, in turn.
+
+    `sent`: bytes that went to targets.
+    """
 
     name: str
     targets: list[Address]
@@ -25,6 +28,7 @@ class Link:
     writers: set[asyncio.StreamWriter] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     turn: int = 0
+    sent: int = 0
 
     async def open(self) -> None:
         self.flowing.set()
@@ -64,7 +68,7 @@ class Link:
             far_reader, far_writer = await self._connect()
             self.writers.add(far_writer)
             try:
-                await run_first(lambda: self._pass(reader, far_writer), lambda: self._pass(far_reader, writer))
+                await run_first(lambda: self._pass(reader, far_writer, True), lambda: self._pass(far_reader, writer))
             finally:
                 self.writers.discard(far_writer)
                 far_writer.transport.abort()
@@ -86,11 +90,12 @@ class Link:
                 return await asyncio.open_connection(*self.targets[(self.turn + n) % len(self.targets)])
         raise ConnectionError
 
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, there: bool = False) -> None:
         while piece := await reader.read(PIECE):
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             await self.flowing.wait()
+            self.sent += len(piece) if there else 0
             writer.write(piece)
             await writer.drain()
 

@@ -1,11 +1,11 @@
 """Faults on a whole deployment while clients write, and then the question whether all is as it was said to be.
 
-    python -m tests.faults.run --seed 1 --minutes 10
+    python -m tests.faults.run --seed 1 --minutes 10 --engine mariadb
 
-kills, pauses, cuts, stalls and slows every part in an order made from the seed, mends all, waits until the hosts have
-come to rest, and checks: every answer that a client got holds, nothing is there twice, revisions have no gap, every
-host held what `resolve` says of each revision that it was told, and nothing that its ports did not lead to. Prints what
-was found as JSON; ends with 1 when something was wrong. `--plan` prints the faults and does nothing.
+kills, empties, pauses, cuts, stalls and slows every part in an order made from the seed, mends all, waits until the
+hosts have come to rest, and checks: every answer that a client got holds, nothing is there twice, revisions have no
+gap, every host held what `resolve` says of each revision that it was told, and nothing that its ports did not lead to.
+Prints what was found as JSON; ends with 1 when something was wrong. `--plan` prints the faults and does nothing.
 """
 
 from __future__ import annotations
@@ -34,8 +34,7 @@ from netloom.testing.replay import Played, View, check_views, play
 from netloom.testing.told import Told, check_requests, check_told
 from tests.databases import Missing
 from tests.faults.clients import Clients
-from tests.faults.deployment import HOSTS, Deployment, deployed, list_parts
-from tests.peer.rabbit import is_installed
+from tests.faults.deployment import HOSTS, NATS, Deployment, Shape, deployed, find_shape, list_parts
 
 CLIENTS = 6
 REST_S = 120.0
@@ -58,14 +57,15 @@ class Result:
     revisions: int = 0
     views: int = 0
     rest_s: float = 0.0
+    to_nats_bytes: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
-async def run(folder: Path, seed: int, seconds: float, broker: bool, say: Say = lambda line: None) -> Result:
+async def run(folder: Path, seed: int, seconds: float, shape: Shape, say: Say = lambda line: None) -> Result:
     """All of it, in a new folder."""
     result = Result(seed, seconds)
-    async with deployed(folder, broker) as deployment:
-        plan = make_plan(seed, seconds, list_parts(broker))
+    async with deployed(folder, shape) as deployment:
+        plan = make_plan(seed, seconds, list_parts(shape))
         links = deployment.links
         addresses = [f"http://127.0.0.1:{links[f'clients/{name}'].port}" for name in deployment.servers]
         clients = Clients(addresses, HOSTS, random.Random(seed))
@@ -77,6 +77,7 @@ async def run(folder: Path, seed: int, seconds: float, broker: bool, say: Say = 
             await writing
         say(f"all is mended; {clients.told.answers} answers, {clients.told.unanswered} questions without")
         result.faults, result.answers, result.unanswered = len(plan), clients.told.answers, clients.told.unanswered
+        result.to_nats_bytes = sum(link.sent for name, link in links.items() if name.endswith(f"/{NATS}"))
         began = time.monotonic()
         result.wrong = await wait_for_rest(deployment)
         result.rest_s = round(time.monotonic() - began, 1)
@@ -86,9 +87,9 @@ async def run(folder: Path, seed: int, seconds: float, broker: bool, say: Say = 
     return result
 
 
-async def run_stoppable(folder: Path, seed: int, seconds: float, broker: bool) -> Result:
+async def run_stoppable(folder: Path, seed: int, seconds: float, shape: Shape) -> Result:
     """Stopped by a signal it still ends what it has started."""
-    task = asyncio.ensure_future(run(folder, seed, seconds, broker, lambda line: print(line, flush=True)))
+    task = asyncio.ensure_future(run(folder, seed, seconds, shape, lambda line: print(line, flush=True)))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     return await task
@@ -110,8 +111,8 @@ async def cause(deployment: Deployment, fault: Fault, began: float, say: Say) ->
     async with deployment.claim(fault.part):
         if fault.part in deployment.links:
             await strain(deployment, fault)
-        elif fault.action == "kill":
-            await asyncio.to_thread(deployment.kill, fault.part)
+        elif fault.action in ("kill", "empty"):
+            await asyncio.to_thread(deployment.kill if fault.action == "kill" else deployment.empty, fault.part)
             await asyncio.sleep(fault.lasts_s)
             await asyncio.to_thread(deployment.start, fault.part)
         else:
@@ -241,18 +242,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.run", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1.0)
-    parser.add_argument("--no-broker", action="store_true")
+    parser.add_argument("--engine", choices=("postgresql", "mariadb"), default="postgresql", help="of the store")
+    parser.add_argument("--no-broker", action="store_true", help="neither RabbitMQ nor NATS")
     parser.add_argument("--plan", action="store_true", help="print the faults, and do nothing")
     parser.add_argument("--keep", action="store_true", help="leave logs and state where they are, and say where")
     given = parser.parse_args()
-    broker, seconds = is_installed() and not given.no_broker, given.minutes * 60
+    shape, seconds = find_shape(given.engine, not given.no_broker), given.minutes * 60
     if given.plan:
-        print(*make_plan(given.seed, seconds, list_parts(broker)), sep="\n")
+        print(*make_plan(given.seed, seconds, list_parts(shape)), sep="\n")
         return
     folder = Path(tempfile.mkdtemp(prefix="nl-faults-"))
     try:
         try:
-            result = asyncio.run(run_stoppable(folder, given.seed, seconds, broker))
+            result = asyncio.run(run_stoppable(folder, given.seed, seconds, shape))
         except Missing as missing:
             raise SystemExit(str(missing)) from None
         print(json.dumps({**asdict(result), "wrong": result.wrong[:MOST_TOLD], "found": len(result.wrong)}, indent=2))

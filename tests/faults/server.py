@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -11,15 +12,19 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that is free, and stays so: below those that the kernel gives to who calls from here, or somebody's call
+    would have it when the server starts, or starts again."""
+    while True:
+        port = secrets.randbelow(12_000) + 20_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
@@ -30,6 +35,7 @@ class Server:
     auth: str = "noauth"
     extra: tuple[str, ...] = ()
     scheme: str = "http"
+    program: str = "netloom.main.cli"
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -52,7 +58,7 @@ class Server:
         self.state.mkdir(parents=True, exist_ok=True)
         began = time.monotonic()
         command = [
-            sys.executable, "-m", "netloom.main.cli", "server", "--set", f"state_path={self.state}",
+            sys.executable, "-m", self.program, "server", "--set", f"state_path={self.state}",
             "--set", "bind_host=127.0.0.1", "--set", f"bind_port={self.port}", "--set", f"auth_strategy={self.auth}",
             "--set", f"netloom.feed_listen=unix:{self.state}/feed.sock", *self.extra,
         ]  # fmt: skip
@@ -86,4 +92,4 @@ class Server:
         """SIGTERM, and the exit code."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=60)

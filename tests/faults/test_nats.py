@@ -14,7 +14,7 @@ import nats
 import pytest
 
 from netloom.feed import nats_bus
-from netloom.feed.bus import Offers
+from netloom.feed.bus import Offers, seal
 from netloom.feed.client import Feed
 from netloom.feed.hearing import BUS_S
 from netloom.feed.nats_bus import NatsListener, NatsPublisher
@@ -34,8 +34,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     made = Broker(tmp_path / "nats")
     made.start()
     yield made
-    if made.process is not None and made.process.poll() is None:
-        made.kill()
+    made.stop()
 
 
 @dataclass
@@ -110,6 +109,38 @@ def test_a_change_is_published_once_for_all_relays(tmp_path: Path, broker: Broke
         assert cloud.offers.published - before == 20 and len(cloud.find_listening()) == 2
 
     play(tmp_path, broker, test)
+
+
+def test_servers_of_one_broker_say_nothing_to_each_others_relays(tmp_path: Path, broker: Broker) -> None:
+    """Two servers publish the same change: each relay is brought that of its own server, once."""
+
+    async def play_both() -> int:
+        subjects = [f"netloom.frames.{name}" for name in "ab"]
+        publishers = [NatsPublisher([broker.url], subject) for subject in subjects]
+        brought: list[list[bytes]] = [[], []]
+        listeners = [NatsListener([broker.url], found.append) for found in brought]
+        parts: list[NatsPublisher | NatsListener] = [*publishers, *listeners]
+        tasks = [asyncio.create_task(one.run()) for one in parts]
+        for listener, subject in zip(listeners, subjects, strict=True):
+            listener.listen(subject)
+        try:
+            async with asyncio.timeout(60):
+                await until(lambda: all(one.ready for one in parts))
+                sealed = [seal(b"the same frame " * 99)[1] for _ in publishers]
+                for publisher, blob in zip(publishers, sealed, strict=True):
+                    assert publisher.publish(blob)
+                await until(lambda: all(brought))
+                for publisher, blob in zip(publishers, (b"last a", b"last b"), strict=True):
+                    assert publisher.publish(blob)
+                await until(lambda: all(found[-1].startswith(b"last") for found in brought))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        assert brought == [[sealed[0], b"last a"], [sealed[1], b"last b"]]
+        return await count_messages(broker)
+
+    assert asyncio.run(play_both()) == 4
 
 
 def test_who_reads_the_broker_learns_nothing(tmp_path: Path, broker: Broker) -> None:

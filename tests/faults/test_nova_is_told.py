@@ -66,7 +66,7 @@ def ask(server: Server, method: str, path: str, **body: Any) -> Any:
 
 def wait_told(told: Told, *names: str) -> None:
     """Until Nova has heard these, in this order, and nothing else."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while [event["name"] for event in told] != list(names):
         assert time.monotonic() < end, told
         time.sleep(0.01)

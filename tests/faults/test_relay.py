@@ -22,7 +22,7 @@ from netloom.main.hosts.agent import make_feed
 from netloom.main.options.host import HostOptions, load_host_options
 from netloom.main.options.server import load_server_options
 from netloom.main.servers.fleet import make_join_token
-from tests.faults.host import join_host, wire
+from tests.faults.host import find_store, join_host, wire
 from tests.faults.server import Server
 
 WITHIN_S = 60.0
@@ -35,6 +35,7 @@ class RelayProcess:
     server: Server
     name: str
     extra: tuple[str, ...] = ()
+    program: str = "netloom.main.cli"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,10 +48,10 @@ class RelayProcess:
 
     def start(self) -> None:
         self.state.mkdir(exist_ok=True)
-        options = load_server_options((), {"state_path": str(self.server.state)})
+        options = load_server_options((), find_store(self.server))
         token = [] if (self.state / "relay" / "joined").exists() else ["--token", self.token(options)]
         command = [
-            sys.executable, "-m", "netloom.main.cli", "server", "--role", "relay", "--upstream", self.server.feed,
+            sys.executable, "-m", self.program, "server", "--role", "relay", "--upstream", self.server.feed,
             *token, "--set", f"state_path={self.state}", "--set", f"netloom.feed_listen={self.address}", *self.extra,
         ]  # fmt: skip
         environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}

@@ -19,7 +19,7 @@ import aiohttp
 from netloom.store.check import check_store
 from tests.faults.server import Server
 
-KILLS = int(os.environ.get("NETLOOM_KILLS", "100"))
+KILLS = int(os.environ.get("NETLOOM_KILLS", "40"))
 WORKERS = 8
 Doc = dict[str, Any]
 

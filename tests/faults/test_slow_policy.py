@@ -44,10 +44,10 @@ def test_a_slow_policy_server_slows_only_who_is_asked_about(tmp_path: Path) -> N
             )
             slow.start()
             wait_asked(judge, 1)
-            assert [ask(server, "GET", "networks")[0] for _ in range(20)] == [200] * 20
+            assert [ask(server, "GET", "networks")[0] for _ in range(5)] == [200] * 5
             assert not answers, "the lists were served after the create's time was over"
             judge.gate.set()
-            slow.join(20)
+            slow.join(60)
             assert answers[0][0] == 201
             judge.gate.clear()
             status, refused = ask(server, "POST", "networks", network={"name": "m"})
@@ -60,7 +60,7 @@ def test_a_slow_policy_server_slows_only_who_is_asked_about(tmp_path: Path) -> N
 
 
 def wait_asked(judge: Judge, count: int) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while len(judge.asked) < count:
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -91,7 +91,7 @@ async def connect(scene: Scene, context: ssl.SSLContext) -> tuple[asyncio.Stream
     return await asyncio.open_connection(host, int(port), ssl=context, server_hostname=pki.SERVER_NAME, limit=1 << 22)
 
 
-def say(scene: Scene, *data: bytes, context: ssl.SSLContext | None = None, after_s: float = 0.5) -> list[m.Message]:
+def say(scene: Scene, *data: bytes, context: ssl.SSLContext | None = None, after_s: float = 1.0) -> list[m.Message]:
     """Send this on one connection; all that the server says, until it closes or says nothing for a while."""
 
     async def run() -> list[m.Message]:
@@ -101,7 +101,7 @@ def say(scene: Scene, *data: bytes, context: ssl.SSLContext | None = None, after
             for part in data:
                 writer.write(part)
             while True:
-                async with asyncio.timeout(after_s if heard else 20):
+                async with asyncio.timeout(after_s if heard else 60):
                     heard.append(m.parse_from_server(await receive_frame(reader, MAX_FROM_SERVER)))
         except (OSError, EOFError, TimeoutError, m.MessageError):
             return heard

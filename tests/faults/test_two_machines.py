@@ -58,7 +58,7 @@ def ask(server: Server, token: str, method: str = "GET", path: str = "/v2.0/netw
         return error.code
 
 
-def wait_for(true: Any, within_s: float = 30.0) -> None:
+def wait_for(true: Any, within_s: float = 60.0) -> None:
     ends = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < ends

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,15 +34,27 @@ def is_installed() -> bool:
 
 def install() -> None:
     """Made once; half a minute."""
-    if is_installed():
-        return
-    print(f"==> {VENV.relative_to(ROOT)}: pip install {' '.join(REQUIREMENTS)} (a minute the first time)", flush=True)
-    shutil.rmtree(VENV, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(VENV)], env=plain_environment(), check=True)
-    pip = [str(VENV / "bin" / "python"), "-P", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-    subprocess.run([*pip, *REQUIREMENTS], env=plain_environment(), check=True)
-    subprocess.run([*pip, "--no-deps", *ALONE], env=plain_environment(), check=True)
-    STAMP.write_text(repr((REQUIREMENTS, ALONE)))
+    install_into("judges", REQUIREMENTS, ALONE)
+
+
+def install_into(name: str, requirements: Sequence[str], alone: Sequence[str] = ()) -> Path:
+    """The Python of build/`name`, a virtual environment of its own with these in it, made once.
+
+    `alone`: installed without what they depend on. Judges have an environment each where their libraries do not agree.
+    """
+    venv, wanted = ROOT / "build" / name, repr((tuple(requirements), tuple(alone)))
+    python, stamp = venv / "bin" / "python", venv / ".installed"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return python
+    print(f"==> build/{name}: pip install {' '.join(requirements)} (a minute the first time)", flush=True)
+    shutil.rmtree(venv, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], env=plain_environment(), check=True)
+    pip = [str(python), "-P", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    subprocess.run([*pip, *requirements], env=plain_environment(), check=True)
+    if alone:
+        subprocess.run([*pip, "--no-deps", *alone], env=plain_environment(), check=True)
+    stamp.write_text(wanted)
+    return python
 
 
 def plain_environment(**more: str) -> dict[str, str]:

@@ -8,11 +8,20 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable, Mapping
 from xml.etree import ElementTree
 
-from tests.peer import judges, keystone, tempest_run
+from tests.peer import judges, keystone, neutron_units_run, nova_run, tempest_run
 
 RESULTS = judges.ROOT / "build" / "peer.xml"
+JUDGES: Mapping[str, Callable[[], tuple[list[str], bool]]] = {
+    "Nova's own network code (two minutes)": nova_run.run,
+    "Neutron's own unit tests of its API (five minutes)": neutron_units_run.run,
+    "Tempest: tempest.api.network and neutron_tempest_plugin.api (ten minutes)": lambda: tempest_run.run(
+        tempest_run.REGEX
+    ),
+}
+"""Each gives the lines of its report, and whether all was well."""
 
 
 def run_pytest() -> tuple[list[str], bool]:
@@ -41,10 +50,14 @@ def main() -> int:
     judges.install()
     print("==> neutron-lib, oslo.policy, Keystone and the openstack command", flush=True)
     peers, peers_good = run_pytest()
-    print("==> Tempest: tempest.api.network and neutron_tempest_plugin.api (ten minutes)", flush=True)
-    tempest, tempest_good = tempest_run.run(tempest_run.REGEX)
-    print("\n".join(["", "==> the judges' report", "", "pytest tests/peer", *peers, "", "Tempest", *tempest]))
-    return 0 if peers_good and tempest_good else 1
+    reports, good = ["", "==> the judges' report", "", "pytest tests/peer", *peers], peers_good
+    for name, run in JUDGES.items():
+        print(f"==> {name}", flush=True)
+        lines, fine = run()
+        reports += ["", name, *lines]
+        good = good and fine
+    print("\n".join(reports))
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ def open_cloud(folder: Path) -> Iterator[tuple[Keystone, Server]]:
     try:
         cloud.make_people(server.url)
         server.start()
-        with attached(server, "h1", wires=True), attached(server, "h2", wires=True):
+        told = {"bridge_mappings": {"physnet1": "br-ex"}}
+        with attached(server, "h1", wires=True, told=told), attached(server, "h2", wires=True, told=told):
             yield cloud, server
     finally:
         if server.process is not None and server.process.poll() is None:

@@ -93,7 +93,7 @@ def test_other_services_hear_what_happens(tmp_path: Path) -> None:
 
 def wait_queue(server: Server) -> None:
     """Until the broker has confirmed what was told so far."""
-    store, end = open_reader(f"sqlite:///{server.state}/netloom.db"), time.monotonic() + 30
+    store, end = open_reader(f"sqlite:///{server.state}/netloom.db"), time.monotonic() + 60
     try:
         while StorePlace(store, "rabbit").load() is None:
             assert time.monotonic() < end, server.log.read_text()[-2000:]

@@ -10,6 +10,7 @@ from netloom.model.slices import DhcpOption
 from netloom.render.answers import answer_frame
 from netloom.render.answers.frames import Packet, parse_frame, render_frame
 from netloom.render.answers.options import render_extras
+from tests.examples import count_examples
 from tests.unit.answers.answers_kit import (
     CLIENT_ID,
     MAC,
@@ -48,7 +49,7 @@ def test_any_bytes_are_answered_or_not(frame: bytes) -> None:
     check(frame)
 
 
-@settings(max_examples=300)
+@settings(max_examples=count_examples(300))
 @given(
     st.sampled_from(SEEDS),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 255)), max_size=6),
@@ -63,7 +64,7 @@ def test_a_mangled_question_is_answered_or_not(seed: bytes, edits: list[tuple[in
     check(bytes(frame[: max(0, len(frame) - cut)]))
 
 
-@settings(max_examples=300)
+@settings(max_examples=count_examples(300))
 @given(st.sampled_from([(4, 68, 67), (6, 546, 547)]), st.integers(0, 13), st.binary(max_size=300))
 def test_a_well_formed_packet_with_any_options(service: tuple[int, int, int], kind: int, options: bytes) -> None:
     """Right headers and lengths, and anything inside."""

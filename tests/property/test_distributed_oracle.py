@@ -15,6 +15,7 @@ from netloom.model.address import ip_int, mac_int
 from netloom.model.flow import IPV4, IPV6, TCP
 from netloom.testing.simulator import send
 from netloom.testing.story_cloud import Cloud
+from tests.examples import count_examples
 
 HOSTS = ("h1", "h2", "h3")
 TENANTS = ("x", "y")
@@ -79,7 +80,7 @@ def make_port(cloud: Cloud, name: str, low: str, host: str) -> None:
         cloud.create("port", f"{name}-{low}", [*words, "port_security_enabled=false"])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(st.lists(steps, max_size=14))
 def test_a_routed_packet_arrives_where_the_documents_say(story: list[Step]) -> None:
     """From each port, by each router on its network, to each address."""

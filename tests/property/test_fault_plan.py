@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.testing.faults import ACTIONS, LINK, MOST_AT_ONCE, PROCESS, Part, make_plan
+from netloom.testing.faults import ACTIONS, KEEPER, LINK, MOST_AT_ONCE, PROCESS, Part, make_plan
 
 parts = st.lists(
-    st.builds(Part, st.sampled_from("abcdef"), st.sampled_from((PROCESS, LINK)), st.floats(0.3, 5.0)),
+    st.builds(Part, st.sampled_from("abcdef"), st.sampled_from((PROCESS, KEEPER, LINK)), st.floats(0.3, 5.0)),
     min_size=1, max_size=6, unique_by=lambda part: part.name,
 )  # fmt: skip
 seeds = st.integers(0, 2**32)

@@ -17,6 +17,7 @@ from netloom.testing.simulator import send
 from netloom.testing.story_cloud import Cloud
 from netloom.testing.story_packets import make_packet
 from netloom.testing.story_traffic import make_answer
+from tests.examples import count_examples
 
 PORTS = ("a", "b", "c")
 GROUPS = ("x", "y")
@@ -148,7 +149,7 @@ tries = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(rule_sets, memberships, st.booleans(), tries)
 def test_all_the_stages_let_through_what_the_documents_say(
     rules: list[Rule], groups: list[tuple[str, ...]], stateful: bool, tried: list[tuple[tuple[str, str], str, bool]]

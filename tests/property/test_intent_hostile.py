@@ -15,6 +15,7 @@ from netloom.intent.operations import make_create, make_tags, make_update, parse
 from netloom.intent.quota import make_quota_update
 from netloom.intent.schema import Resource, parse_create, parse_update
 from netloom.testing.consistency import check_snapshot
+from tests.examples import count_examples
 from tests.unit.intent.intent_kit import World
 
 WORLD = World()
@@ -48,7 +49,7 @@ values = st.recursive(
 
 
 @pytest.mark.parametrize("name", ["network", "subnet", "port"])
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=count_examples(150))
 @given(data=st.data())
 def test_no_value_breaks_a_request(name: str, data: st.DataObject) -> None:
     """No attribute of a create or update takes anything that it cannot answer for."""
@@ -91,7 +92,7 @@ def check_documents(docs: tuple[Any, ...]) -> None:
         json.dumps(doc, ensure_ascii=False).encode()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=count_examples(100))
 @given(
     values,
     st.dictionaries(st.sampled_from(["port", "network", "x", "force"]), values, max_size=2),

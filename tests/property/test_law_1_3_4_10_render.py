@@ -19,6 +19,7 @@ from netloom.testing.simulator import SimHost, make_host, send
 from netloom.testing.story_packets import make_packet
 from netloom.testing.story_world import World, make_facts, make_slices
 from netloom.testing.strategies import worlds
+from tests.examples import count_examples
 
 NEEDS = {"flow": frozenset({"bridge", "switch_port"}), "switch_port": frozenset({"bridge"})}
 
@@ -36,7 +37,7 @@ def gather(world: World) -> World:
     return World(world.networks, world.subnets, world.ports, dict.fromkeys(world.ports, "h1"), world.unplugged)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(st.lists(worlds, min_size=2, max_size=4))
 def test_law_1_what_a_host_holds_depends_on_the_last_state_alone(history: list[World]) -> None:
     """A renderer that went through any history gives what one that saw only its end gives."""
@@ -48,7 +49,7 @@ def test_law_1_what_a_host_holds_depends_on_the_last_state_alone(history: list[W
                 assert came == render_host(make_slices(world, "h1"), make_facts(world, "h1"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(worlds)
 def test_law_10_every_flow_carries_its_why_and_keeps_to_the_pipeline(world: World) -> None:
     """Of each flow one can say which port or network is its reason; and it matches and jumps as declared."""
@@ -67,7 +68,7 @@ def check_thing(thing: Thing) -> None:
         check_flow(Flow(bridge, table, priority, match, thing.value.actions), bridge.removeprefix("br-"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(worlds, st.randoms(use_true_random=False))
 def test_law_4_a_row_that_is_missing_breaks_nothing(world: World, dice) -> None:  # type: ignore[no-untyped-def]
     """Whatever rows a host lacks, it renders the rest, and what it renders is not more than with all of them."""
@@ -106,7 +107,7 @@ def turn_off(world: World, names: set[str]) -> World:
     return World(world.networks, world.subnets, ports, dict.fromkeys(ports, "h1"))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 @given(worlds, st.sets(st.sampled_from([f"p{n}" for n in range(6)])), st.sets(st.sampled_from(["p0", "p1", "p2"])))
 def test_law_3_no_prefix_of_a_plan_lets_through_what_neither_end_does(
     world: World, off_before: set[str], off_after: set[str]

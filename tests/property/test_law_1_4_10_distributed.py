@@ -15,6 +15,7 @@ from netloom.model.slices import Slice, Slices
 from netloom.render.host import Groups, render_host
 from netloom.render.pipeline import check_flow
 from netloom.testing.story_cloud import Cloud
+from tests.examples import count_examples
 from tests.property.test_distributed_oracle import Step, attempt, make_cloud, steps
 
 OUTSIDE = "provider:network_type=flat provider:physical_network=physnet router:external=true"
@@ -60,7 +61,7 @@ def flatten(groups: Groups) -> dict[str, set[Thing]]:
     return {name: set(things) for name, things in groups.items() if things}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=count_examples(12), deadline=None)
 @given(st.lists(st.tuples(steps, st.sampled_from(("", "h1", "h2"))), min_size=3, max_size=6))
 def test_law_1_what_is_remembered_changes_nothing(story: list[tuple[Step, str]]) -> None:
     """A renderer that saw it all come gives what a new one gives; also while hosts are silent and come back."""
@@ -73,7 +74,7 @@ def test_law_1_what_is_remembered_changes_nothing(story: list[tuple[Step, str]])
             assert flatten(host.renderer.render(host.slices, facts)) == flatten(render_host(host.slices, facts))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=count_examples(8), deadline=None)
 @given(st.lists(steps, max_size=6), st.randoms(use_true_random=False))
 def test_law_4_and_10_of_routers(story: list[Step], chance) -> None:  # type: ignore[no-untyped-def]
     """Whatever rows are not here yet: no error, no flow that a switch refuses or that the pipeline does not know."""

@@ -16,6 +16,7 @@ from netloom.intent.l3.router_find import find_gateway_ports, find_interface_por
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.testing.consistency import check_snapshot
+from tests.examples import count_examples
 from tests.unit.intent.floatingip_kit import Outside
 
 N = st.integers(0, 3)
@@ -125,7 +126,7 @@ def check_way(snapshot: Snapshot, fip: Doc, port_id: str, address: str) -> None:
     assert any(gw["network_id"] == fip["floating_network_id"] for gw in find_gateway_ports(snapshot, fip["router_id"]))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 @given(st.lists(STEP, min_size=1, max_size=15))
 def test_a_floating_ip_says_what_is(steps: list[tuple[str, int, int]]) -> None:
     """Whatever is asked in whatever order, floating IPs, ports, forwardings and routers agree."""

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netloom.model.delta import SliceDelta, apply_delta
+from netloom.model.plan import Thing
 from netloom.model.slices import Address, AddressPair, NetworkRow, PlaceRow, Row, Slice
 from netloom.render.flows.neighbours import Ground
 from netloom.render.neighbour_book import NeighbourBook
@@ -61,13 +62,18 @@ def test_a_change_costs_what_it_is_of() -> None:
         PlaceRow(f"p{n}", "fa:16:3e:00:00:01", "h2", (Address(f"10.0.{n // 250}.{n % 250 + 1}"),)) for n in range(1000)
     ]
     book, found = NeighbourBook(), start(*rows)
-    first = book.render(found, GROUND, {})
+    first = render(book, found)
     assert (len(first), book.rendered) == (1000, 1000)
     moved = PlaceRow("p7", "fa:16:3e:00:00:01", "h1", rows[7].addresses)
     found = change(found, {"place/p7": moved})
-    second = book.render(found, GROUND, {})
+    second = render(book, found)
     assert (len(second), book.rendered) == (1000, 1001)
     assert sum(one is not other for one, other in zip(first, second, strict=True)) == 1
     found = change(found, {"place/new": PlaceRow("new", "fa:16:3e:00:00:02", "h1", (Address("10.0.9.9"),))})
-    assert (len(book.render(found, GROUND, {})), book.rendered) == (1001, 1002)
+    assert (len(render(book, found)), book.rendered) == (1001, 1002)
     assert book.render(found, GROUND, {}) is book.render(found, GROUND, {})
+
+
+def render(book: NeighbourBook, found: Slice) -> list[Thing]:
+    groups = book.render(found, GROUND, {})
+    return [thing for name in sorted(groups) for thing in groups[name]]

@@ -29,6 +29,7 @@ from netloom.model.flow import (
 )
 from netloom.model.plan import Key, Plan, Put, State, Thing
 from netloom.reconcile.plan import plan
+from tests.examples import count_examples
 
 _FIELDS = sorted(name for name in WIDTH if name.startswith("reg") or name in ("metadata", "tun_id", "pkt_mark"))
 
@@ -104,7 +105,7 @@ def is_half(thing: Thing) -> bool:
     return thing.kind == "flow" and any(isinstance(action, Conjunction) for action in thing.value.actions)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=count_examples(150), deadline=None)
 @given(states, states)
 def test_law_2_after_a_plan_nothing_is_left_to_do(actual: State, desired: State) -> None:
     """An agent that has done its work finds nothing to do, and each difference cost it one op; two where half a
@@ -122,7 +123,7 @@ def test_law_2_after_a_plan_nothing_is_left_to_do(actual: State, desired: State)
     asyncio.run(use())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=count_examples(150), deadline=None)
 @given(st.lists(flows, max_size=8), st.lists(flows, max_size=8))
 def test_law_2_holds_through_the_bytes_of_openflow(before: list[Thing], after: list[Thing]) -> None:
     """What a switch dumps is what was rendered, so a restarted agent sends no flow."""
@@ -131,7 +132,7 @@ def test_law_2_holds_through_the_bytes_of_openflow(before: list[Thing], after: l
     assert plan(desired, found, NEEDS) == ()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 @given(states, states)
 def test_law_2_a_plan_cut_short_is_finished_by_the_next(actual: State, desired: State) -> None:
     """An agent that dies on any line goes on where it stopped, without doing anything twice."""

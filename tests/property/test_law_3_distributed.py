@@ -14,6 +14,7 @@ from netloom.reconcile.plan import plan
 from netloom.render.host import render_host
 from netloom.testing.simulator import make_host, send
 from netloom.testing.story_cloud import Cloud
+from tests.examples import count_examples
 from tests.property.test_distributed_oracle import (
     Step,
     attempt,
@@ -62,7 +63,7 @@ def is_flooded(delivery: Delivery, last: Step) -> bool:
     return last[0] == "port" and all(device.startswith(f"tap-{last[1]}-") for device in delivery[2])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=count_examples(25), deadline=None)
 @given(st.lists(steps, max_size=4), steps)
 def test_law_3_no_prefix_routes_to_where_neither_end_does(story: list[Step], last: Step) -> None:
     """Interfaces that come and go, routers that are switched, ports that come to a host."""

@@ -30,6 +30,7 @@ from netloom.render.host import Renderer, render_host
 from netloom.testing.simulator import SimHost, make_host, send
 from netloom.testing.story_packets import make_packet
 from netloom.testing.story_world import World, make_facts, make_slices
+from tests.examples import count_examples
 
 NEEDS = {"flow": frozenset({"bridge", "switch_port"}), "switch_port": frozenset({"bridge"})}
 GROUPS = ("g0", "g1")
@@ -125,7 +126,7 @@ def swap(mine: str, groups: tuple[str, ...]) -> State_:
     return State_((rules, (out,)), (groups, ("g0",), ("g1",)), False, 1, "10.0.0.6/32")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=count_examples(25), deadline=None)
 @example(swap("g0", ("g1",)), swap("g1", ("g0",)), 0)  # a rule and an address that change sets with one another
 @given(states, states, st.sampled_from((0, 1)))
 def test_law_3_no_prefix_of_a_plan_lets_through_what_neither_groups_do(old: State_, new: State_, moved: int) -> None:
@@ -146,7 +147,7 @@ def test_law_3_no_prefix_of_a_plan_lets_through_what_neither_groups_do(old: Stat
     assert at == after
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=count_examples(30), deadline=None)
 @given(states, st.sets(st.sampled_from(("group/g0", "group/g1", "members/g0", "members/g1", "addresses/a0"))))
 def test_law_4_a_group_or_a_set_that_is_not_here_yet_lets_nothing_through(state: State_, missing: set[str]) -> None:
     """Whatever slices of groups a host lacks, nothing passes that would not pass with all of them."""
@@ -157,7 +158,7 @@ def test_law_4_a_group_or_a_set_that_is_not_here_yet_lets_nothing_through(state:
     assert find_deliveries(world, held) <= find_deliveries(world, render_state(world))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(st.lists(states, min_size=2, max_size=5))
 def test_law_1_what_groups_become_depends_on_the_last_state_alone(history: list[State_]) -> None:
     """A renderer that took every change as a delta holds what one holds that sees only the end."""

@@ -15,6 +15,7 @@ from netloom.intent.operation import Operation, Outcome
 from netloom.intent.operations import make_create, make_delete, make_tags, make_update
 from netloom.intent.schema import Doc, parse_create, parse_update
 from netloom.intent.snapshot import Change, Snapshot
+from tests.examples import count_examples
 from tests.unit.intent.intent_kit import World
 
 KINDS = ("network", "subnet", "port", "segment", "agent")
@@ -79,7 +80,7 @@ OPERATIONS = operations()
 EVERY = [(kind, id) for kind in KINDS for id in IDS[kind]]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=count_examples(60))
 @given(st.sets(st.sampled_from(EVERY), max_size=6))
 def test_nothing_that_is_missing_breaks_an_operation(gone: set[tuple[str, str]]) -> None:
     """With any objects missing, each operation still answers, or refuses in the API's words."""

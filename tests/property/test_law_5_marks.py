@@ -14,6 +14,7 @@ from netloom.drivers.ovs.ovsdb import Row, Tables, as_list, read_value
 from netloom.model.device import Bridge, Link, SwitchPort
 from netloom.model.plan import Op, Put, State, Thing
 from netloom.reconcile.plan import plan
+from tests.examples import count_examples
 
 OWN = frozenset({"br-int", "br-tun"})
 _EMPTY: dict[str, Row] = {
@@ -106,7 +107,7 @@ def make_tables(foreign: list[str]) -> Tables:
     }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(st.lists(wishes(), min_size=1, max_size=3), st.lists(names, unique=True))
 def test_law_5_an_empty_memory_finds_exactly_what_was_made(history: list[State], foreign: list[str]) -> None:
     """After any history the database alone tells what is ours; what an operator made is not, and outlives us."""
@@ -121,7 +122,7 @@ def test_law_5_an_empty_memory_finds_exactly_what_was_made(history: list[State],
     assert {row["name"] for row in tables["Port"].values()} == {f"nic-{name}" for name in foreign}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 @given(st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=9), st.booleans(),
        st.one_of(st.none(), st.integers(68, 9000)), st.sampled_from((None, "fa:16:3e:00:00:01")))  # fmt: skip
 def test_law_5_a_device_says_what_we_set_on_it(alias: str, up: bool, mtu: int | None, mac: str | None) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operations import make_action
+from tests.examples import count_examples
 from tests.property.test_law_6_groups_and_routers import Step, act, follow_story, make_world, pick
 from tests.property.test_law_6_slices import HOSTS, TOLD, Recorder, attempt
 
@@ -84,7 +85,7 @@ def join(world: Recorder, router: str, subnet: str) -> None:
     world.run(make_action(CATALOG["router"], action, router, action.parse({"subnet_id": subnet})))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 @given(st.lists(st.tuples(steps, st.booleans()), min_size=8, max_size=30))
 def test_law_6_distributed_routers(story: list[tuple[Step, bool]]) -> None:
     """Whatever is asked, and however many commits are taken at once."""

@@ -18,6 +18,7 @@ from netloom.intent.operation import Context
 from netloom.intent.operations import make_create
 from netloom.intent.schema import Doc, parse_create
 from netloom.testing.consistency import check_snapshot, strip_times
+from tests.examples import count_examples
 from tests.property.test_intent_hostile import check_documents, check_refusal, values
 from tests.unit.intent.intent_kit import SETTINGS, World
 
@@ -134,7 +135,7 @@ def attempt(world: World, step: Step) -> None:
         assert error.status in (400, 404, 409)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=count_examples(60))
 @given(st.lists(steps, min_size=3, max_size=12))
 def test_any_sequence_keeps_groups_whole(sequence: list[Step]) -> None:
     """After any requests each group shows its rules, no rule or port names a group that is gone, indexes are right."""
@@ -150,7 +151,7 @@ def test_any_sequence_keeps_groups_whole(sequence: list[Step]) -> None:
         assert len(own) <= 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=count_examples(40))
 @given(st.lists(st.tuples(st.integers(1, 5), st.sampled_from(["tcp", "udp"])), min_size=1, max_size=5, unique=True))
 def test_rules_in_bulk_are_rules_one_by_one(wanted: list[tuple[int, str]]) -> None:
     """A bulk request of rules makes what its bodies would make one by one, but for the revision of the group."""
@@ -189,7 +190,7 @@ SOUND: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=count_examples(250))
 @given(st.data())
 def test_no_value_breaks_a_request(data: st.DataObject) -> None:
     """No attribute of a group, a rule or a template takes anything that it cannot answer for."""

@@ -12,6 +12,7 @@ from netloom.intent.blocks import subtract
 from netloom.intent.errors import ApiError
 from netloom.intent.schema import Doc
 from netloom.testing.consistency import check_snapshot
+from tests.examples import count_examples
 from tests.unit.intent.test_intent_subnetpool import PoolWorld
 
 PREFIXES = ["10.0.0.0/27", "10.0.0.64/26", "10.0.1.0/28"]
@@ -67,7 +68,7 @@ def best_fit(world: PoolWorld, pool: Doc, length: int) -> str:
     return f"{chosen.partition('/')[0]}/{length}"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=count_examples(60), deadline=None)
 @given(st.lists(steps, min_size=8, max_size=30))
 def test_pools_give_what_is_free(todo: list[tuple[str, int, Any]]) -> None:
     """No address is in two subnets of a pool, none is outside it, and the smallest gap that fits is the one used."""

@@ -25,6 +25,7 @@ from netloom.store.errors import StoreConflict, StoreLost
 from netloom.store.load import encode_doc
 from netloom.store.log import Draft, LogRow, decode_stored
 from netloom.store.writer import NotWriting, Writer
+from tests.examples import count_examples
 
 # -- the model ---------------------------------------------------------------------------------------------------------
 
@@ -241,7 +242,7 @@ async def write_from_two(log: SharedLog, requests: Sequence[tuple[int, str]], st
         await writer.close()
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=count_examples(120), deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from((0, 1)), st.sampled_from("abcdef")), min_size=2, max_size=8),
     st.lists(st.sampled_from(("good", "lost", "stray", "late")), max_size=6),

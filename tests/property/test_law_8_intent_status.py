@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netloom.intent.l2.port_status import acknowledge
+from netloom.intent.l2.port_status import acknowledge, is_news
 from netloom.intent.schema import Doc
 from tests.unit.intent.intent_kit import World
 
@@ -49,7 +49,9 @@ class Model:
         revision = max(self.world.snapshot.revision - age, 0)
         id = self.port["id"]
         told = ([id], {}) if wired else ([], {id: "its interface to be plugged"})
-        self.world.take(acknowledge(self.world.snapshot, self.world.context(), host, *told, revision))
+        outcome = acknowledge(self.world.snapshot, self.world.context(), host, *told, revision)
+        assert is_news(self.world.snapshot, host, *told) or not outcome.changes, "a word that is not written is no news"
+        self.world.take(outcome)
         if host == self.host and self.up:
             if not wired:
                 self.active = False

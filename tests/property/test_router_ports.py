@@ -24,6 +24,7 @@ from netloom.intent.l3.router_find import (
 from netloom.intent.l3.router_show import show_gateway
 from netloom.intent.schema import Doc
 from netloom.model.address import ip_version
+from tests.examples import count_examples
 from tests.unit.intent.router_kit import RouterWorld, gateway
 
 CIDRS = ("10.0.0.0/24", "10.0.0.0/16", "10.1.0.0/24", "fd00:1::/64", "fd00:2::/64")
@@ -139,7 +140,7 @@ def check_copies(router: Doc, ports: list[Doc]) -> None:
     assert len(ports) == (len(hosted) if router["ha"] else 0)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(st.lists(steps(), min_size=12, max_size=24))
 def test_ports_are_what_routers_need(given_steps: list[Step]) -> None:
     """After any sequence of requests, refused ones included, each router has just the ports that it calls for."""

@@ -35,6 +35,8 @@ from netloom.intent.operation import Requester
 LIFETIME_S = 12 * 3600.0
 MAX_KNOWN = 10_000
 """Tokens whose requester is remembered."""
+SERVICE_ROLE = "service"
+"""Who has it may vouch for a user's request with a token of its own beside the user's."""
 DUMMY_HASH = "$2b$10$CwTycUXWue0Thq9StjUM0uJ8bQhGzSGZ7UO9ybO2DsrCyqFoZoWl2"
 """What an unknown user's password is compared with, so that time does not tell who exists."""
 NEEDS_AUTH = "The request you have made requires authentication."
@@ -99,13 +101,22 @@ class BuiltinIdentity:
     # -- who asks ------------------------------------------------------------------------------------------------------
 
     async def authenticate(self, headers: Headers, method: str = "", path: str = "") -> Requester:
-        text = headers.get(b"x-auth-token", b"")
+        requester = self._find_requester(headers, b"x-auth-token")
+        if requester is None:
+            raise Unauthorized(self.www_authenticate(headers))
+        service = self._find_requester(headers, b"x-service-token")
+        if service is None or SERVICE_ROLE not in service.roles:
+            return requester
+        return replace(requester, service_roles=service.roles)
+
+    def _find_requester(self, headers: Headers, name: bytes) -> Requester | None:
+        text = headers.get(name, b"")
         known = self._known.get(text)
         if known is not None and known[0] > self.now():
             return known[1]
         token = self.find_token(text)
         if token is None:
-            raise Unauthorized(self.www_authenticate(headers))
+            return None
         if len(self._known) >= MAX_KNOWN:
             self._known.clear()
         requester = self.make_requester(token)

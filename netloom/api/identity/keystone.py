@@ -10,7 +10,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -79,18 +79,21 @@ class KeystoneIdentity:
     async def authenticate(self, headers: Headers, method: str = "", path: str = "") -> Requester:
         """A service that asks for a user asks what the user's rules do not name: they are the user's own requests'."""
         text = headers.get(b"x-auth-token", b"")
-        service = b"x-service-token" in headers and await self._is_service(headers[b"x-service-token"])
-        owner = await self._find((text, service))
-        if not service and not is_allowed(owner.rules, method, path):
+        roles = await self._find_service(headers[b"x-service-token"]) if b"x-service-token" in headers else ()
+        owner = await self._find((text, bool(roles)))
+        if roles:
+            return replace(owner.requester, service_roles=roles)
+        if not is_allowed(owner.rules, method, path):
             raise self._unauthorized()
         return owner.requester
 
-    async def _is_service(self, text: bytes) -> bool:
-        """Whether a service token is good; Keystone refuses the request's own token if it needed that."""
+    async def _find_service(self, text: bytes) -> tuple[str, ...]:
+        """The roles of a good service token, else none; Keystone refuses the request's own token if it needed that."""
         try:
-            return SERVICE_ROLE in (await self._find((text, False))).requester.roles
+            roles = (await self._find((text, False))).requester.roles
         except Unauthorized:
-            return False
+            return ()
+        return roles if SERVICE_ROLE in roles else ()
 
     async def _find(self, shown: Shown) -> Owner:
         """The owner, remembered or asked for; one question however many requests wait for it."""

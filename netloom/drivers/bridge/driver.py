@@ -16,6 +16,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from netloom.drivers.bridge import links, tables
+from netloom.model.bridge import VxlanDevice
 from netloom.model.driver import Driver
 from netloom.model.plan import Failure, Key, Op, Put, State, Thing
 
@@ -32,9 +33,30 @@ AFTER: Mapping[str, frozenset[str]] = {"bridge_port": frozenset({"filter_way", "
 
 T = TypeVar("T")
 Hand = Callable[[IPRoute, Key, Any], None]
+
+
+def put_vxlan(ipr: IPRoute, key: Key, want: VxlanDevice) -> None:
+    """One that has to go and come again keeps what leads through it, and then its place in the bridge."""
+    there = links.fetch(ipr, key[1])
+    kept = () if there is None else find_kept(ipr, there)
+    links.put_vxlan(ipr, key, want)
+    if there is not None and there.index != links.require(ipr, key[1]):
+        for thing in kept:
+            PUT[thing.kind](ipr, thing.key, thing.value)
+
+
+def find_kept(ipr: IPRoute, device: links.Device) -> tuple[Thing, ...]:
+    """What goes with a tunnel device: where addresses lead, then its place in the bridge, and what the bridge knows."""
+    devices = links.read_devices(ipr)
+    found = [*links.read_things(devices), *tables.read_things(ipr, devices)]
+    order = ("tunnel_fdb", "neighbour", "bridge_port", "bridge_fdb")
+    mine = (thing for thing in found if thing.key[1] == device.name and thing.kind in order and thing.value is not None)
+    return tuple(sorted(mine, key=lambda thing: order.index(thing.kind)))
+
+
 PUT: Mapping[str, Hand] = {
     "brq": links.put_bridge,
-    "vxlan": links.put_vxlan,
+    "vxlan": put_vxlan,
     "vlan": links.put_vlan,
     "bridge_port": links.put_port,
     "bridge_fdb": tables.put_bridge_fdb,

@@ -6,7 +6,7 @@ What others made with a name of ours (Nova's plug library makes `brq…` too) is
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyroute2 import IPRoute
@@ -114,10 +114,11 @@ def is_right(bridge: Device) -> bool:
 
 def read_vxlan(one: Device) -> VxlanDevice | None:
     data = one.data
-    if data.get("learning") or not data.get("proxy") or read_setting(f"net/ipv6/conf/{one.name}/disable_ipv6") == "1":
+    if data.get("learning") or read_setting(f"net/ipv6/conf/{one.name}/disable_ipv6") == "1":
         return None
     local = data.get("local") or data.get("local6") or ""
-    return VxlanDevice(int(data.get("id", 0)), local, one.mtu, read_plain(one.name), int(data.get("port", 0)))
+    number, port, proxy = int(data.get("id", 0)), int(data.get("port", 0)), bool(data.get("proxy"))
+    return VxlanDevice(number, local, one.mtu, read_plain(one.name), port, proxy)
 
 
 def read_port(one: Device, bridge: str) -> BridgePort:
@@ -156,7 +157,7 @@ def put_bridge(ipr: IPRoute, key: Key, want: LinuxBridge) -> None:
 
 
 def put_vxlan(ipr: IPRoute, key: Key, want: VxlanDevice) -> None:
-    """One of that name with another number, end or port goes and comes again: the kernel changes none of them."""
+    """One of that name with another number, end, port or proxy goes and comes again: the kernel changes none of it."""
     name = key[1]
     there = fetch(ipr, name)
     if there is not None and not is_same_tunnel(read_vxlan(there), want):
@@ -165,8 +166,8 @@ def put_vxlan(ipr: IPRoute, key: Key, want: VxlanDevice) -> None:
     if there is None:
         local = {"vxlan_local6" if ":" in want.local else "vxlan_local": want.local}
         ipr.link(
-            "add", ifname=name, kind="vxlan", vxlan_id=want.vni, vxlan_port=want.port, vxlan_learning=0, vxlan_proxy=1,
-            mtu=want.mtu, **local, **ZERO_CHECKSUMS,
+            "add", ifname=name, kind="vxlan", vxlan_id=want.vni, vxlan_port=want.port, vxlan_learning=0,
+            vxlan_proxy=int(want.proxy), mtu=want.mtu, **local, **ZERO_CHECKSUMS,
         )  # fmt: skip
     index = require(ipr, name)
     write_setting(f"net/ipv6/conf/{name}/addr_gen_mode", NO_ADDRESS)
@@ -176,7 +177,7 @@ def put_vxlan(ipr: IPRoute, key: Key, want: VxlanDevice) -> None:
 
 
 def is_same_tunnel(there: VxlanDevice | None, want: VxlanDevice) -> bool:
-    return there is not None and (there.vni, there.local, there.port) == (want.vni, want.local, want.port)
+    return there is not None and replace(there, mtu=want.mtu, plain=want.plain) == want
 
 
 def put_vlan(ipr: IPRoute, key: Key, want: VlanDevice) -> None:

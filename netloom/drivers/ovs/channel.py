@@ -48,7 +48,8 @@ class Channel:
     async def shake_hands(self, timeout_s: float) -> None:
         """Agree on OpenFlow 1.4. TimeoutError or ChannelLost when that is not possible."""
         self._writer.write(of.encode_hello(self.next_xid()))
-        await asyncio.wait_for(self._hello, timeout_s)
+        async with asyncio.timeout(timeout_s):
+            await self._hello
         await self.barrier(timeout_s)
 
     async def follow_packets(self, on_packet: OnPacket, timeout_s: float) -> None:
@@ -87,11 +88,16 @@ class Channel:
             for part in parts:
                 self._writer.write(part)
                 if self._writer.transport.get_write_buffer_size() > _HIGH_WATER:
-                    await asyncio.wait_for(self._writer.drain(), timeout_s)
-            await asyncio.wait_for(self._writer.drain(), timeout_s)
+                    await self._drain(timeout_s)
+            await self._drain(timeout_s)
         except (OSError, TimeoutError) as error:
             self.abort()
             raise ChannelLost(str(error) or "the switch does not read") from error
+
+    async def _drain(self, timeout_s: float) -> None:
+        # Not `asyncio.wait_for`: it swallows a cancellation that comes with what it waits for (Python 3.11).
+        async with asyncio.timeout(timeout_s):
+            await self._writer.drain()
 
     async def request(self, message: bytes, xid: int, timeout_s: float) -> list[of.Message]:
         """The answer to `message`: all parts of a multipart reply, or the one error."""
@@ -101,7 +107,8 @@ class Channel:
         self._waiting[xid] = future
         try:
             await self.send([message], timeout_s)
-            return await asyncio.wait_for(future, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await future
         except TimeoutError as error:
             self.abort()
             raise ChannelLost("the switch did not answer in time") from error

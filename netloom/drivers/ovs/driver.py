@@ -198,6 +198,11 @@ class OvsDriver:
         await self._config.read_bridges()
         return rows.read_underlay(self._config.tables)
 
+    async def read_mtus(self) -> dict[str, int]:
+        """By bridge, what its NICs carry, in bytes."""
+        await self._config.read_bridges()
+        return rows.read_mtus(self._config.tables)
+
     async def read_strays(self, bridge: str) -> dict[tuple[str, str], int]:
         """By (type, remote address), the tunnel ports on `bridge` for one remote host each."""
         await self._config.read_bridges()
@@ -223,12 +228,14 @@ class OvsDriver:
 
     def find_foreign(self) -> tuple[str, ...]:
         """What others made on the bridges that are ours alone, as last read: in words, with what takes it away."""
-        out: list[str] = []
+        return tuple(f"{words}: {' '.join(command)}" for words, command in self.find_sweeps())
+
+    def find_sweeps(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The same as (words, command)."""
         for bridge in sorted(self._own):
-            out += describe_flows(bridge, self._bridges[bridge].others if bridge in self._bridges else {})
-            ports = rows.find_foreign(self._config.tables, bridge)
-            out += [f"{bridge} has port {name}: ovs-vsctl del-port {bridge} {name}" for name in ports]
-        return tuple(out)
+            yield from describe_flows(bridge, self._bridges[bridge].others if bridge in self._bridges else {})
+            for name in rows.find_foreign(self._config.tables, bridge):
+                yield f"{bridge} has port {name}", ("ovs-vsctl", "del-port", bridge, name)
 
     async def close(self) -> None:
         await self._pulse.close()
@@ -237,12 +244,11 @@ class OvsDriver:
         await self._config.close()
 
 
-def describe_flows(bridge: str, others: Mapping[int, int]) -> list[str]:
-    return [
-        f"{bridge} has {count} flows with cookie {cookie:#x}: "
-        f"ovs-ofctl -O OpenFlow14 del-flows {bridge} cookie={cookie:#x}/-1"
-        for cookie, count in sorted(others.items())
-    ]
+def describe_flows(bridge: str, others: Mapping[int, int]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for cookie, count in sorted(others.items()):
+        which = f"cookie={cookie:#x}/-1"
+        command = ("ovs-ofctl", "-O", "OpenFlow14", "del-flows", bridge, which)
+        yield f"{bridge} has {count} flows with cookie {cookie:#x}", command
 
 
 def make_driver(options: Mapping[str, str]) -> OvsDriver:

@@ -138,10 +138,30 @@ def read_ofports(tables: Tables) -> dict[tuple[str, str], int]:
     return {(bridge, name): number for bridge, name, number in found if number is not None and number > 0}
 
 
+NICS = ("", "system", "dpdk")
+"""Types of interfaces that lead out of the host, where nobody plugged them for a port."""
+
+
 def read_underlay(tables: Tables) -> tuple[str, ...]:
     """Devices of the system on any bridge that carry no iface-id: the host's own NICs."""
     found = ((port["name"], row) for _, port, row in walk_ports(tables) if row["type"] in ("", "system"))
     return tuple(sorted(name for name, row in found if "iface-id" not in row["external_ids"]))
+
+
+def read_mtus(tables: Tables) -> dict[str, int]:
+    """By bridge, the most bytes that every NIC on it carries in one packet; without those that the switch knows not."""
+    ports, interfaces, found = tables.get("Port", {}), tables.get("Interface", {}), dict[str, int]()
+    for bridge in tables.get("Bridge", {}).values():
+        held = (ports[uuid] for uuid in as_list(bridge["ports"]) if uuid in ports)
+        rows = (interfaces[uuid] for port in held for uuid in as_list(port["interfaces"]) if uuid in interfaces)
+        mtus = [int(mtu) for row in rows if is_nic(row) for mtu in as_list(row.get("mtu", []))]
+        if mtus:
+            found[bridge["name"]] = min(mtus)
+    return found
+
+
+def is_nic(interface: Row) -> bool:
+    return interface["type"] in NICS and "iface-id" not in interface["external_ids"]
 
 
 def where_uuid(uuid: str) -> list[Any]:

@@ -25,6 +25,8 @@ ROUTER_OWNERS = (
     "network:ha_router_replicated_interface",
     "network:router_centralized_snat",
 )
+ANYCAST_OWNERS = (*ROUTER_OWNERS, "network:router_gateway", "")
+"""Whose ports may have IPv6's subnet-router anycast address (RFC 4291, 2.6.1); Neutron lets those of nobody, too."""
 AUTO_DELETED_OWNERS = ("network:dhcp", "network:distributed", "network:floatingip_agent_gateway")
 AUTO_MODES = ("slaac", "dhcpv6-stateless")
 
@@ -162,7 +164,7 @@ def resolve_wanted(
 def find_subnet(draft: Draft, network: Doc, subnets: Sequence[Doc], wanted: Mapping[str, str], owner: str) -> Doc:
     if not subnets:
         raise invalid_operation("IP allocation requires subnets for network")
-    ip, router = wanted.get("ip_address"), owner in ROUTER_OWNERS
+    ip, router = wanted.get("ip_address"), owner in ANYCAST_OWNERS
     if "subnet_id" in wanted:
         id = wanted["subnet_id"]
         for subnet in subnets:
@@ -190,11 +192,11 @@ def find_subnet(draft: Draft, network: Doc, subnets: Sequence[Doc], wanted: Mapp
 
 def check_automatic(subnet: Doc, ip: str, owner: str, mac: str) -> None:
     if is_auto(subnet) and owner not in ROUTER_OWNERS and eui64(subnet["cidr"], mac) != ip:
-        raise invalid_operation(
+        raise ApiError(
+            400, "AllocationOnAutoAddressSubnet",
             f"IPv6 address {ip} cannot be directly assigned to a port on subnet {subnet['id']} as the subnet is "
             "configured for automatic addresses",
-            type="AllocationOnAutoAddressSubnet",
-        )
+        )  # fmt: skip
 
 
 def check_count(wanted: Sequence[Any], owner: str, settings: Settings) -> None:

@@ -101,14 +101,17 @@ def check_name(name: str, settings: Settings) -> None:
         if len(name) + len(above) > MAX_NAME:
             raise invalid_input(
                 "dns_name",
-                f"The dns_name passed is a PQDN and its size is '{len(name)}'. The dns_domain option is {domain}; "
-                f"together they exceed the maximum size of '{MAX_NAME}'",
+                f"The dns_name passed is a PQDN and its size is '{len(name)}'. The dns_domain option in "
+                f"neutron.conf is set to {domain}, with a length of '{len(above) - 1}'. When the two are "
+                "concatenated to form a FQDN (with a '.' at the end), the resulting length exceeds the maximum size "
+                f"of '{MAX_NAME}'",
             )
     elif not name.endswith(above):
         raise invalid_input(
             "dns_name",
-            "The dns_name passed is a FQDN. Its higher level labels must be equal to the dns_domain option, which is "
-            f"'{domain}', with one or more valid DNS labels to the left of it",
+            "The dns_name passed is a FQDN. Its higher level labels must be equal to the dns_domain option in "
+            f"neutron.conf, that has been set to '{domain}'. It must also include one or more valid DNS labels to the "
+            f"left of '{domain}'",
         )
 
 

@@ -81,7 +81,7 @@ def create_subnet(draft: Draft, body: Doc) -> Doc:
     check_mtu(network["id"], network["mtu"], body["ip_version"])
     given = {**body, "subnetpool_id": choice.pool_id, "cidr": find_prefix(draft, network, body, choice)}
     if "gateway_ip" not in body:
-        given["gateway_ip"] = make_gateway(given["cidr"]) if choice.is_named else first_router(given["cidr"])
+        given["gateway_ip"] = first_router(given["cidr"]) if choice.is_cut else make_gateway(given["cidr"])
     if not (choice.cidr or choice.is_delegated):
         check_subnet(given, None, context.settings)
     given["allocation_pools"] = decide_pools(given)

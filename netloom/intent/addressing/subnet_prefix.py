@@ -38,9 +38,9 @@ class Choice:
     length: int | None
 
     @property
-    def is_named(self) -> bool:
-        """Whether the request says which prefix it is to be."""
-        return self.cidr is not None
+    def is_cut(self) -> bool:
+        """Whether a pool says which prefix it is to be."""
+        return self.cidr is None and self.pool_id != DELEGATED
 
     @property
     def is_delegated(self) -> bool:

@@ -13,12 +13,13 @@ from netloom.intent.addressing import addresses
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError
 from netloom.intent.l2 import port
-from netloom.intent.l2.binding import HOST, OVS_AGENT
+from netloom.intent.l2.binding import BRIDGE_AGENT, HOST, OVS_AGENT
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.schema import Doc, parse_create
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
 
+SWITCHES = (OVS_AGENT, BRIDGE_AGENT)
 OWNER = "network:dhcp"
 DNSMASQ = "dnsmasq"
 
@@ -53,12 +54,12 @@ def sync_ports(draft: Draft, network_id: str) -> None:
 
 
 def find_hosts(draft: Draft, network: Doc) -> list[str]:
-    """The hosts that a server runs on: those with an Open vSwitch to plug it into. Without one, hosts answer."""
+    """The hosts that a server runs on: those with a switch to plug it into. Without one, hosts answer."""
     if draft.context.settings.dhcp_driver != DNSMASQ or not find_subnets(draft, network):
         return []
     agents = (draft.get("agent", id) for id in network["dhcp_agents"])
     hosts = [agent["host"] for agent in agents if agent is not None]
-    return [host for host in hosts if draft.lookup("agent", "host_type", (host, OVS_AGENT)) is not None]
+    return [host for host in hosts if any(draft.lookup("agent", "host_type", (host, kind)) for kind in SWITCHES)]
 
 
 def find_subnets(draft: Draft, network: Doc) -> list[Doc]:

@@ -209,15 +209,18 @@ def refuse_network(draft: Draft, port: Doc, found: Bound, agent: Doc) -> str:
     segment, network = draft.get("segment", found.segment_id), draft.get("network", port["network_id"])
     if segment is None or network is None:
         return ""
-    if agent["agent_type"] == BRIDGE_AGENT and (reason := refuse_on_bridges(draft, network, agent)):
+    if agent["agent_type"] == BRIDGE_AGENT and (reason := refuse_on_bridges(draft, port, network, agent)):
         return reason
     return refuse_tags(network, agent) or refuse_mtu(network, TYPES[segment["network_type"]], agent)
 
 
-def refuse_on_bridges(draft: Draft, network: Doc, agent: Doc) -> str:
-    """What Linux bridges do not do for a network: tags of instances' own, and gateways that are on every host."""
+def refuse_on_bridges(draft: Draft, port: Doc, network: Doc, agent: Doc) -> str:
+    """What Linux bridges do not do for a port: tags of instances' own, and gateways that are on every host, which a
+    DHCP server has no use for."""
     if network.get("vlan_transparent"):
         return f"the {agent['agent_type']} carries no VLANs of instances' own (vlan_transparent)"
+    if port["device_owner"] == "network:dhcp":
+        return ""
     for subnet in draft.find("subnet", "network_id", network["id"]):
         gateway = subnet["gateway_ip"] and draft.lookup("port", "ip", (network["id"], subnet["gateway_ip"]))
         if gateway and gateway["device_owner"] == SPREAD_OWNER:

@@ -6,7 +6,7 @@ it is not, `waits_for` says what it waits for. Law 9: a host speaks for the port
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from netloom.intent.draft import Draft
 from netloom.intent.l2 import binding
@@ -23,6 +23,11 @@ from netloom.intent.stamp import make_updated
 MAX_REASON = 255
 
 
+Word = tuple[str, Collection[str], Mapping[str, str], int | None]
+"""What a host says: its name, the ports that carry traffic, those that do not yet with the reason, and what it had
+seen when it said so; None: all there is."""
+
+
 def acknowledge(
     snapshot: Snapshot,
     context: Context,
@@ -36,23 +41,53 @@ def acknowledge(
     `revision` is what the host had seen when it said so; None: all there is. A port that was described anew since
     waits on. Ports of other hosts, and ports that are gone, are passed over. Nothing new gives an empty Outcome.
     """
+    return acknowledge_all(snapshot, context, [(host, wired, pending, revision)])
+
+
+def acknowledge_all(snapshot: Snapshot, context: Context, words: Iterable[Word]) -> Outcome:
+    """As `acknowledge`, for the words of many hosts in one revision, in their order."""
     draft = Draft(snapshot, context)
+    for host, wired, pending, revision in words:
+        take_word(draft, host, wired, pending, revision)
+    return draft.finish()
+
+
+def take_word(
+    draft: Draft, host: str, wired: Collection[str], pending: Mapping[str, str], revision: int | None
+) -> None:
     for id in wired:
         acknowledge_floating(draft, host, id, True, "", revision)
-        port = find_port(snapshot, host, id)
+        port = find_port(draft, host, id)
         if port is not None and (revision is None or port["described_at"] <= revision):
             put_status(draft, port, "ACTIVE", "")
     for id, reason in pending.items():
         acknowledge_floating(draft, host, id, False, reason[:MAX_REASON], revision)
-        port = find_port(snapshot, host, id)
+        port = find_port(draft, host, id)
         if port is not None:
             put_status(draft, port, "DOWN", reason[:MAX_REASON])
-    return draft.finish()
 
 
-def find_port(snapshot: Snapshot, host: str, id: str) -> Doc | None:
+def is_news(snapshot: Snapshot, host: str, wired: Iterable[str], pending: Mapping[str, str]) -> bool:
+    """Whether the word of a host may change anything: one that says what is shown already need not be written."""
+    told = [(id, "ACTIVE", "") for id in wired]
+    told += [(id, "DOWN", reason[:MAX_REASON]) for id, reason in pending.items()]
+    ports, floating = snapshot.records("port"), snapshot.records("floatingip")
+    for id, status, waits_for in told:
+        if (port := ports.get(id)) is not None:
+            if differs(port.doc, status, waits_for) and find_port(snapshot, host, id):
+                return True
+        elif (fip := floating.get(id)) is not None and differs(fip.doc, status, waits_for):
+            return True
+    return False
+
+
+def differs(doc: Doc, status: str, waits_for: str) -> bool:
+    return bool(doc["status"] != status or doc.get("waits_for", "") != waits_for)
+
+
+def find_port(docs: Draft | Snapshot, host: str, id: str) -> Doc | None:
     """The port if it is bound to this host and switched on."""
-    port = snapshot.get("port", id)
+    port = docs.get("port", id)
     if port is None or port[HOST] != host or not binding.is_bound(port) or not port["admin_state_up"]:
         return None
     return port

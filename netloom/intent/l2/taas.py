@@ -14,6 +14,7 @@ from netloom.intent import kinds, stamp
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict, not_found
 from netloom.intent.extension import Extension
+from netloom.intent.l2.binding import BRIDGE, HOST, VIF_TYPE, is_bound
 from netloom.intent.l2.taas_port import ACTIVE, DOWN, find_flow_status
 from netloom.intent.l3.router_access import owns
 from netloom.intent.operation import Context, Outcome
@@ -85,11 +86,28 @@ def check_flow(draft: Draft, body: Doc) -> Mapping[str, Any]:
     source = check_port(draft, body["source_port"])
     if source["id"] == service["port_id"]:
         raise conflict("InvalidSourcePort", f"Port {source['id']} cannot be tapped to itself.")
+    check_bridges(body, source, draft.get("port", service["port_id"]))
     return {"status": find_flow_status(draft, body)}
+
+
+def check_bridges(flow: Doc, source: Doc, target: Doc | None) -> None:
+    """A host with Linux bridges copies whole devices, from one to another of its own."""
+    places = [port for port in (source, target) if port is not None and is_bound(port)]
+    bridged = next((port for port in places if port[VIF_TYPE] == BRIDGE), None)
+    if bridged is not None and len({port[HOST] for port in places}) > 1:
+        raise refuse_bridges(bridged, "exchange copies with other hosts")
+    if source[VIF_TYPE] == BRIDGE and flow.get("vlan_filter"):
+        raise refuse_bridges(source, "copy some VLANs of a port alone")
+
+
+def refuse_bridges(port: Doc, words: str) -> ApiError:
+    return conflict("TapNotPossible", f"Port {port['id']} is on host {port[HOST]}, whose Linux bridges do not {words}.")
 
 
 def check_mirror(draft: Draft, body: Doc) -> Mapping[str, Any]:
     port = check_port(draft, body["port_id"])
+    if port[VIF_TYPE] == BRIDGE:
+        raise refuse_bridges(port, "take copies to a collector")
     most = MOST_ID[body["mirror_type"]]
     for id in body["directions"].values():
         if id > most:

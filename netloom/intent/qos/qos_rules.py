@@ -189,6 +189,9 @@ def parameter_conflict(policy: Doc, value: Any, type: str, existing: Any) -> Exc
 # -- the list of types -------------------------------------------------------------------------------------------------
 
 
+DRIVERS = ("openvswitch", "linuxbridge")
+
+
 def show_type(rule: RuleType) -> dict[str, Any]:
     """A type with what each driver makes of it; the names are those of Neutron's drivers."""
     parameters = [
@@ -196,7 +199,8 @@ def show_type(rule: RuleType) -> dict[str, Any]:
         for name in rule.attributes
         for type, values in (find_values(rule, name),)
     ]
-    return {"type": rule.name, "drivers": [{"name": "openvswitch", "supported_parameters": parameters}]}
+    drivers = [{"name": name, "supported_parameters": parameters} for name in DRIVERS]
+    return {"type": rule.name, "drivers": drivers}
 
 
 def find_values(rule: RuleType, name: str) -> tuple[str, Any]:

@@ -18,7 +18,10 @@ from netloom.intent.qos.qos_placement import is_compute, make_request, move_allo
 from netloom.intent.schema import GENERATED, Doc, Field, Index, Kind
 
 OWN, INHERITED, REQUEST = "qos_policy_id", "qos_network_policy_id", "resource_request"
-VIF_TYPES, VNIC_TYPES = ("ovs", "vhostuser"), ("normal", "direct")
+VIF_TYPES, VNIC_TYPES = ("ovs", "vhostuser", "bridge"), ("normal", "direct")
+FUNCTION = "hw_veb"
+FUNCTION_RULES = frozenset({("bandwidth_limit", "egress"), ("minimum_bandwidth", "egress")})
+"""What a NIC enforces of a function of its own: the least and the most that it sends."""
 """Ports that Open vSwitch enforces QoS on: how they are plugged, or want to be."""
 USERS = (("port", "port"), ("network", "network"), ("fip", "floatingip"), ("router", "router"))
 """What an error calls those who use a policy, and their kind, in the order in which they are looked for."""
@@ -77,14 +80,17 @@ def in_force_on_host(port: Doc) -> str | None:
 
 
 def supports_rules(port: Doc) -> bool:
-    """Whether the port's host would enforce rules on it: by how it is plugged, or, before that, by its vnic_type."""
+    """Whether the port's host would enforce all rules on it: by how it is plugged; before that, by its vnic_type."""
     vif_type = port.get(VIF_TYPE, UNBOUND)
     return vif_type in VIF_TYPES if vif_type not in (UNBOUND, FAILED) else port[VNIC_TYPE] in VNIC_TYPES
 
 
 def check_supported(policy: Doc | None, port: Doc) -> None:
-    if policy is not None and policy["rules"] and not supports_rules(port):
-        raise not_supported(policy["rules"][0]["type"], port["id"])
+    if policy is None or supports_rules(port):
+        return
+    for rule in policy["rules"]:
+        if port.get(VIF_TYPE) != FUNCTION or (rule["type"], rule.get("direction")) not in FUNCTION_RULES:
+            raise not_supported(rule["type"], port["id"])
 
 
 def not_supported(type: str, port_id: str) -> ApiError:
@@ -125,8 +131,8 @@ def refresh_ports(draft: Draft, policy: Doc, placed: bool) -> None:
     `placed`: the rules that changed are those that Placement keeps count of; then no port of an instance may be under
     the policy. Raises QosRuleNotSupported or 501.
     """
-    for id in draft.find_ids("port", "qos_unsupported", policy["id"]) if policy["rules"] else ():
-        raise not_supported(policy["rules"][0]["type"], id)
+    for port in draft.find("port", "qos_unsupported", policy["id"]):
+        check_supported(policy, port)
     if not placed:
         return
     for _ in draft.find_ids("port", "qos_compute", policy["id"]):

@@ -19,7 +19,7 @@ SECURITY_GROUP = "security_group"
 LOGGABLE = (SECURITY_GROUP,)
 """What hosts can log: as Neutron's Open vSwitch driver."""
 EVENTS = ("ACCEPT", "DROP", "ALL")
-VIF_TYPES, VNIC_TYPES = ("ovs", "vhostuser"), ("normal",)
+VIF_TYPES, VNIC_TYPES = ("ovs", "vhostuser", "bridge"), ("normal",)
 
 
 def create(snapshot: Snapshot, bodies: Sequence[Doc], context: Context) -> Outcome:

@@ -22,7 +22,7 @@ app = typer.Typer(
 
     | on the host | on the server's machine |
     |---|---|
-    | run, join | token, list, revoke |
+    | run, join, sweep | token, list, revoke |
 
     **Try**
 
@@ -135,3 +135,32 @@ def revoke(hosts: Hosts, config_file: Files = None, set_: Sets = None) -> None:
     print("\n".join(f"{host}: revoked" for host in hosts if host not in unknown))
     if unknown:
         fail(f"never joined, and may not with a token given before now: {', '.join(unknown)}", 1)
+
+
+@app.command("sweep")
+@explain_errors
+def sweep(
+    yes: Annotated[bool, typer.Option("--yes", help="Take it away; else it is only told, each with how.")] = False,
+    config_file: Files = None,
+    set_: Sets = None,
+) -> None:
+    """On the host: take away what others left on the bridges that are Netloom's alone, such as another agent's flows.
+
+    The agent tells of it (in its log, as `foreign` in the API, and in its figures) and never touches it. Netloom's own
+    flows and ports stay, with or without an agent that runs.
+
+    Example: `netloom agent sweep`, and then `netloom agent sweep --yes`
+    """
+    from netloom.main.options.host import load_host_options
+
+    options = load_host_options(config_file or (), parse_sets(set_))
+    from netloom.main.hosts.sweep import SweepError, sweep_host
+
+    count = 0
+    try:
+        for count, line in enumerate(sweep_host(options, yes), 1):  # noqa: B007
+            print(line)
+    except SweepError as error:
+        fail(str(error), 1)
+    if not count:
+        print("nothing is there that is not Netloom's")

@@ -9,15 +9,15 @@ from pathlib import Path
 from netloom.main.doctor.agent import Host, find_needs, make_agent_checks, read_switch
 from netloom.main.doctor.findings import ERROR, Check, Finding, run_checks
 from netloom.main.doctor.machine import Machine, read_machine
+from netloom.main.doctor.relay import make_relay_checks
 from netloom.main.doctor.server import make_server_checks
 from netloom.main.hosts.papers import Papers
 from netloom.main.options.checks import OptionError
 from netloom.main.options.host import load_host_options
 from netloom.main.options.host_checks import read_devices
 from netloom.main.options.reading import find_state_path, read_options
+from netloom.main.options.relay import load_relay_options
 from netloom.main.options.server import load_server_options
-
-PARTS = ("server", "agent")
 
 
 def look(files: Sequence[Path], given: Mapping[str, str], parts: Sequence[str] = ()) -> list[Finding]:
@@ -27,15 +27,17 @@ def look(files: Sequence[Path], given: Mapping[str, str], parts: Sequence[str] =
         machine = read_machine()
         checks: list[tuple[str, Check]] = []
         for part in parts:
-            checks += (make_server if part == "server" else make_host)(files, given, machine)
+            checks += MAKERS[part](files, given, machine)
     except OptionError as error:
         return [Finding("options", ERROR, str(error), "mend it: nothing starts with it; netloom options lists them")]
     return run_checks(checks)
 
 
 def find_parts(files: Sequence[Path], given: Mapping[str, str]) -> tuple[str, ...]:
-    """A host has joined or names its server; what has no such thing is a server, or is to be one."""
+    """A host has joined or names its server; a relay is told that it is one; all else is a server, or is to be one."""
     read = read_options(files, given)
+    if read.value("netloom", "role") == "relay":
+        return ("relay",)
     state = find_state_path(read)
     host = bool(read.value("netloom", "feed_server")) or Papers(state).whole
     server = (state / "feed").exists() or bool(read.value("database", "connection"))
@@ -59,3 +61,10 @@ def make_host(files: Sequence[Path], given: Mapping[str, str], machine: Machine)
         find_needs(options, dnsmasq, bool(read.value("DEFAULT", "l3_ha"))),
     )
     return make_agent_checks(host)
+
+
+def make_relay(files: Sequence[Path], given: Mapping[str, str], machine: Machine) -> list[tuple[str, Check]]:
+    return make_relay_checks(load_relay_options(files, given), machine)
+
+
+MAKERS = {"server": make_server, "agent": make_host, "relay": make_relay}

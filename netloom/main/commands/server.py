@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -69,3 +70,29 @@ def step_down(config_file: Files = None, set_: Sets = None) -> None:
     from netloom.main.servers.cluster import order_step_down
 
     print(order_step_down(options))
+
+
+@app.command("rotate-authority")
+@explain_errors
+def rotate_authority(
+    config_file: Files = None,
+    set_: Sets = None,
+    finish: Annotated[bool, typer.Option("--finish", help="Drop the old one, when every host has renewed.")] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="With --finish: hosts that have not renewed must join again.")
+    ] = False,
+) -> None:
+    """Have another authority sign the certificates of hosts, relays and servers, beside running servers.
+
+    From the first call on a new one signs, and both are trusted. Each host that is connected gets its next certificate
+    within minutes; call it again to see who is left. With --finish the old one is dropped.
+
+    Examples: `netloom server rotate-authority`, `netloom server rotate-authority --finish`
+    """
+    from netloom.main.options.server import load_server_options
+
+    options = load_server_options(config_file or (), parse_sets(set_))
+    from netloom.main.servers.rotation import begin, end
+
+    now = datetime.now(UTC)
+    print("\n".join(end(options, now, anyway) if finish else begin(options, now)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import time
@@ -23,7 +24,8 @@ PROGRAMS = (
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`synced`: whether the clock follows others; None: not known. `values`: of /proc/sys, by name."""
+    """`synced`: whether the clock follows others; None: not known. `values`: of /proc/sys, by name, and
+    "open files": how many a process may have."""
 
     now_s: float = field(default_factory=time.time)
     root: bool = True
@@ -37,6 +39,7 @@ def read_machine() -> Machine:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     names = ("net/netfilter/nf_conntrack_max", "net/netfilter/nf_conntrack_count")
     found = {name: read_number(Path("/proc/sys") / name) for name in names}
+    found["open files"] = read_open_files()
     return Machine(
         root=os.geteuid() == 0,
         synced=read_synced(),
@@ -51,6 +54,11 @@ def read_number(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
+
+
+def read_open_files() -> int | None:
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
 
 
 def read_synced() -> bool | None:

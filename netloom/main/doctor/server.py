@@ -25,6 +25,7 @@ from netloom.main.doctor.machine import (
     check_room,
     check_secret,
 )
+from netloom.main.doctor.together import make_whole_checks
 from netloom.main.options.server import ServerOptions
 from netloom.main.servers.authority import read_bytes
 from netloom.main.servers.shared_state import make_share
@@ -53,6 +54,7 @@ def make_server_checks(options: ServerOptions, machine: Machine) -> list[tuple[s
         ("policy", partial(check_policy, options)),
         ("Nova", partial(check_nova, options)),
         ("RabbitMQ", partial(check_rabbit, options)),
+        *make_whole_checks(options, machine),
     ]
 
 

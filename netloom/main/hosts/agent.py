@@ -185,6 +185,7 @@ def make_feed(options: HostOptions, told: Mapping[str, Any] | None = None, renew
         Cache(options.state_path / "slices"),
         on_joined=papers.save,
         csr=lambda: papers.make_renewal(options.host),
+        anew=lambda tag: papers.make_anew(options.host, tag),
         program=f"netloom {__version__}",
         availability_zone=options.availability_zone,
         configurations={**describe_host(options), **(told or {})},

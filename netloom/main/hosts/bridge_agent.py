@@ -12,6 +12,7 @@ from netloom.agent.daemon_facts import DaemonFacts
 from netloom.agent.joined_facts import JoinedFacts
 from netloom.agent.metadata import MetadataProxy
 from netloom.agent.parts import Parts, SliceFeed, watch_nothing
+from netloom.drivers.bridge.copies import CopyDriver
 from netloom.drivers.bridge.driver import BridgeDriver
 from netloom.drivers.dnsmasq import DnsmasqDriver
 from netloom.drivers.filter.nft import FilterDriver
@@ -36,12 +37,14 @@ class Hands:
     filter: FilterDriver
     netns: NetnsDriver
     tc: TcDriver
+    copies: CopyDriver
     dnsmasq: DnsmasqDriver
 
     @property
     def named(self) -> dict[str, Driver]:
         return {
-            "bridge": self.bridge, "filter": self.filter, "netns": self.netns, "tc": self.tc, "dnsmasq": self.dnsmasq,
+            "bridge": self.bridge, "filter": self.filter, "netns": self.netns, "tc": self.tc,
+            "copies": self.copies, "dnsmasq": self.dnsmasq,
         }  # fmt: skip
 
     async def close(self) -> None:
@@ -55,6 +58,7 @@ def open_bridges(options: HostOptions, facts: HostFacts, feed: SliceFeed) -> tup
         FilterDriver(),
         NetnsDriver(options.netns_path, options.state_path / "keepers"),
         TcDriver(options.netns_path),
+        CopyDriver(),
         DnsmasqDriver(options.state_path / "dhcp", options.netns_path),
     )
     return BridgeHost(hands.bridge, facts, lambda: feed.slices), hands

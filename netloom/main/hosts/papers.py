@@ -11,7 +11,15 @@ from pathlib import Path
 
 from netloom.feed.grants import Grant, make_grant
 from netloom.feed.messages import Joined
-from netloom.feed.pki import load_key, make_host_context, make_request, make_server_context, read_life, wants_renewal
+from netloom.feed.pki import (
+    find_tag,
+    load_key,
+    make_host_context,
+    make_request,
+    make_server_context,
+    read_life,
+    wants_renewal,
+)
 
 LOG = logging.getLogger("netloom.agent")
 
@@ -63,6 +71,12 @@ class Papers:
     def make_renewal(self, host: str) -> str | None:
         """A request for the next certificate, when it is time for one."""
         if not wants_renewal(self.certificate.read_bytes(), datetime.datetime.now(datetime.UTC)):
+            return None
+        return make_request(load_key(self.key.read_bytes()), host)
+
+    def make_anew(self, host: str, tag: str) -> str | None:
+        """A request for the next certificate, when the server trusts other authorities than these papers name."""
+        if not tag or tag == find_tag(self.authority.read_bytes()):
             return None
         return make_request(load_key(self.key.read_bytes()), host)
 

@@ -17,7 +17,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from netloom.agent.loop import Agent
 from netloom.agent.parts import Parts, Tuning
 from netloom.feed import pki
 from netloom.feed.cache import Cache
-from netloom.feed.client import Feed
+from netloom.feed.client import Feed, request_join
 from netloom.lab.swarm_check import find_differences
 from netloom.lab.swarm_fill import describe_host
 from netloom.lab.swarm_host import Device, Ear, Plugs, Quiet, follow
@@ -42,25 +42,37 @@ LOOK_S = 0.02
 """How often a question that waits for hosts looks again."""
 AT_ONCE = 4
 """Hosts of one process that start at the same time."""
+COMPARES = False
+"""Four times a minute a host counts what it holds again: 7 ms, which each of a thousand hosts has and two cores have
+not. `--check` compares all of it."""
 SLOW_CLOCK = Tuning(drift_s=86400.0)
 """The devices of a swarm do not drift; comparing millions of flows every minute would measure nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a process is to be. `hosts`: (name, tunnel address, its number); the first `rendering` have devices."""
+    """What a process is to be. `hosts`: (name, tunnel address, its number); the first `rendering` have devices.
+
+    `authority`: the folder of the one that signs for them; or else `joining`, each host's join token.
+    """
 
     folder: Path
     addresses: tuple[str, ...]
-    authority: Path
     hosts: tuple[tuple[str, str, int], ...]
     rendering: int
+    authority: str = ""
+    joining: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Task:
         hosts = tuple((str(name), str(ip), int(number)) for name, ip, number in given["hosts"])
         addresses = tuple(map(str, given["addresses"]))
-        return cls(Path(given["folder"]), addresses, Path(given["authority"]), hosts, int(given["rendering"]))
+        joining = {str(host): str(token) for host, token in given.get("joining", {}).items()}
+        authority = str(given.get("authority", ""))
+        return cls(Path(given["folder"]), addresses, hosts, int(given["rendering"]), authority, joining)
+
+    def find_papers(self, host: str) -> Papers:
+        return Papers(self.folder / "hosts" / host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +85,49 @@ class Member:
     works: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
 
 
+async def get_papers(task: Task) -> None:
+    """For every host that has none. Raises JoinError."""
+    authority = open_authority(Path(task.authority), now(), renew=False) if task.authority else None
+    for host, _, _ in task.hosts:
+        papers = task.find_papers(host)
+        if papers.whole:
+            continue
+        if authority is not None:
+            issue_papers(authority, papers, host)
+        else:
+            await join(papers, host, task)
+
+
+async def join(papers: Papers, host: str, task: Task) -> None:
+    """As `netloom agent join` does."""
+    key = pki.make_key()
+    token = pki.parse_token(task.joining.get(host, ""))
+    joined = await request_join(task.addresses[0], token, pki.make_request(key, host))
+    papers.write(papers.key, pki.encode_key(key))
+    papers.save(joined)
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
 def issue_papers(authority: Authority, papers: Papers, host: str) -> None:
     """What joining with a token would give; made here, for a thousand tokens would be a thousand commands."""
-    if papers.whole:
-        return
     key = pki.make_key()
-    now = datetime.datetime.now(datetime.UTC)
     papers.write(papers.key, pki.encode_key(key))
-    certificate = pki.sign_request(authority.authority, host, pki.make_request(key, host), now)
+    certificate = pki.sign_request(authority.authority, host, pki.make_request(key, host), now())
     papers.write(papers.authority, authority.authority.certificate)
     papers.write(papers.certificate, certificate.encode())
 
 
-def make_member(task: Task, at: int, authority: Authority) -> Member:
+def make_member(task: Task, at: int) -> Member:
+    """Its papers are there."""
     host, tunnel_ip, number = task.hosts[at]
-    papers = Papers(task.folder / "hosts" / host)
-    issue_papers(authority, papers, host)
+    papers = task.find_papers(host)
     feed = Feed(
         host, order_addresses(task.addresses, number), papers.open_context, Cache(papers.folder / "slices"),
         program="swarm", configurations=describe_host(number), grant=lambda relay: papers.make_grant(host, relay),
+        compares=COMPARES,
     )  # fmt: skip
     ear = Ear(feed)
     plugs = Plugs(host, tunnel_ip, feed)
@@ -120,9 +156,7 @@ class Herd:
     """The members of one process, and the answers to what is asked of them."""
 
     def __init__(self, task: Task) -> None:
-        self._task = task
-        authority = open_authority(task.authority, datetime.datetime.now(datetime.UTC), renew=False)
-        self.members = {task.hosts[at][0]: make_member(task, at, authority) for at in range(len(task.hosts))}
+        self.members = {task.hosts[at][0]: make_member(task, at) for at in range(len(task.hosts))}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -215,7 +249,13 @@ async def serve() -> None:
     reader = asyncio.StreamReader(limit=1 << 26)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     gc.disable()  # until all are there: it would look at millions of things again and again, and nothing is garbage yet
-    herd = Herd(Task.parse(json.loads(await reader.readline())))
+    task = Task.parse(json.loads(await reader.readline()))
+    try:
+        await get_papers(task)
+    except pki.JoinError as error:
+        print(json.dumps({"error": str(error)}), flush=True)
+        return
+    herd = Herd(task)
     herd.start()
     print(json.dumps({"hosts": len(herd.members)}), flush=True)
     try:

@@ -20,6 +20,7 @@ class RelayOptions:
     listen: tuple[str, ...]
     upstream: tuple[str, ...]
     nats_servers: tuple[str, ...]
+    metrics_listen: str
     log: LogOptions
     notes: tuple[str, ...]
 
@@ -40,6 +41,9 @@ def load_relay_options(files: Sequence[Path], overrides: Mapping[str, str]) -> R
         listen=parse_endpoints(read, "feed_listen"),
         upstream=upstream,
         nats_servers=find_nats(read),
+        metrics_listen=checks.find_endpoint(
+            read.given("netloom", "metrics_listen"), read.value("netloom", "metrics_listen")
+        ),
         log=make_log_options(read),
         notes=read.notes,
     )

@@ -340,7 +340,8 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
         cfg.StrOpt(
             "metrics_listen", default="",
             help="Where figures for Prometheus are shown: address:port, for each of api_workers the next port. "
-            "A server shows those of one of its processes at /metrics of the API as well; an agent nowhere else.",
+            "A server shows those of one of its processes at /metrics of the API as well; an agent and a relay nowhere "
+            "else. A relay answers /healthcheck there, too.",
         ),
         cfg.StrOpt(
             "otel_endpoint", default="",

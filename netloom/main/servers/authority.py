@@ -53,6 +53,24 @@ class Authority:
     def server_key_file(self) -> Path:
         return self.folder / "server.key"
 
+    @property
+    def trusted(self) -> tuple[bytes, ...]:
+        """Who signs, and after it whose certificates are good until a rotation ends; PEM."""
+        return pki.split_trusted(self.authority.certificate)
+
+    @property
+    def since_s(self) -> float:
+        """When the authority that signs was made."""
+        return pki.read_life(self.authority.certificate).issued_s
+
+    def load_signer(self) -> Pair:
+        """As it is now, whoever has changed it. Raises StoreError."""
+        found = self.share.read("feed/authority") if self.share else None
+        if found is not None:
+            return decode_pair(found)
+        with locked(self.folder):
+            return load_pair(self.folder, "authority") or self.authority
+
     def make_token(self, host: str, now: datetime.datetime) -> str:
         """A new join token for a host; what earlier ones it has stay good."""
         secret = secrets.token_urlsafe(24)
@@ -65,7 +83,12 @@ class Authority:
 
     def issue(self, host: str, csr: str, now: datetime.datetime, life: datetime.timedelta) -> str:
         """A host's certificate, PEM. Raises JoinError."""
-        certificate = pki.sign_request(self.authority, host, csr, now, life)
+        signer = self.load_signer()
+        since_s = pki.read_life(signer.certificate).issued_s
+        if len(pki.split_trusted(signer.certificate)) > 1 and now.timestamp() < since_s + 1:
+            # In this very second one that the old authority gave could not be told from one of the new.
+            raise JoinError("another authority signs from this moment on; try again")
+        certificate = pki.sign_request(signer, host, csr, now, life)
         self._change_hosts(lambda book: book.issue(host, pki.read_life(certificate.encode())))
         return certificate
 
@@ -107,12 +130,41 @@ def open_authority(folder: Path, now: datetime.datetime, renew: bool = True, sha
         authority = agree_on_pair(folder, "authority", share, lambda old: old or pki.make_authority(now))
 
         def choose(old: Pair | None) -> Pair:
-            if old is None or (renew and pki.ends_at(old.certificate) - now < pki.SERVER_LIFE / 3):
-                return pki.make_server_pair(authority, now)
-            return old
+            if old is not None and not (renew and wants_next(old, authority, now)):
+                return old
+            return pki.make_server_pair(authority, now)
 
         server = agree_on_pair(folder, "server", share, choose)
     return Authority(folder, authority, server, share)
+
+
+def wants_next(server: Pair, authority: Pair, now: datetime.datetime) -> bool:
+    """Not while authorities are changed: not all hosts know yet who would sign it."""
+    if len(pki.split_trusted(authority.certificate)) > 1:
+        return False
+    old = pki.ends_at(server.certificate) - now < pki.SERVER_LIFE / 3
+    return old or not pki.is_by(server.certificate, authority.certificate)
+
+
+def change_authority(folder: Path, share: Share | None, choose: Callable[[Pair], Pair]) -> Pair:
+    """`choose` gives what is to sign and be trusted from now on, by what there is."""
+
+    def change(old: Pair | None) -> Pair:
+        if old is None:
+            raise JoinError(f"{folder} has no authority yet: start a server first")
+        return choose(old)
+
+    with locked(folder):
+        return agree_on_pair(folder, "authority", share, change)
+
+
+def take_pairs(share: Share, folder: Path) -> None:
+    """Bring authority and server to what the store says now. Raises StoreError."""
+    with locked(folder):
+        for name in ("authority", "server"):
+            data, own = share.read(f"feed/{name}"), load_pair(folder, name)
+            if data is not None and (found := decode_pair(data)) != own:
+                keep_pair(folder, name, own, found)
 
 
 def agree_on_pair(folder: Path, name: str, share: Share | None, choose: Callable[[Pair | None], Pair]) -> Pair:
@@ -126,10 +178,20 @@ def agree_on_pair(folder: Path, name: str, share: Share | None, choose: Callable
         )
     if found == own:
         return found
-    if own is not None and name == "authority":  # hosts that joined with this one's have to join again
+    return keep_pair(folder, name, own, found)
+
+
+def keep_pair(folder: Path, name: str, own: Pair | None, found: Pair) -> Pair:
+    if own is not None and name == "authority" and not are_kin(own, found):
+        # Hosts that joined with this one's have to join again.
         set_aside(folder / "authority.pem")
         set_aside(folder / "authority.key")
     return save_pair(folder, name, found)
+
+
+def are_kin(one: Pair, other: Pair) -> bool:
+    """Whether one came of the other by a change of authorities."""
+    return bool({*pki.split_trusted(one.certificate)} & {*pki.split_trusted(other.certificate)})
 
 
 def encode_pair(pair: Pair) -> bytes:

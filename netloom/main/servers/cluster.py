@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from netloom.main.options.server import ServerOptions
 from netloom.main.servers.authority import open_authority
 from netloom.main.servers.fleet import HOSTS, make_operation
 from netloom.main.servers.handing import Handing
-from netloom.main.servers.peers import NotDelivered, Peers, PeerServer, Unanswered, decode, make_peer_context
+from netloom.main.servers.peers import NotDelivered, Peers, PeerServer, Unanswered, decode, make_peer_context, sweep
 from netloom.main.servers.shared_state import make_share
 from netloom.store.context import make_contexts
 from netloom.store.engine import Store, find_database, open_shared, open_store
@@ -94,8 +95,10 @@ async def join_others(options: ServerOptions, store: Store, writer: Writer, work
     )
     with store.clear_errors():
         key = load_key(store.engine, lambda: secrets.token_hex(32))
-    peers = Peers(key, make_peer_context(authority.authority_file))
+    peers = Peers(key, partial(make_peer_context, authority.authority_file))
     listen = PeerServer(key, lambda what, body: handing.serve(what, body))
+    if gone := await asyncio.to_thread(sweep, options.state_path / "peers"):
+        LOG.info("sockets of processes that are no more: %s", ", ".join(gone))
     address = await listen.listen(find_peer_address(options, worker), context)
     member = Member(writer, make_seat(store, address))
     handing = Handing(member, peers, make_operation, HOSTS, options.api.max_request_body_size)
@@ -145,7 +148,7 @@ def order_step_down(options: ServerOptions) -> str:
             raise StoreUnavailable(f"{store.name}: no server that has others beside it writes to it now.")
         folder = options.state_path / "feed"
         authority = open_authority(folder, datetime.now(UTC), renew=False, share=make_share(store))
-        peers = Peers(key, make_peer_context(authority.authority_file))
+        peers = Peers(key, partial(make_peer_context, authority.authority_file))
         asyncio.run(ask_to_step_down(peers, before.address))
     finally:
         store.close()

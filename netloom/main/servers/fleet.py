@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from netloom.feed import messages as m
 from netloom.feed import pki
 from netloom.feed.hub import Hub
 from netloom.feed.pace import Pace
-from netloom.feed.pki import HostBook, JoinError
 from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.agents.dhcp_ports import settle_networks
 from netloom.intent.agents.dhcp_schedule import move_networks
 from netloom.intent.errors import ApiError, conflict
-from netloom.intent.l2.port_status import acknowledge
+from netloom.intent.l2.port_status import Word, acknowledge, acknowledge_all
 from netloom.intent.l3.router_copies import move_routers, report_copies
 from netloom.intent.operation import Context, Operation, Outcome, Requester
 from netloom.intent.schema import Doc
@@ -34,12 +30,15 @@ from netloom.main.options.server import ServerOptions
 from netloom.main.servers.absence import Absence
 from netloom.main.servers.authority import Authority, open_authority
 from netloom.main.servers.broker import start_publishing
+from netloom.main.servers.certificates import Certificates
 from netloom.main.servers.listening import listen
 from netloom.main.servers.shared_state import Share, make_share
+from netloom.main.servers.shown import Shown
 from netloom.main.watching.request_ids import find_requests, log_slices
 from netloom.main.watching.told import Resolved, hear_nothing
 from netloom.resolve.slices import SliceBook
 from netloom.store.engine import find_database, open_shared
+from netloom.store.errors import StoreError
 from netloom.store.log import LogEntry
 from netloom.store.writer import Writer
 
@@ -50,6 +49,11 @@ Say = Callable[..., Awaitable[None]]
 """Writes what a host said: the name of the word, then its values. Raises ApiError."""
 SAID_S, SAID_BURST = 20.0, 200.0
 """How often a second the words of one host are written down, and how many at once."""
+LOOKED_AT_ANEW = "an authority is trusted no more, so all certificates are looked at anew"
+GATHER_S = 0.002
+"""How long what hosts say is gathered before it is written as one operation."""
+UNKNOWN = 501
+"""What a writer answers to a word that its version does not know."""
 WATCH_S = 1.0
 """How often revocations are looked for."""
 
@@ -66,7 +70,12 @@ class Fleet:
         self._book = SliceBook(writer.snapshot)
         self._seen: dict[str, str] = {}
         self._said: dict[str, tuple[int, list[str], dict[str, str]]] = {}
-        self._saying: set[str] = set()
+        self._due: dict[str, float] = {}  # when what they said may be written
+        self._telling: set[str] = set()  # whose words are being written
+        self._teller = False
+        self._shown = Shown()
+        self.operations = 0
+        """How often the writer was given acknowledgements."""
         self._copies: dict[str, dict[str, str]] = {}
         self._paces: dict[str, Pace] = {}
         self._absence = Absence(options.settings.agent_down_time)
@@ -77,7 +86,7 @@ class Fleet:
 
     def _find_authority(self) -> bytes:
         """By which hosts' words for relays are checked, PEM."""
-        return self._authority.authority.certificate
+        return self._certificates.authority.authority.certificate
 
     # -- with each commit ----------------------------------------------------------------------------------------------
 
@@ -85,13 +94,14 @@ class Fleet:
         """Called by the writer after a batch is durable."""
         changes = [change for entry in entries for change in entry.changes]
         began_s, start = time.time(), time.perf_counter()
-        stuck = dict(self._book.failed)
+        stuck, before = dict(self._book.failed), self._book.rows
         deltas = self._book.advance(changes, snapshot)
         self._complain(stuck)
         requests = find_requests(deltas, entries)
         self.hub.notify(deltas, requests)
         whose = tuple(dict.fromkeys(id for ids in requests.values() for id in ids))
-        self.resolved(Resolved(began_s, time.perf_counter() - start, len(deltas), snapshot.revision, whose))
+        took_s, rows = time.perf_counter() - start, self._book.rows - before
+        self.resolved(Resolved(began_s, took_s, len(deltas), snapshot.revision, whose, rows))
         if LOG.isEnabledFor(logging.DEBUG):
             log_slices(snapshot.revision, deltas, requests)
         self._contradict(changes)
@@ -125,19 +135,43 @@ class Fleet:
 
     async def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None:
         """The newest word of a host stands for all before it: each names every port of the host."""
+        busy = host in self._said or host in self._telling
+        if not busy and self._shown.has(self._writer.snapshot, host, wired, pending):
+            return
         self._said[host] = (revision, wired, dict(pending))
-        if host not in self._saying:
-            self._saying.add(host)
-            self._start(self._tell(host))
+        if host not in self._due:
+            now_s = asyncio.get_running_loop().time()
+            self._due[host] = now_s + self._paces.setdefault(host, Pace(SAID_S, SAID_BURST)).spend(now_s)
+        if not self._teller:
+            self._teller = True
+            self._start(self._tell())
 
-    async def _tell(self, host: str) -> None:
+    async def _tell(self) -> None:
+        """Write what hosts said, of each the newest, in one operation for all that said something in a moment; a host
+        that never stops is written down so often, and no more."""
         try:
-            while host in self._said:
-                await self._keep_pace(host)
-                revision, wired, pending = self._said.pop(host)
-                await self._write("acknowledge", host, wired, pending, revision)
+            while self._due:
+                await asyncio.sleep(GATHER_S)
+                now_s = asyncio.get_running_loop().time()
+                self._telling = {host for host, due_s in self._due.items() if due_s <= now_s}
+                words = []
+                for host in self._telling:
+                    del self._due[host]
+                    revision, wired, pending = self._said.pop(host)
+                    words.append((host, wired, pending, revision))
+                if words:
+                    await self._write_all(words)
         finally:
-            self._saying.discard(host)
+            self._teller, self._telling = False, set()
+
+    async def _write_all(self, words: Sequence[Word]) -> None:
+        """A writer of the version before is told them one by one."""
+        self.operations += 1
+        error = await self._write("acknowledge_all", words)
+        if error is not None and error.status == UNKNOWN:
+            for host, wired, pending, revision in words:
+                self.operations += 1
+                await self._write("acknowledge", host, wired, pending, revision)
 
     async def _keep_pace(self, host: str) -> None:
         """A host that never stops saying something new is written down so often, and no more; the last word stands."""
@@ -156,6 +190,7 @@ class Fleet:
         LOG.info("%s is %s", host, "here" if here else "gone")
         self._copies.pop(host, None)
         self._paces.pop(host, None)
+        self._shown.forget(host)
         if here:
             self._absence.come(host)
         await self._write("alive", host, here)
@@ -193,16 +228,29 @@ class Fleet:
 
     def _issue(self, host: str, csr: str) -> m.Joined:
         certificate = self._authority.issue(host, csr, datetime.now(UTC), self._options.certificate_life)
-        return m.Joined(certificate, self._authority.authority.certificate.decode())
+        return m.Joined(certificate, self._authority.load_signer().certificate.decode())
 
-    async def watch(self, context: ssl.SSLContext) -> None:
+    async def watch(self) -> None:
         """Let go of hosts whose certificates were revoked; listen with the server's next certificate in time."""
         while True:
             await asyncio.sleep(WATCH_S)
             now = datetime.now(UTC)
             self.hub.expel(self._certificates.find_void, now.timestamp())
-            self._certificates.renew_server(context, now)
+            self._follow_authority(now)
             await self.move_routers()
+
+    def _follow_authority(self, now: datetime) -> None:
+        """Hosts hear at once of an authority that is new; where one is dropped, each shows anew who it is."""
+        before = self._certificates.authority.trusted
+        try:
+            self._certificates.follow(now)
+        except StoreError as error:
+            LOG.warning("the authority of hosts is not known as it is now: %s", error)
+        after = self._certificates.authority.trusted
+        if {*before} - {*after}:
+            self.hub.expel(lambda host, issued_s: LOOKED_AT_ANEW, now.timestamp())
+        elif before != after:
+            self.hub.ping()
 
     async def settle(self) -> None:
         """What options decide and may have decided otherwise before."""
@@ -241,46 +289,6 @@ class Fleet:
         return f"hosts at {', '.join(self._options.feed_listen) or 'no address'}"
 
 
-class Certificates:
-    """The files of the authority as they are now; read again when another process has changed them."""
-
-    def __init__(self, authority: Authority) -> None:
-        self._authority = authority
-        self._seen: object = None
-        self._hosts = HostBook()
-
-    def hosts(self) -> HostBook:
-        """Raises JoinError where the file cannot be read."""
-        found = stat_of(self._authority.hosts_file)
-        seen = (found.st_mtime_ns, found.st_ino) if found else None
-        if seen != self._seen:
-            self._hosts, self._seen = self._authority.load_hosts(), seen
-        return self._hosts
-
-    def find_void(self, host: str, issued_s: float) -> str:
-        """As `HostBook.why_void`; while the file cannot be read nobody who is here is let go of, nor anybody let in."""
-        try:
-            return self.hosts().why_void(host, issued_s)
-        except JoinError as error:
-            LOG.error("%s", error)
-            return ""
-
-    def renew_server(self, context: ssl.SSLContext, now: datetime) -> None:
-        """Hosts that connect from now on are shown the new one, which has the same authority."""
-        if pki.ends_at(self._authority.server.certificate) - now >= pki.SERVER_LIFE / 3:
-            return
-        self._authority = open_authority(self._authority.folder, now, share=self._authority.share)
-        context.load_cert_chain(self._authority.server_certificate_file, self._authority.server_key_file)
-        LOG.info("the server has a new certificate; join tokens given before are to be asked for again")
-
-
-def stat_of(path: Path) -> os.stat_result | None:
-    try:
-        return path.stat()
-    except FileNotFoundError:
-        return None
-
-
 def report(
     snapshot: Snapshot, context: Context, host: str, configurations: Mapping[str, Any], zone: str | None
 ) -> Outcome:
@@ -301,7 +309,8 @@ def report(
 
 
 WORDS: Mapping[str, Callable[..., Outcome]] = {
-    "report": report, "acknowledge": acknowledge, "alive": mark_alive, "copies": report_copies,
+    "report": report, "acknowledge": acknowledge, "acknowledge_all": acknowledge_all, "alive": mark_alive,
+    "copies": report_copies,
     "move": move_routers, "move_networks": move_networks, "settle_networks": settle_networks,
 }  # fmt: skip
 """What hosts say, by the name under which servers hand it on to each other; values follow snapshot and context."""
@@ -332,7 +341,7 @@ async def serve_fleet(
     servers = [await listen(address, fleet.hub.serve, context, options.api_workers > 1) for address in ours]
     fleet.hub.start()
     await fleet.settle()
-    watching = asyncio.get_running_loop().create_task(fleet.watch(context))
+    watching = asyncio.get_running_loop().create_task(fleet.watch())
     try:
         yield fleet
     finally:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
@@ -170,6 +171,35 @@ class PeerServer:
             await writer.drain()
 
 
+def sweep(folder: Path) -> list[str]:
+    """Take away the sockets of processes that were killed; those taken. A name is a process's number.
+
+    Two witnesses: no process has the number, and nobody takes a connection. One alone may err: a process that begins
+    has a socket before it listens, and one in a container has its number elsewhere.
+    """
+    gone = [path for path in folder.glob("*.sock") if not is_running(path.stem) and not is_listening(path)]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return sorted(path.name for path in gone)
+
+
+def is_running(number: str) -> bool:
+    """What is no number of a process is none of ours to judge."""
+    return not number.isdecimal() or Path(f"/proc/{number}").exists()
+
+
+def is_listening(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            pass  # it has more callers than it takes, or we may not ask: somebody is there
+        return True
+
+
 def make_room(path: Path) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -181,7 +211,7 @@ def make_room(path: Path) -> None:
 class Peer:
     """A connection to one peer, opened at the first call and again after it broke."""
 
-    def __init__(self, address: str, key: str, context: ssl.SSLContext | None) -> None:
+    def __init__(self, address: str, key: str, context: Callable[[], ssl.SSLContext | None]) -> None:
         self.address = address
         self._key = key
         self._context = context
@@ -228,8 +258,9 @@ class Peer:
         if self.address.startswith("unix:"):
             return await asyncio.open_unix_connection(self.address[5:])
         host, _, port = self.address.rpartition(":")
-        name = SERVER_NAME if self._context else None
-        return await asyncio.open_connection(host.strip("[]"), int(port), ssl=self._context, server_hostname=name)
+        context = self._context()
+        name = SERVER_NAME if context else None
+        return await asyncio.open_connection(host.strip("[]"), int(port), ssl=context, server_hostname=name)
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -254,9 +285,9 @@ class Peer:
 
 
 class Peers:
-    """The connections of this server to its peers, by address."""
+    """The connections of this server to its peers, by address. `context`: asked for with each connection."""
 
-    def __init__(self, key: str, context: ssl.SSLContext | None) -> None:
+    def __init__(self, key: str, context: Callable[[], ssl.SSLContext | None]) -> None:
         self._key = key
         self._context = context
         self._peers: dict[str, Peer] = {}
@@ -264,9 +295,7 @@ class Peers:
     def find(self, address: str) -> Peer:
         peer = self._peers.get(address)
         if peer is None:
-            peer = self._peers[address] = Peer(
-                address, self._key, None if address.startswith("unix:") else self._context
-            )
+            peer = self._peers[address] = Peer(address, self._key, self._context)
         return peer
 
     async def close(self) -> None:

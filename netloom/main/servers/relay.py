@@ -31,6 +31,8 @@ from netloom.main.servers.broker import keep_listening
 from netloom.main.servers.listening import listen
 from netloom.main.service import tell_manager
 from netloom.main.watching.logs import set_up_logs
+from netloom.main.watching.metrics_page import serve_figures
+from netloom.main.watching.relay_figures import RelayFigures
 
 LOG = logging.getLogger("netloom.relay")
 
@@ -86,8 +88,10 @@ async def serve_relay(options: RelayOptions, papers: Papers) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     context = papers.open_listening()
-    relay = make_relay(options, papers, context)
-    async with listening(options.listen, relay.hub, context):
+    relay = make_relay(options, papers)
+    figures = RelayFigures(relay)
+    page = serve_figures(options.metrics_listen, figures.render, describe=figures.describe)
+    async with page, listening(options.listen, relay.hub, context):
         LOG.info("netloom %s is %s at %s, for %s", __version__, relay.name, ", ".join(options.listen),
                  ", ".join(options.upstream))  # fmt: skip
         tell_manager("READY=1")
@@ -100,25 +104,25 @@ async def wait_for(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-def make_relay(options: RelayOptions, papers: Papers, context: ssl.SSLContext) -> Relay:
-    """`context`: what it listens with, which gets the next certificate in time."""
-
+def make_relay(options: RelayOptions, papers: Papers) -> Relay:
     def take(joined: m.Joined) -> None:
         papers.save(joined)
-        context.load_cert_chain(papers.certificate, papers.key)
+        relay.hub.ping()  # its hosts hear now of an authority that is new
 
-    name, authority = find_name(papers), papers.authority.read_bytes()
-    return Relay(
+    name = find_name(papers)
+    relay = Relay(
         name,
         options.upstream,
         papers.open_context,
-        lambda: authority,
+        papers.authority.read_bytes,
         Cache(papers.folder / "slices"),
         grant=lambda upper: papers.make_grant(name, upper),
         on_joined=take,
         csr=lambda: papers.make_renewal(name),
+        anew=lambda tag: papers.make_anew(name, tag),
         program=f"netloom {__version__}",
     )
+    return relay
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -20,13 +21,14 @@ from prometheus_client import CollectorRegistry, generate_latest
 from netloom import __version__
 from netloom.api.app import make_app
 from netloom.api.aside import AsgiApp, Aside
+from netloom.api.limits import SharedLevels
 from netloom.api.message import find_ids
 from netloom.api.parts import ApiParts, hear_nothing
 from netloom.api.public import make_public
 from netloom.api.rules import make_policy_source
 from netloom.intent.catalog import CATALOG
 from netloom.main.options.server import ServerOptions
-from netloom.main.servers.authority import open_authority
+from netloom.main.servers.authority import open_authority, take_pairs
 from netloom.main.servers.cluster import in_background, keep_store
 from netloom.main.servers.fleet import Fleet, serve_fleet
 from netloom.main.servers.handing import Handing
@@ -61,13 +63,17 @@ def run_server(options: ServerOptions) -> None:
 
 
 def prepare(options: ServerOptions) -> ServerOptions:
-    """What is made at a first start is made once, before there are several processes: the store, users, authority."""
+    """What is made at a first start is made once, before there are several processes: the store, users, authority; and
+    where they count requests together."""
     store = open_shared(options.database_url)
     try:
         open_authority(options.state_path / "feed", datetime.now(UTC), share=make_share(store))
         make_identities(options, make_share(store))
     finally:
         store.close()
+    rates = options.api.rates
+    if rates.project or rates.token:
+        options = replace(options, api=replace(options.api, rates=replace(rates, shared=SharedLevels())))
     if options.bind_port:
         return options
     with make_listener(options.bind_host, 0, several=True) as probe:
@@ -83,7 +89,8 @@ async def serve(options: ServerOptions, worker: int = 0) -> None:
         share = make_share(kept.store)
         identities = make_identities(options, share)
         if share:
-            await stack.enter_async_context(in_background(follow_shared(share, options.state_path)))
+            also = partial(take_pairs, share, options.state_path / "feed")
+            await stack.enter_async_context(in_background(follow_shared(share, options.state_path, also)))
         stack.push_async_callback(identities.close)
         if handing:
             await stack.enter_async_context(in_background(identities.follow()))

@@ -100,11 +100,13 @@ def fetch(share: Share, folder: Path) -> list[str]:
     return [name for name in FOLLOWED if name in found and put_file(folder / name, found[name])]
 
 
-async def follow_shared(share: Share, folder: Path) -> None:
-    """Until cancelled. While the store cannot be reached, the files stay as they are."""
+async def follow_shared(share: Share, folder: Path, also: Callable[[], None] = lambda: None) -> None:
+    """Until cancelled. `also`: brings more to what the store says. While that cannot be reached, files stay as they
+    are."""
     while True:
         await asyncio.sleep(FOLLOW_S)
         try:
             await asyncio.to_thread(fetch, share, folder)
+            await asyncio.to_thread(also)
         except (StoreError, OSError) as error:
             LOG.debug("what other servers have changed is not known: %s", error)

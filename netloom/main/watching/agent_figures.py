@@ -40,6 +40,8 @@ class AgentFigures:
             "wired": Gauge("netloom_agent_ports_wired", "Ports that carry traffic.", registry=registry),
             "pending": Gauge("netloom_agent_ports_pending", "Ports that wait for something.", registry=registry),
             "slices": Gauge("netloom_agent_slices", "Slices that are followed.", registry=registry),
+            "foreign": Gauge("netloom_agent_foreign", "Things of others on bridges that are Netloom's alone.",
+                             registry=registry),
         }  # fmt: skip
         registry.register(Moment(self.feed))
 
@@ -51,7 +53,7 @@ class AgentFigures:
         made["refused"].inc(turn.refused)
         if turn.drift:
             made["drift"].inc(turn.ops)
-        for name in ("revision", "wired", "pending", "slices"):
+        for name in ("revision", "wired", "pending", "slices", "foreign"):
             made[name].set(getattr(turn, name))
 
     def render(self) -> bytes:

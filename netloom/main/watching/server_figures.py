@@ -69,6 +69,7 @@ class ServerFigures:
         resolve = Histogram("netloom_resolve_seconds", "To find what a commit changes for hosts.",
                             registry=self.registry, buckets=RESOLVE_S)  # fmt: skip
         slices = Counter("netloom_resolve_slices", "Slices that commits changed.", registry=self.registry)
+        rows = Counter("netloom_resolve_rows", "Rows of slices that were worked out anew.", registry=self.registry)
 
         def committed(done: Commit) -> None:
             commit.observe(done.seconds)
@@ -79,6 +80,7 @@ class ServerFigures:
         def resolved(done: Resolved) -> None:
             resolve.observe(done.seconds)
             slices.inc(done.slices)
+            rows.inc(done.rows)
 
         self.writer.committed = tell_both(committed, self.spans.committed if self.spans else None)
         self.fleet.resolved = tell_both(resolved, self.spans.resolved if self.spans else None)

@@ -14,6 +14,7 @@ class Resolved:
     slices: int
     revision: int
     requests: tuple[str, ...] = ()
+    rows: int = 0
 
 
 def hear_nothing(done: Resolved) -> None:

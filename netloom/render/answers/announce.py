@@ -21,10 +21,11 @@ def announce_frame(mac: str, ip: str) -> bytes:
 
 def announce_arp(mac: str, ip: str) -> bytes:
     """A reply that nobody asked for: what takes gratuitous ARP at all takes it as well as a request, and no host that
-    answers for others answers it."""
+    answers for others answers it. It is to itself: with any other target Linux disregards it where it contradicts what
+    was heard within a second (arp_is_garp, locktime)."""
     own = pack_mac(mac) + pack_ip(ip)
     head = pack_mac(BROADCAST_MAC) + pack_mac(mac) + struct.pack(">HHHBBH", ARP, 1, 0x0800, 6, 4, 2)
-    return head + own + pack_mac(BROADCAST_MAC) + pack_ip(ip)
+    return head + own + pack_mac(mac) + pack_ip(ip)
 
 
 def announce_nd(mac: str, ip: str) -> bytes:

@@ -11,7 +11,7 @@ from netloom.model.slices import PortRow
 from netloom.render.answers.dhcp4 import answer_dhcp4
 from netloom.render.answers.dhcp6 import answer_dhcp6
 from netloom.render.answers.frames import Malformed, Packet, parse_frame, render_frame
-from netloom.render.answers.ra import SOLICITATION, answer_solicitation, make_advert
+from netloom.render.answers.ra import SOLICITATION, answer_solicitation, make_advert, make_news
 from netloom.render.answers.scope import Scope, Settings
 
 VLAN_ID = 0x0FFF
@@ -44,3 +44,8 @@ def advert_frame(scope: Scope, settings: Settings) -> bytes | None:
     """An unasked router advertisement for any port of the network, or None where there is none to send."""
     packet = make_advert(scope, settings)
     return render_frame(packet) if packet else None
+
+
+def news_frames(old: Scope, new: Scope, settings: Settings) -> tuple[bytes, ...]:
+    """What every port of a network is to hear once it has changed: nothing where its advertisement is as before."""
+    return tuple(render_frame(packet) for packet in make_news(old, new, settings))

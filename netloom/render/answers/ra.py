@@ -85,6 +85,25 @@ def make_advert(scope: Scope, settings: Settings, to: tuple[Mac, Ip] = (ALL_NODE
     return Packet(mac, to[0], link_local(mac), to[1], ICMPV6, message, hop_limit=255)
 
 
+def make_farewell(old: Scope, new: Scope) -> Packet | None:
+    """What the router says that is no longer the one who advertises (RFC 4861, 6.2.5): its lifetime is over."""
+    router = find_router(old, advertised_subnets(old))
+    successor = find_router(new, advertised_subnets(new))
+    if router is None or (successor is not None and successor.mac == router.mac):
+        return None
+    mac = Mac(router.mac)
+    message = struct.pack(">BBHBBHII", ADVERTISEMENT, 0, 0, 64, 0, 0, 0, 0) + render_option(1, pack_mac(mac))
+    return Packet(mac, ALL_NODES_MAC, link_local(mac), ALL_NODES, ICMPV6, message, hop_limit=255)
+
+
+def make_news(old: Scope, new: Scope, settings: Settings) -> tuple[Packet, ...]:
+    """What is to be said unasked when a network changes: a farewell where one is due, then how things are now."""
+    advert = make_advert(new, settings)
+    if advert == make_advert(old, settings):
+        return ()
+    return tuple(packet for packet in (make_farewell(old, new), advert) if packet)
+
+
 def check_solicitation(packet: Packet) -> None:
     """RFC 4861, 6.1.1: what fails it is dropped silently. Raises Malformed."""
     data = packet.payload

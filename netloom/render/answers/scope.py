@@ -5,12 +5,14 @@ All of it is a function of slices and settings, the same on every host; so a por
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from immutables import Map
+
 from netloom.model.address import Mac, ip_text, link_local, parse_net
-from netloom.model.slices import NetworkRow, PlaceRow, PortRow, Slice, SubnetRow
+from netloom.model.slices import NetworkRow, PlaceRow, PortRow, Slice, SubnetRow, find_changed
 
 SERVER_MAC = Mac("02:4e:4c:00:00:01")
 """The locally administered MAC that every answer comes from, on every host. Frames with it never leave a host."""
@@ -46,28 +48,57 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A network as the answers see it: subnets in order of id, every address in use, and its routers' ports."""
+    """A network as the answers see it: subnets in order of id, every address in use with how many ports have it, and
+    its routers' ports."""
 
     network: NetworkRow
     subnets: tuple[SubnetRow, ...] = ()
-    taken: frozenset[str] = frozenset()
+    taken: Mapping[str, int] = field(default_factory=Map)
     routers: tuple[PlaceRow, ...] = ()
 
 
 def make_scope(network: NetworkRow, subnets: tuple[SubnetRow, ...], places: tuple[PlaceRow, ...]) -> Scope:
-    taken = frozenset(address.ip for place in places for address in place.addresses)
     routers = tuple(sorted((p for p in places if p.device_owner in ROUTER_OWNERS), key=lambda p: p.id))
-    return Scope(network, tuple(sorted(subnets, key=lambda s: s.id)), taken, routers)
+    return Scope(network, tuple(sorted(subnets, key=lambda s: s.id)), count_addresses(Map(), (), places), routers)
 
 
-def read_scope(part: Slice) -> Scope | None:
-    """The scope of a `network/<id>` slice; None when the network's own row is not there (law 4)."""
+def read_scope(part: Slice, old: Slice | None = None, known: Scope | None = None) -> Scope | None:
+    """The scope of a `network/<id>` slice; None when the network's own row is not there (law 4).
+
+    `known`: that of an earlier state `old` of it, which spares a look at each port that is there as before.
+    """
+    places = find_moved(old, part) if old is not None and known is not None else None
+    if places is not None and known is not None:
+        return replace(known, taken=count_addresses(known.taken, *places)) if any(places) else known
     rows = tuple(part.rows.values())
     network = next((row for row in rows if isinstance(row, NetworkRow)), None)
     if network is None:
         return None
     subnets = tuple(row for row in rows if isinstance(row, SubnetRow))
     return make_scope(network, subnets, tuple(row for row in rows if isinstance(row, PlaceRow)))
+
+
+def find_moved(old: Slice, new: Slice) -> tuple[list[PlaceRow], list[PlaceRow]] | None:
+    """The ports that went and those that came, a change as both; None where something else changed, or a router."""
+    keys = tuple(find_changed(old, new))
+    gone, came = ([rows[key] for key in keys if key in rows] for rows in (old.rows, new.rows))
+    places = [row for row in (*gone, *came) if isinstance(row, PlaceRow) and row.device_owner not in ROUTER_OWNERS]
+    if len(places) != len(gone) + len(came):
+        return None
+    return places[: len(gone)], places[len(gone) :]
+
+
+def count_addresses(taken: Mapping[str, int], gone: Iterable[PlaceRow], came: Iterable[PlaceRow]) -> Mapping[str, int]:
+    edit = (taken if isinstance(taken, Map) else Map(taken)).mutate()
+    for places, step in ((gone, -1), (came, 1)):
+        for ip in (address.ip for place in places for address in place.addresses):
+            count = edit.get(ip, 0) + step
+            if count:
+                edit[ip] = count
+            else:
+                edit.pop(ip, None)
+    counted: Mapping[str, int] = edit.finish()
+    return counted
 
 
 def lease_time(settings: Settings) -> int:
@@ -85,7 +116,7 @@ def name_servers(subnet: SubnetRow, settings: Settings) -> tuple[str, ...]:
     return () if any(ip in ("0.0.0.0", "::") for ip in ours) else ours
 
 
-def server_address(subnet: SubnetRow, taken: frozenset[str]) -> str:
+def server_address(subnet: SubnetRow, taken: Container[str]) -> str:
     """The v4 server identifier: the gateway, else the first address of the subnet that no port has, else nothing.
 
     The same on all hosts, each of which answers for it.

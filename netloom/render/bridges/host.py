@@ -22,6 +22,7 @@ from netloom.render.bridges.filters import (
 from netloom.render.bridges.limits import render_shares
 from netloom.render.bridges.logs import SILENT, Logging, find_combination, make_logging
 from netloom.render.bridges.metadata import render_metadata
+from netloom.render.bridges.mirrors import render_mirrors
 from netloom.render.bridges.networks import render_network
 from netloom.render.bridges.plugs import find_plugged, render_subports
 from netloom.render.bridges.scene import BridgeScene, make_scene
@@ -30,6 +31,7 @@ from netloom.render.filters.nft_sets import SetBook
 from netloom.render.filters.zones import number_zones
 from netloom.render.flows.groups import Combination, find_sets, make_combinations
 from netloom.render.flows.ports import is_trusted
+from netloom.render.memory import Memory
 from netloom.render.metadata_space import render_redirects
 from netloom.render.qos import Limits, find_limits
 from netloom.render.same import Same
@@ -53,8 +55,19 @@ class BridgeRenderer:
         self._sets = SetBook()
         self._spaces = SpaceBook()
         self._servers = DhcpBook(settings or Settings())
+        self._memory = Memory()
+        self._named: frozenset[str] = frozenset()
+        self._rest: Groups = {}
 
     def render(self, slices: Slices, facts: HostFacts) -> Groups:
+        if not self._memory.has(slices, facts):
+            self._rest = self._render_rest(slices, facts)
+            self._memory.note(slices, facts)
+        self._sets.update(slices, self._named)
+        return self._rest | self._sets.groups
+
+    def _render_rest(self, slices: Slices, facts: HostFacts) -> Groups:
+        """All but the members of sets."""
         self._seen = set()
         ports = find_ports(slices, facts.host)
         networks = find_networks(slices, ports, facts)
@@ -65,7 +78,7 @@ class BridgeRenderer:
         for id, plugged in by_network.items():
             network, found = networks[id]
             groups |= self._render_network(network, found, tuple(plugged), slices, facts, zones[id], combinations)
-        groups |= self._render_combinations(combinations.values(), find_loggings(by_network), slices)
+        groups |= self._render_combinations(combinations.values(), find_loggings(by_network))
         groups |= self._render_devices(ports, by_network, networks, slices, facts)
         self._held = {name: held for name, held in self._held.items() if name in self._seen}
         return groups
@@ -95,23 +108,21 @@ class BridgeRenderer:
             groups[name] = self._keep(name, port_key, keep_port(one, scene, number, limits))
         return groups
 
-    def _render_combinations(
-        self, combinations: Iterable[Combination], loggings: Mapping[str, Logging], slices: Slices
-    ) -> Groups:
+    def _render_combinations(self, combinations: Iterable[Combination], loggings: Mapping[str, Logging]) -> Groups:
         groups: Groups = {}
         held = tuple(combinations)
         for one in held:
             name, logging = f"combination/{one.number}", loggings.get(one.ids[-1] if one.ids else "", SILENT)
             key = (one.number, logging, *map(Same, one.groups))
             groups[name] = self._keep(name, key, partial(render_combination, one, logging))
-        self._sets.update(slices, (remote for one in held for remote in find_sets(one)))
-        return groups | self._sets.groups
+        self._named = frozenset(remote for one in held for remote in find_sets(one))
+        return groups
 
     def _render_devices(
         self, ports: tuple[PortRow, ...], by_network: dict[str, list[Plugged]],
         networks: dict[str, tuple[NetworkRow, Slice]], slices: Slices, facts: HostFacts,
     ) -> Groups:  # fmt: skip
-        """What there is beside bridges and filters: namespaces, subports, shares of NICs."""
+        """What there is beside bridges and filters: namespaces, subports, shares of NICs, copies."""
         groups: Groups = {}
         for name, things in (*self._spaces.render(slices, facts).items(), *self._servers.render(slices, facts).items()):
             groups[name] = self._keep(name, (Same(things),), partial(drop_switch, things))
@@ -121,6 +132,8 @@ class BridgeRenderer:
         groups["metadata"] = self._keep("metadata", redirects, lambda: redirects)
         shares = tuple(render_shares(by_network, networks, slices, facts))
         groups["uplinks"] = self._keep("uplinks", shares, lambda: shares)
+        copies = tuple(render_mirrors(slices, facts))
+        groups["mirrors"] = self._keep("mirrors", copies, lambda: copies)
         return groups
 
     def _keep(self, name: str, key: tuple[Any, ...], make: Callable[[], tuple[Thing, ...]]) -> tuple[Thing, ...]:

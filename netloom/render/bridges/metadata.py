@@ -1,16 +1,17 @@
 """The way from an instance to the metadata service on a host with Linux bridges: a namespace on each network's bridge.
 
-    instance ─▶ tap: to 169.254.169.254, TCP 80, whatever MAC it has ─▶ nlm… ═ meta0 in qmeta-…, where the proxy listens
+    instance ─▶ tap: to 169.254.169.254 or fe80::a9fe:a9fe, TCP 80, whatever MAC it has
+                                          ─▶ nlm… ═ meta0 in qmeta-…, where the proxy listens
 
 Law: who asks is told by the network and the address; the guard of the instance's port lets it use none but its own, and
-nobody but the host's instances has a way there. A port without port security may use another's. For IPv4.
+nobody but the host's instances has a way there, nor hears that it is asked for. A port without port security may use
+another's. By IPv6 an instance asks from the address that its MAC gives, or from one of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from netloom.model.address import ip_version
 from netloom.model.bridge import BridgePort, Leads
 from netloom.model.facts import HostFacts
 from netloom.model.filter import Way
@@ -20,7 +21,7 @@ from netloom.model.slices import Slices
 from netloom.model.why import Why
 from netloom.render.bridges.plugs import find_plugged
 from netloom.render.bridges.scene import BridgeScene, tap_name
-from netloom.render.metadata import DEVICE, FAMILIES, HTTP, MAIN, MTU, PROXY_MAC, SPACE, Caller, is_served
+from netloom.render.metadata import DEVICE, FAMILIES, HTTP, MAIN, MTU, PROXY_MAC, SPACE, Caller, find_sources, is_served
 from netloom.render.metadata_space import PORT as REDIRECTED
 from netloom.render.metadata_space import find_space_callers
 from netloom.render.scene import Plugged, find_ports
@@ -40,7 +41,7 @@ def end_name(network: str) -> str:
 def render_metadata(scene: BridgeScene, facts: HostFacts) -> Iterator[Thing]:
     """The network's namespace, its device, and the way there for each port that may ask; nothing where none may."""
     served = [one for one in scene.plugged if is_served(one.port)]
-    cidrs = sorted(subnet.cidr for subnet in scene.subnets if subnet.ip_version == 4)
+    cidrs = sorted(subnet.cidr for subnet in scene.subnets)
     if not facts.metadata or not served or not cidrs:
         return
     network, netns, end = scene.network, space_name(scene.network.id), end_name(scene.network.id)
@@ -48,7 +49,8 @@ def render_metadata(scene: BridgeScene, facts: HostFacts) -> Iterator[Thing]:
     mtu = min(network.mtu, MTU)
     yield Thing(("netns", netns), Namespace(), why)
     yield Thing(("veth", end), Veth(netns, DEVICE, PROXY_MAC, mtu, facts.datapath_type == "netdev"), why)
-    yield Thing(("alias", netns, DEVICE, f"{FAMILIES[4].own}/32"), Held(), why)
+    for address in (f"{FAMILIES[4].service}/32", f"{FAMILIES[6].service}/128"):
+        yield Thing(("alias", netns, DEVICE, address), Held(), why)
     for cidr in cidrs:
         yield Thing(("route", netns, MAIN, cidr), Path((("", DEVICE),)), why)
     yield Thing(("bridge_port", end), BridgePort(scene.bridge), why)
@@ -70,9 +72,9 @@ def find_bridge_callers(slices: Slices, facts: HostFacts) -> dict[str, tuple[int
         if is_served(one.port):
             held = found.setdefault(space_name(one.port.network_id), {})
             held |= {
-                address.ip: Caller(one.port.id, one.port.device_id, one.port.project_id, address.ip)
-                for address in one.port.addresses
-                if ip_version(address.ip) == 4
+                ip: Caller(one.port.id, one.port.device_id, one.port.project_id, ip)
+                for version in FAMILIES
+                for ip in find_sources(one.port, version)
             }
     own: dict[str, tuple[int, Mapping[str, Caller]]] = {name: (HTTP, held) for name, held in found.items()}
     return own | {name: (REDIRECTED, held) for name, held in find_space_callers(slices, facts).items()}

@@ -21,6 +21,11 @@ from netloom.render.answers import server_address
 from netloom.render.answers.scope import SERVER_MAC
 from netloom.render.bridges.scene import BridgeScene, find_macs, tap_name
 
+SERVER = "network:dhcp"
+ROUTERS = ("network:router_interface", "network:ha_router_replicated_interface")
+"""Owners of ports in whose namespaces the metadata service may be answered (metadata_path = namespace)."""
+SERVICE, SERVICE6 = "169.254.169.254", "fe80::a9fe:a9fe"
+
 EVERYBODY = "00:00:00:00:00:00"
 """In a tunnel's table: broadcast, multicast, and unicast to unknown addresses."""
 
@@ -42,10 +47,18 @@ def render_devices(scene: BridgeScene, facts: HostFacts) -> Iterator[Thing]:
     yield Thing(("brq", scene.bridge), LinuxBridge(scene.network.mtu), why)
     if segment.network_type == "vxlan":
         plain = facts.datapath_type == "netdev"
-        device = VxlanDevice(segment.segmentation_id, facts.tunnel_ip, scene.network.mtu, plain)
+        device = VxlanDevice(
+            segment.segmentation_id, facts.tunnel_ip, scene.network.mtu, plain, proxy=is_all_known(scene)
+        )
         yield Thing(("vxlan", scene.uplink), device, why)
     if segment.network_type == "vlan":
         yield Thing(("vlan", scene.uplink), VlanDevice(scene.nic, segment.segmentation_id), why)
+
+
+def is_all_known(scene: BridgeScene) -> bool:
+    """Whether every address of the network is one that the server gave. Where a port may have others (address pairs,
+    port security off), one must be able to ask for them: a tunnel device that answers lets no question through."""
+    return not any(place.open or place.pairs for place in scene.places)
 
 
 def render_ports(scene: BridgeScene) -> Iterator[Thing]:
@@ -106,6 +119,19 @@ def render_remote(scene: BridgeScene) -> Iterator[Thing]:
         for address in place.addresses:
             yield Thing(("neighbour", device, address.ip), Neighbour(place.mac), why)
     yield from render_server(scene)
+    yield from render_service(scene)
+
+
+def render_service(scene: BridgeScene) -> Iterator[Thing]:
+    """Who answers for the metadata service on the link where that is done in namespaces of other hosts: a DHCP server,
+    and by IPv6 a router before it. Where this host answers, a question for it leaves by no device."""
+    servers = sorted((place for place in scene.places if place.device_owner == SERVER), key=lambda place: place.id)
+    routers = sorted((place for place in scene.places if place.device_owner in ROUTERS), key=lambda place: place.id)
+    remote = {place.id for place in find_remote(scene)}
+    for ip, found in ((SERVICE, servers), (SERVICE6, routers or servers[:1])):
+        if found and all(place.id in remote for place in found):
+            why = explain(scene, "render_service", f"port/{found[0].id}", revision=found[0].revision)
+            yield Thing(("neighbour", scene.uplink, ip), Neighbour(found[0].mac), why)
 
 
 def render_server(scene: BridgeScene) -> Iterator[Thing]:

@@ -78,9 +78,11 @@ class HybridBook:
     def __init__(self) -> None:
         self._held: dict[str, tuple[object, tuple[Thing, ...]]] = {}
         self._sets = SetBook(IPSET)
+        self._named: frozenset[str] = frozenset()
 
     def render(self, plugged: Iterable[Plugged], slices: Slices, facts: HostFacts) -> dict[str, tuple[Thing, ...]]:
-        """Nothing where the host does not keep rules so."""
+        """Nothing where the host does not keep rules so. All but the members of sets."""
+        self._named = frozenset()
         if not facts.hybrid:
             return {}
         ports = sorted((one.port for one in plugged if is_hybrid(one, facts)), key=lambda port: port.id)
@@ -98,10 +100,14 @@ class HybridBook:
             one = combinations[find_ids(port)]
             key = (port, port.revision, tuple(map(Same, one.groups)), one.number)
             keep(f"hybrid/{port.id}", key, lambda port=port, one=one: render_port(port, one))  # type: ignore[misc]
-        self._sets.update(slices, {remote for one in combinations.values() for remote in find_sets(one)})
-        groups |= self._sets.groups
+        self._named = frozenset(remote for one in combinations.values() for remote in find_sets(one))
         self._held = held
         return groups
+
+    def render_sets(self, slices: Slices) -> dict[str, tuple[Thing, ...]]:
+        """The sets that the rules rendered last name."""
+        self._sets.update(slices, self._named)
+        return self._sets.groups
 
 
 def chain(version: int, table: str, name: str, rules: Iterable[str], why: Why) -> Thing:

@@ -65,6 +65,7 @@ BRIDGE = """
   chain base_metadata {
     type filter hook prerouting priority -9; policy accept;
     iifname @asks ip daddr 169.254.169.254 tcp dport 80 ether daddr set 02:4e:4c:00:00:02
+    iifname @asks ip6 daddr fe80::a9fe:a9fe tcp dport 80 ether daddr set 02:4e:4c:00:00:02
   }
   chain base_forward {
     type filter hook forward priority -10; policy accept;
@@ -75,6 +76,7 @@ BRIDGE = """
     iifname "nlm*" oifname != @asks drop
     oifname "nlm*" iifname != @asks drop
     iifname @asks oifname != "nlm*" arp daddr ip 169.254.169.254 drop
+    iifname @asks oifname != "nlm*" icmpv6 type 135 @th,64,128 0xfe8000000000000000000000a9fea9fe drop
     oifname vmap @arrivals
   }
   chain base_host {

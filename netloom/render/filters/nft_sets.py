@@ -1,7 +1,7 @@
 """Sets of addresses that rules of nft name: one element for each address, kept in buckets.
 
-A member that comes or goes costs its own element and a look at its bucket, however many members there are. Prefixes are
-few; those of a set are made anew together, so that none overlaps another.
+A member that comes or goes costs its own element, and a bucket strung together anew, however many members there are.
+Prefixes are few; those of a set are made anew together, so that none overlaps another.
 Law 1: `SetBook` gives what a new one gives; what it remembers spares only what would come out as before.
 """
 
@@ -43,11 +43,12 @@ class SetBook:
         self.groups: dict[str, tuple[Thing, ...]] = {}
         self._held: dict[str, Slice | None] = {}
         self._owners: dict[str, dict[int, Owners]] = {}
+        self._made: dict[str, dict[int, dict[str, tuple[Thing, ...]]]] = {}
 
     def update(self, slices: Slices, names: Iterable[str]) -> None:
         wanted = set(names)
         for name in self._held.keys() - wanted:
-            del self._held[name], self._owners[name]
+            del self._held[name], self._owners[name], self._made[name]
             self.groups = {key: things for key, things in self.groups.items() if not self._is_of(key, name)}
         for name in sorted(wanted):
             found = slices.get(name)
@@ -57,7 +58,7 @@ class SetBook:
     def _follow(self, name: str, found: Slice | None) -> None:
         """Take over the rows of a set, and make anew what they touch. One that is not known yet is empty (law 4)."""
         held, buckets = self._held.get(name), self._owners.setdefault(name, {})
-        dirty = set() if name in self._held else {WIDE}
+        dirty: dict[int, set[str]] = {} if name in self._held else {WIDE: set()}
         for key in find_changed(held, found):
             for text in find_prefixes(held.rows.get(key) if held else None):
                 bucket = self._dialect.bucket(text)
@@ -65,23 +66,29 @@ class SetBook:
                 owners.get(text, {}).pop(key, None)
                 if not owners.get(text, True):
                     del owners[text]
-                dirty.add(bucket)
+                dirty.setdefault(bucket, set()).add(text)
             row = found.rows.get(key) if found else None
             for text in find_prefixes(row):
                 bucket = self._dialect.bucket(text)
                 buckets.setdefault(bucket, {}).setdefault(text, {})[key] = row  # type: ignore[assignment]
-                dirty.add(bucket)
+                dirty.setdefault(bucket, set()).add(text)
         self._held[name] = found
-        for bucket in dirty:
-            self._fill(name, bucket, buckets.get(bucket, {}))
+        for bucket, texts in dirty.items():
+            self._fill(name, bucket, buckets.get(bucket, {}), texts)
 
-    def _fill(self, name: str, bucket: int, owners: Owners) -> None:
+    def _fill(self, name: str, bucket: int, owners: Owners, dirty: set[str]) -> None:
+        """A bucket; in it only what is dirty is made."""
         key, dialect = f"{self._dialect.group}/{name}", self._dialect
+        made = self._made.setdefault(name, {}).setdefault(bucket, {})
         if bucket == WIDE:
             self.groups[key] = tuple(dialect.head(name, owners))
-        elif owners:
-            found = (thing for text in sorted(owners) for thing in dialect.single(name, text, owners[text]))
-            self.groups[f"{key}/{bucket:02x}"] = tuple(found)
+            return
+        for text in dirty:
+            made.pop(text, None)
+            if text in owners:
+                made[text] = tuple(dialect.single(name, text, owners[text]))
+        if made:
+            self.groups[f"{key}/{bucket:02x}"] = tuple(thing for text in sorted(made) for thing in made[text])
         else:
             self.groups.pop(f"{key}/{bucket:02x}", None)
 

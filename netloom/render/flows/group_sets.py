@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 from zlib import crc32
 
 from netloom.model.address import ip_version, parse_net
@@ -32,9 +33,8 @@ class Use:
     places: Places
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Block:
-    """An address or prefix of a set."""
+class Block(NamedTuple):
+    """An address or prefix of a set. A tuple, for buckets are sorted at every change."""
 
     version: int
     first: int

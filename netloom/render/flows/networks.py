@@ -3,13 +3,14 @@
 Unicast goes to the one port or host that has the address. Broadcast and multicast go where the network is. Unicast to
 an address that nobody is known to have goes only where it may be: to ports without port security, and to the physical
 network; else nowhere. What came from outside never goes back there.
+Each function here is of one address, or of what all ports share: `render.network_book` knows which of them to ask.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from netloom.model.address import ip_int, ip_version, mac_int, parse_net
+from netloom.model.address import ip_int, ip_version, mac_int
 from netloom.model.flow import (
     ARP,
     ICMPV6,
@@ -30,10 +31,10 @@ from netloom.model.flow import (
     ToController,
     make_match,
 )
-from netloom.model.slices import PlaceRow
+from netloom.model.slices import PlaceRow, SubnetRow
 from netloom.model.why import Why
 from netloom.render import registers as reg
-from netloom.render.answers.scope import SERVER_MAC, server_address
+from netloom.render.answers.scope import SERVER_MAC
 from netloom.render.make import make_cookie, make_flow
 from netloom.render.pipeline import (
     ADVERTISE,
@@ -49,24 +50,18 @@ from netloom.render.pipeline import (
 from netloom.render.scene import Plugged, Provider, Scene
 
 FLOATING_IP = "network:floatingip"
-DHCP_OWNER = "network:dhcp"
 ROUTER_PREFIX = "network:router"
 MULTICAST = (0x010000000000, 0x010000000000)
 Rule = tuple[int, int, Match, tuple[Action, ...], tuple[str, ...], int]
 """(table, priority, match, actions, ids of the reason, its revision)."""
 
 
-def render_network(scene: Scene) -> tuple[Flow, ...]:
-    """All flows of the network on br-int but those of single ports."""
+def make_flows(scene: Scene, rules: Iterable[Rule]) -> Iterator[Flow]:
+    """The rules as flows of the network on br-int."""
     cookie, network = make_cookie(scene.slice), scene.network
-    rules = [*find_arrivals(scene), *find_services(scene), *find_answers(scene), *find_ways(scene)]
-    return tuple(
-        make_flow(
-            scene.integration, table, priority, match, actions, cookie,
-            Why(revision, (*ids, f"network/{network.id}"), "networks.render_network"),
-        )
-        for table, priority, match, actions, ids, revision in rules
-    )  # fmt: skip
+    for table, priority, match, actions, ids, revision in rules:
+        why = Why(revision, (*ids, f"network/{network.id}"), "networks.make_flows")
+        yield make_flow(scene.integration, table, priority, match, actions, cookie, why)
 
 
 # -- in from outside ---------------------------------------------------------------------------------------------------
@@ -91,10 +86,11 @@ def enter(number: int, origin: int) -> tuple[Action, ...]:
 # -- what the host answers ---------------------------------------------------------------------------------------------
 
 
-def find_services(scene: Scene) -> Iterator[Rule]:
-    """DHCP and router solicitations go to the agent where a subnet asks for it; DHCP not where it has a server."""
-    on, central = {reg.NETWORK: scene.network.number}, is_central(scene.places)
-    for subnet in scene.subnets:
+def find_services(scene: Scene, subnets: Iterable[SubnetRow], central: bool) -> Iterator[Rule]:
+    """DHCP and router solicitations go to the agent where a subnet asks for it; DHCP not where the network has a server
+    of its own (`central`)."""
+    on = {reg.NETWORK: scene.network.number}
+    for subnet in subnets:
         ids = (f"subnet/{subnet.id}",)
         for match, reason in find_served(on, subnet.ip_version, subnet.enable_dhcp, subnet.ipv6_ra_mode):
             if central and reason != REASON_SOLICIT:
@@ -111,64 +107,44 @@ def find_served(on: dict[str, int], version: int, dhcp: bool, ra_mode: str) -> I
             yield make_match(**on, eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=133), REASON_SOLICIT
 
 
-def find_answers(scene: Scene) -> Iterator[Rule]:
-    """Who has this address? The host knows, for every port of the network and for the DHCP server, which it is.
+def find_answer(scene: Scene, ip: str, holders: Iterable[PlaceRow], shared: bool) -> Iterator[Rule]:
+    """Who has this address? The host knows, for every port of the network, which it is; of several the first by id.
 
-    It does not of an address that ports may use beside their own and that is held by a port on no host: which of them
-    has it they settle among themselves, so they are asked.
+    It does not of an address that ports may use beside their own (`shared`) and that is held by a port on no host:
+    which of them has it they settle among themselves, so they are asked.
     """
-    yield from find_server_answers(scene)
-    shared = Shared(scene.places)
-    for place in scene.places:
+    for place in holders:
         if place.device_owner == FLOATING_IP and not place.host:
             continue  # its router answers, with a MAC of its own
-        for address in place.addresses:
-            if not place.host and not place.device_owner.startswith(ROUTER_PREFIX) and shared.has(address.ip):
-                continue
-            ids = (f"port/{place.id}",)
-            if ip_version(address.ip) == 4:
-                match = make_match(**{reg.NETWORK: scene.network.number}, eth_type=ARP, arp_op=1, arp_tpa=address.ip)
-                yield SERVICES, 100, match, answer_arp(place.mac, address.ip), ids, place.revision
-            else:
-                match = make_match(
-                    **{reg.NETWORK: scene.network.number}, eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=135,
-                    icmpv6_code=0, nd_target=address.ip, nd_options_type=1,
-                )  # fmt: skip
-                yield SERVICES, 100, match, answer_nd(place.mac, address.ip), ids, place.revision
+        if not place.host and not place.device_owner.startswith(ROUTER_PREFIX) and shared:
+            continue
+        match, actions = answer_for(scene.network.number, ip, place.mac)
+        yield SERVICES, 100, match, actions, (f"port/{place.id}",), place.revision
+        return
 
 
-class Shared:
-    """The addresses and prefixes that ports on hosts may use beside their own."""
-
-    def __init__(self, places: Iterable[PlaceRow]) -> None:
-        nets = {parse_net(pair.ip) for place in places if place.host for pair in place.pairs}
-        self._single = {str(net.network_address) for net in nets if net.prefixlen == net.max_prefixlen}
-        self._wide = [net for net in nets if net.prefixlen < net.max_prefixlen]
-
-    def has(self, ip: str) -> bool:
-        return ip in self._single or any(
-            net.version == ip_version(ip) and ip_int(ip) & int(net.netmask) == int(net.network_address)
-            for net in self._wide
-        )
+def answer_for(number: int, ip: str, mac: str) -> tuple[Match, tuple[Action, ...]]:
+    if ip_version(ip) == 4:
+        return make_match(**{reg.NETWORK: number}, eth_type=ARP, arp_op=1, arp_tpa=ip), answer_arp(mac, ip)
+    match = make_match(
+        **{reg.NETWORK: number}, eth_type=IPV6, ip_proto=ICMPV6, icmpv6_type=135, icmpv6_code=0, nd_target=ip,
+        nd_options_type=1,
+    )  # fmt: skip
+    return match, answer_nd(mac, ip)
 
 
-def find_server_answers(scene: Scene) -> Iterator[Rule]:
-    """A client renews its lease by unicast (RFC 2131, 4.4.5), so somebody must have the server's address.
-
-    Not on a physical network: there the gateway is a machine of its own.
-    """
-    taken = frozenset(address.ip for place in scene.places for address in place.addresses)
-    for subnet in scene.subnets:
-        if subnet.ip_version == 4 and subnet.enable_dhcp and not scene.provider and not is_central(scene.places):
-            ip = server_address(subnet, taken)
-            if ip and ip not in taken:
-                match = make_match(**{reg.NETWORK: scene.network.number}, eth_type=ARP, arp_op=1, arp_tpa=ip)
-                yield SERVICES, 100, match, answer_arp(SERVER_MAC, ip), (f"subnet/{subnet.id}",), subnet.revision
+def has_server(scene: Scene, subnet: SubnetRow) -> bool:
+    """Whether hosts answer for the subnet's DHCP server. A client renews its lease by unicast (RFC 2131, 4.4.5), so
+    somebody must have its address; not on a physical network: there the gateway is a machine of its own."""
+    return subnet.ip_version == 4 and subnet.enable_dhcp and not scene.provider
 
 
-def is_central(places: tuple[PlaceRow, ...]) -> bool:
-    """Whether a DHCP server of its own is on the network, so that its hosts do not answer."""
-    return any(place.device_owner == DHCP_OWNER and place.host for place in places)
+def find_server_answers(scene: Scene, subnets: Iterable[SubnetRow], servers: Mapping[str, str]) -> Iterator[Rule]:
+    """`servers`: the DHCP server's address by subnet, where no port has it."""
+    for subnet in subnets:
+        if ip := servers.get(subnet.id):
+            match, actions = answer_for(scene.network.number, ip, SERVER_MAC)
+            yield SERVICES, 100, match, actions, (f"subnet/{subnet.id}",), subnet.revision
 
 
 def answer_arp(mac: str, ip: str) -> tuple[Action, ...]:
@@ -206,54 +182,38 @@ def answer_nd(mac: str, ip: str) -> tuple[Action, ...]:
 # -- where a MAC address leads -----------------------------------------------------------------------------------------
 
 
-def find_ways(scene: Scene) -> Iterator[Rule]:
-    yield from find_known(scene)
+def find_floods(
+    scene: Scene, plugged: Iterable[Plugged], outside: tuple[Action, ...], open_outside: bool
+) -> Iterator[Rule]:
+    """What is for all, and what is for nobody who is known. `outside`: the way out, if there is one; `open_outside`:
+    whether somebody there may have any address."""
     number, revision = scene.network.number, scene.network.revision
-    local = [reach(plugged) for plugged in scene.plugged]
-    outside = leave(scene)
+    local = flat(*map(reach, plugged))
     from_here = make_match(**{reg.NETWORK: number, reg.FROM: 0}, eth_dst=MULTICAST)
-    yield SWITCH, 100, from_here, flat(*local, outside), (), revision
-    yield SWITCH, 90, make_match(**{reg.NETWORK: number}, eth_dst=MULTICAST), flat(*local), (), revision
-    open_local = [reach(plugged) for plugged in scene.plugged if not plugged.port.port_security]
-    is_remote = find_remote(scene)
-    open_remote = scene.provider or any(place.open and is_remote(place) for place in scene.places)
-    if open_local or open_remote:
+    yield SWITCH, 100, from_here, flat(local, outside), (), revision
+    yield SWITCH, 90, make_match(**{reg.NETWORK: number}, eth_dst=MULTICAST), local, (), revision
+    open_local = flat(*(reach(one) for one in plugged if not one.port.port_security))
+    if open_local or open_outside:
         unknown = make_match(**{reg.NETWORK: number, reg.FROM: 0})
-        yield SWITCH, 20, unknown, flat(*open_local, outside if open_remote else ()), (), revision
+        yield SWITCH, 20, unknown, flat(open_local, outside if open_outside else ()), (), revision
     if open_local:
-        yield SWITCH, 10, make_match(**{reg.NETWORK: number}), flat(*open_local), (), revision
+        yield SWITCH, 10, make_match(**{reg.NETWORK: number}), open_local, (), revision
 
 
-def find_known(scene: Scene) -> Iterator[Rule]:
-    """Unicast to every MAC of the network. One that several ports may have, by their address pairs, leads to each."""
-    here, is_remote = {plugged.port.id: plugged for plugged in scene.plugged}, find_remote(scene)
-    for mac, owners in group_owners(scene.places).items():
-        local = [reach(here[place.id]) for place in owners if place.id in here]
-        away = leave(scene) if any(map(is_remote, owners)) else ()
-        ids, revision = tuple(f"port/{place.id}" for place in owners), max(place.revision for place in owners)
-        to = {reg.NETWORK: scene.network.number}
-        if away:
-            match = make_match(**to, **{reg.FROM: 0}, eth_dst=mac)
-            yield SWITCH, 60, match, flat(*local, away), ids, revision
-        # A known address is never treated as unknown, also while its port is off or unplugged: then it leads nowhere.
-        yield SWITCH, 50, make_match(**to, eth_dst=mac), flat(*local), ids, revision
+def find_way(
+    scene: Scene, mac: str, owners: list[PlaceRow], here: Mapping[str, Plugged], away: tuple[Action, ...]
+) -> Iterator[Rule]:
+    """Unicast to a MAC of the network. One that several ports may have, by their address pairs, leads to each.
 
-
-def group_owners(places: tuple[PlaceRow, ...]) -> dict[str, list[PlaceRow]]:
-    owners: dict[str, list[PlaceRow]] = {}
-    for place in places:
-        for mac in dict.fromkeys((place.mac, *(pair.mac for pair in place.pairs))):
-            owners.setdefault(mac, []).append(place)
-    return owners
-
-
-def find_remote(scene: Scene) -> Callable[[PlaceRow], bool]:
-    """Whether a port is on another host that this one can reach: a question at the same cost however many there are."""
-    here = frozenset(plugged.port.id for plugged in scene.plugged)
-    names = frozenset(remote.name for remote in scene.remotes)
-    if scene.provider:
-        return lambda place: bool(place.host) and (place.id not in here or bool(place.also))
-    return lambda place: not names.isdisjoint((place.host, *place.also))
+    `here`: the ports of this host; `away`: the way out, where one of the owners is there.
+    """
+    local = flat(*(reach(here[place.id]) for place in owners if place.id in here))
+    ids, revision = tuple(f"port/{place.id}" for place in owners), max(place.revision for place in owners)
+    to = {reg.NETWORK: scene.network.number}
+    if away:
+        yield SWITCH, 60, make_match(**to, **{reg.FROM: 0}, eth_dst=mac), flat(local, away), ids, revision
+    # A known address is never treated as unknown, also while its port is off or unplugged: then it leads nowhere.
+    yield SWITCH, 50, make_match(**to, eth_dst=mac), local, ids, revision
 
 
 def reach(plugged: Plugged) -> tuple[Action, ...]:
@@ -261,11 +221,12 @@ def reach(plugged: Plugged) -> tuple[Action, ...]:
     return SetField(reg.OUT, plugged.ofport), Resubmit(INGRESS)
 
 
-def leave(scene: Scene) -> tuple[Action, ...]:
-    """Out of this host, by the network's tunnel or its physical network; nothing where there is neither."""
+def leave(scene: Scene, reachable: bool) -> tuple[Action, ...]:
+    """Out of this host, by the network's tunnel (`reachable`: there is a host to go to) or its physical network;
+    nothing where there is neither."""
     if scene.provider:
         return (*tag_out(scene.provider), Output(scene.provider.ofport))
-    if scene.tunnel and scene.patch_tun and scene.remotes:
+    if scene.tunnel and scene.patch_tun and reachable:
         return reg.mark_network(scene.network.number), Output(scene.patch_tun)
     return ()
 

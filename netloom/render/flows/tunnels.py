@@ -6,54 +6,56 @@ tunnel, whose route look-up would honour it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from netloom.model.address import ip_int, ip_version
 from netloom.model.flow import Action, Flow, Match, Output, SetField, make_match
-from netloom.model.slices import HostRow
+from netloom.model.slices import HostRow, PlaceRow
 from netloom.model.why import Why
 from netloom.render import registers as reg
-from netloom.render.flows.networks import MULTICAST, group_owners
+from netloom.render.flows.networks import MULTICAST
 from netloom.render.make import make_cookie, make_flow
 from netloom.render.pipeline import TUN_CLASSIFY, TUN_OUT
 from netloom.render.scene import Scene, Tunnel
 
 
-def render_tunnel(scene: Scene) -> tuple[Flow, ...]:
-    """All flows of the network on br-tun; none where it does not travel by tunnel."""
-    tunnel = scene.tunnel
-    if tunnel is None or not scene.patch_int:
-        return ()
-    cookie, network = make_cookie(scene.slice), scene.network
+def render_arrivals(scene: Scene, tunnel: Tunnel, remote: HostRow) -> Iterator[Flow]:
+    """In from one host."""
+    inward = (reg.mark_network(scene.network.number), Output(scene.patch_int))
+    for match in find_arrivals(tunnel, remote):
+        yield make_tunnel_flow(scene, TUN_CLASSIFY, 100, match, inward, remote.revision)
 
-    def flow(table: int, priority: int, match: Match, actions: Iterable[Action], revision: int, *ids: str) -> Flow:
-        why = Why(revision, (*ids, f"network/{network.id}"), "tunnels.render_tunnel")
-        return make_flow(scene.tunnel_bridge, table, priority, match, actions, cookie, why)
 
-    inward = (reg.mark_network(network.number), Output(scene.patch_int))
-    flows = [
-        flow(TUN_CLASSIFY, 100, match, inward, remote.revision)
-        for remote in scene.remotes
-        for match in find_arrivals(tunnel, remote)
-    ]
-    remotes = {remote.name: remote for remote in scene.remotes}
-    on = {reg.NETWORK: network.number}
-    for mac, owners in group_owners(scene.places).items():
-        there = [
-            remotes[name]
-            for name in sorted({host for place in owners for host in (place.host, *place.also)} & remotes.keys())
-        ]
-        if there:
-            ids, revision = [f"port/{place.id}" for place in owners], max(place.revision for place in owners)
-            flows.append(flow(TUN_OUT, 50, make_match(**on, eth_dst=mac), send(tunnel, there), revision, *ids))
-    if everywhere := [remote for remote in scene.remotes if not remote.routed]:
-        flood = make_match(**on, eth_dst=MULTICAST)
-        flows.append(flow(TUN_OUT, 100, flood, send(tunnel, everywhere), network.revision))
-    open_hosts = {host for place in scene.places if place.open for host in (place.host, *place.also)}
-    loose = [remotes[name] for name in sorted(open_hosts & remotes.keys())]
-    if loose:
-        flows.append(flow(TUN_OUT, 20, make_match(**on), send(tunnel, loose), network.revision))
-    return tuple(flows)
+def render_way_out(
+    scene: Scene, tunnel: Tunnel, mac: str, owners: list[PlaceRow], remotes: Mapping[str, HostRow]
+) -> Iterator[Flow]:
+    """Out to the hosts where a MAC of the network is."""
+    names = {host for place in owners for host in (place.host, *place.also)} & remotes.keys()
+    if names:
+        ids, revision = [f"port/{place.id}" for place in owners], max(place.revision for place in owners)
+        match = make_match(**{reg.NETWORK: scene.network.number}, eth_dst=mac)
+        actions = send(tunnel, [remotes[name] for name in sorted(names)])
+        yield make_tunnel_flow(scene, TUN_OUT, 50, match, actions, revision, *ids)
+
+
+def render_floods(
+    scene: Scene, tunnel: Tunnel, remotes: Iterable[HostRow], open_hosts: Container[str]
+) -> Iterator[Flow]:
+    """Out to all, and to those where any address may be. `remotes` by name."""
+    on, revision = {reg.NETWORK: scene.network.number}, scene.network.revision
+    if everywhere := [remote for remote in remotes if not remote.routed]:
+        yield make_tunnel_flow(
+            scene, TUN_OUT, 100, make_match(**on, eth_dst=MULTICAST), send(tunnel, everywhere), revision
+        )
+    if loose := [remote for remote in remotes if remote.name in open_hosts]:
+        yield make_tunnel_flow(scene, TUN_OUT, 20, make_match(**on), send(tunnel, loose), revision)
+
+
+def make_tunnel_flow(
+    scene: Scene, table: int, priority: int, match: Match, actions: Iterable[Action], revision: int, *ids: str
+) -> Flow:
+    why = Why(revision, (*ids, f"network/{scene.network.id}"), "tunnels.make_tunnel_flow")
+    return make_flow(scene.tunnel_bridge, table, priority, match, actions, make_cookie(scene.slice), why)
 
 
 def find_arrivals(tunnel: Tunnel, remote: HostRow) -> Iterator[Match]:

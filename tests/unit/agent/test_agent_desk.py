@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -113,6 +114,25 @@ def test_advertisements_come_in_turns() -> None:
     for second in range(1000, 1100):
         asyncio.run(desk.send_adverts(second, second + 1))
     assert sorted(ofport for ofport, _ in host.switch.sent) == [1, 2]
+
+
+def test_a_change_is_advertised_at_once() -> None:
+    """An IPv6 subnet comes: each port is told once, however often the desk looks; a start says nothing."""
+    host = seated_host()
+    part = network_slice()
+    desk = make_desk(host)
+    asyncio.run(desk.send_news())
+    assert host.switch.sent == []
+    subnet = SubnetRow("s6", "n1", "2001:db8::/64", 6, ipv6_ra_mode="slaac", ipv6_address_mode="slaac")
+    host.feed.say(Slice(part.name, 9, {**part.rows, "subnet/s6": subnet}))
+    for _ in range(2):
+        desk.update(host.feed.slices, host.switch.facts)
+        asyncio.run(desk.send_news())
+    assert sorted(ofport for ofport, _ in host.switch.sent) == [1, 2]
+    host.feed.say(Slice(part.name, 10, {**part.rows, "subnet/s6": replace(subnet, cidr="nonsense")}))
+    desk.update(host.feed.slices, host.switch.facts)
+    asyncio.run(desk.send_news())
+    assert len(host.switch.sent) == 2
 
 
 def test_a_bucket_fills_no_further_than_its_burst() -> None:

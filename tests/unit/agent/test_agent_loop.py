@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from netloom.model.plan import Put, Remove
+from netloom.model.plan import Key, Put, Remove, Thing
 from tests.unit.agent.agent_kit import BRIDGE, Host, host_slice, network_flow, network_slice, port_flow, settle, until
 
 A_FLOW, B_FLOW, N_FLOW = port_flow("a", 1), port_flow("b", 2), network_flow("n1", 7)
@@ -318,5 +319,33 @@ def test_it_runs_by_itself() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert host.device.held == held and len(held) == 5
+
+    play(story)
+
+
+def test_it_ends_when_a_device_swallows_that_it_should() -> None:
+    """A device that has its answer just when the agent is told to end goes on as if nothing had been said: the turn is
+    finished, and the agent ends then, not when the slow clock wakes it a minute later."""
+
+    async def story(host: Host) -> None:
+        reading, read = asyncio.Event(), host.device.read
+
+        async def swallow() -> dict[Key, Thing]:
+            reading.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            return await read()
+
+        task = asyncio.create_task(host.make_agent().run())
+        await until(lambda: len(host.feed.acks) > 0)
+        host.device.read = swallow  # type: ignore[method-assign]
+        host.switch.epoch += 1  # another switch, which is read
+        host.switch.plug("c", 3)
+        await reading.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)  # whatever else wakes the loop has done so
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=10)
+        assert done == {task}
 
     play(story)

@@ -9,7 +9,7 @@ import pytest
 
 from netloom.model.address import link_local
 from netloom.model.slices import Address, PlaceRow
-from netloom.render.answers import Scope, advert_frame, answer_frame, is_advert_due
+from netloom.render.answers import Scope, advert_frame, answer_frame, is_advert_due, news_frames
 from netloom.render.answers.frames import Packet, parse_frame
 from netloom.render.answers.scope import SERVER_LINK_LOCAL
 from tests.unit.answers.answers_kit import LINK_LOCAL, MAC, PORT, SETTINGS, SUBNET, SUBNET6, scope_of, solicit_router
@@ -116,3 +116,28 @@ def test_turns_come_once_in_an_interval_and_not_all_at_once() -> None:
         assert sum(is_advert_due(port, t, t + 1, SETTINGS) for t in range(5000, 5100)) == 1
     busiest = max(sum(is_advert_due(port, t, t + 1, SETTINGS) for port in ports) for t in range(100))
     assert busiest < 40
+
+
+def test_a_change_is_said_at_once_and_nothing_else() -> None:
+    """A router that comes, and an MTU that changes, are news; one more instance is none."""
+    alone, routed = in_mode("slaac"), in_mode("slaac", ROUTER)
+    (said,) = news_frames(alone, routed, SETTINGS)
+    assert parse_frame(said).eth_src == ROUTER_MAC
+    smaller = replace(routed, network=replace(routed.network, mtu=1280))
+    (said,) = news_frames(routed, smaller, SETTINGS)
+    assert options_of(parse_frame(said))[5][2:] == struct.pack(">I", 1280)
+    assert news_frames(routed, replace(routed, taken={"10.0.0.9": 1}), SETTINGS) == ()
+
+
+def test_a_router_that_goes_takes_its_route_along() -> None:
+    """Its own farewell, a lifetime of 0, comes before what is so now; also where nothing is advertised any more."""
+    frames = news_frames(in_mode("slaac", ROUTER), in_mode("slaac"), SETTINGS)
+    farewell, now = (parse_frame(frame) for frame in frames)
+    assert (farewell.ip_src, farewell.payload[6:8]) == (link_local(ROUTER_MAC), b"\0\0")
+    assert now.ip_src == SERVER_LINK_LOCAL
+    (farewell_alone,) = news_frames(in_mode("slaac", ROUTER), in_mode("", ROUTER), SETTINGS)
+    assert farewell_alone == frames[0]
+    other = replace(ROUTER, mac="fa:16:3e:bb:bb:bb")
+    assert [
+        parse_frame(frame).eth_src for frame in news_frames(in_mode("slaac", ROUTER), in_mode("slaac", other), SETTINGS)
+    ] == [ROUTER_MAC, other.mac]

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from netloom.api.app import App
+from tests.examples import count_examples
 from tests.unit.api.api_client import ADMIN, Memory, make_client
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "X"]
@@ -95,7 +96,7 @@ async def exchange(method: str, path: str, query: str, body: bytes, headers: dic
     return sent[0]["status"], b"".join(part["body"] for part in sent[1:])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=count_examples(400), deadline=None)
 @given(st.sampled_from(METHODS), raw_paths, queries, bodies, HEADERS)
 @example("PUT", "/v2.0/networks/00000001-0000-4000-8000-000000000000", "", b'{"network": null}', {})
 def test_no_bytes_are_a_fault_of_the_server(
@@ -108,7 +109,7 @@ def test_no_bytes_are_a_fault_of_the_server(
         assert {"type", "message", "detail"} == json.loads(answer)["NeutronError"].keys()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=count_examples(300), deadline=None)
 @given(st.sampled_from(["network", "port", "subnet"]), objects, st.booleans())
 def test_no_attribute_is_a_fault_of_the_server(kind: str, body: dict[str, Any], known: bool) -> None:
     """Whatever an attribute holds, it is taken or refused."""

@@ -142,6 +142,14 @@ def test_a_service_may_show_an_expired_token() -> None:
         assert isinstance(refused, Unauthorized), other
 
 
+def test_rules_see_the_roles_of_a_service_that_vouches() -> None:
+    """Those of a good service token beside the user's; a reader's token vouches for nothing."""
+    for service, roles in (("nova", ("service",)), ("reader", ()), ("bad", ()), ("", ())):
+        (found,) = ask(FakeKeystone(), "good", service=service)
+        assert getattr(found, "service_roles", None) == roles, service
+        assert getattr(found, "roles", None) == ("member", "reader")
+
+
 def test_a_connection_that_ended_is_made_anew() -> None:
     """A kept connection to a Keystone that was restarted costs one more try and no error; a dead one is a 503."""
     fake = FakeKeystone()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from netloom.api.limits import Buckets, Rates
+from netloom.api.limits import WAYS, Buckets, OwnLevels, Rates, SharedLevels
 from netloom.intent.errors import ApiError
 from tests.unit.api.api_client import ADMIN, MEMBER, OTHER, Memory, make_client
 
@@ -26,9 +28,49 @@ def test_a_bucket_fills_with_time_and_no_further() -> None:
 
 def test_buckets_are_few_however_many_ask() -> None:
     """Those that nobody has asked of for the longest time are forgotten."""
-    buckets = Buckets(1.0, 1.0, lambda: 0.0, most=2)
+    buckets = Buckets(1.0, 1.0, lambda: 0.0, OwnLevels(2))
     assert [buckets.take(key) for key in "abac"] == [0, 0, 1, 0]
     assert (buckets.take("a"), buckets.take("b")) == (1, 0)
+
+
+def test_processes_of_a_machine_count_together() -> None:
+    """What one has taken is not there for the other, and what time fills up is there for both."""
+    now = [100.0]
+    buckets = Buckets(1.0, 3.0, lambda: now[0], SharedLevels())
+    assert [in_child(lambda: buckets.take("a")) for _ in range(2)] == [0, 0]
+    assert [buckets.take("a"), buckets.take("a")] == [0, 1]
+    assert in_child(lambda: buckets.take("a")) == 1 and in_child(lambda: buckets.take("b")) == 0
+    now[0] = 101.0
+    assert in_child(lambda: buckets.take("a")) == 0 and buckets.take("a") == 1
+
+
+def in_child(work: Callable[[], float]) -> float:
+    """What the work gives in a process of its own."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writer, repr(work()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as said:
+        found = float(said.read())
+    os.waitpid(child, 0)
+    return found
+
+
+def test_a_shared_table_that_is_full_forgets_who_asked_longest_ago() -> None:
+    """Keys that meet in one place are told from each other, as many as there are ways."""
+    now = [1.0]
+    buckets = Buckets(0.001, 1000.0, lambda: now[0], SharedLevels(WAYS))
+    keys = [f"k{n}" for n in range(WAYS)]
+    for key in keys:
+        now[0] += 1
+        assert [buckets.take(key), buckets.take(key)] == [0, pytest.approx(1000, abs=20)]
+    now[0] += 1
+    assert all(buckets.take(key) for key in keys[1:])
+    assert buckets.take("new") == 0 and buckets.take(keys[-1]) > 0 and buckets.take(keys[0]) == 0
 
 
 def test_a_project_that_asks_too_often_is_told_when_to_come_back() -> None:

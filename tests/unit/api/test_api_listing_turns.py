@@ -6,7 +6,20 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from netloom.api.listing import LOOK_RECORDS, SORT_AT_ONCE, Listing, Orders, find_pieces, find_sequence, render_pieces
+import pytest
+
+from netloom.api.listing import (
+    LOOK_RECORDS,
+    ORDER_AT_ONCE,
+    SORT_AT_ONCE,
+    Listing,
+    Orders,
+    find_page,
+    find_pieces,
+    find_sequence,
+    order_by,
+    render_pieces,
+)
 from netloom.api.message import Response, send_response
 from netloom.api.query import ListQuery
 from netloom.api.views import make_viewer
@@ -34,16 +47,16 @@ def make_listing(looked: list[int], query: ListQuery) -> Listing:
     return Listing(make_snapshot([make_thing(n) for n in range(COUNT)]), THING, query, ALL, Orders(), watch)
 
 
-def send(listing: Listing, sent: list[bytes]) -> Awaitable[None]:
+async def send(listing: Listing, sent: list[bytes]) -> None:
     """To a client that takes everything at once."""
 
     async def take(message: object) -> None:
         assert isinstance(message, dict)
         sent.append(message.get("body", b""))
 
-    pieces = find_pieces(listing, find_sequence(listing))
+    pieces = find_pieces(listing, await find_sequence(listing))
     chunks = render_pieces("things", pieces, b"", make_viewer(THING), ALL, listing.snapshot)
-    return send_response(take, Response(200, chunks=chunks), b"req-1")
+    await send_response(take, Response(200, chunks=chunks), b"req-1")
 
 
 def test_others_are_served_between_the_pieces_of_a_long_list() -> None:
@@ -65,6 +78,43 @@ def test_a_search_that_finds_little_lets_others_be_served_too() -> None:
     assert asyncio.run(count_between_turns(lambda: send(listing, sent), looked)) <= LOOK_RECORDS
     assert len(looked) == COUNT
     assert [thing["size"] for thing in json.loads(b"".join(sent))["things"]] == [4711]
+
+
+def test_an_order_and_a_page_let_others_be_served_too() -> None:
+    """Whatever is sorted, or looked for till a page is full; and the order is that of sorting it at once."""
+    for text in (
+        "sort_key=size&sort_dir=desc",
+        "sort_key=name&sort_dir=asc&sort_key=size&sort_dir=desc",
+        "limit=5&size=7",
+    ):
+        looked: list[int] = []
+        listing = make_listing(looked, parse(text))
+        assert asyncio.run(count_between_turns(lambda a=listing: find_page(a), looked)) <= LOOK_RECORDS, text  # type: ignore[misc]
+        assert len(looked) == COUNT, text
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_what_is_ordered_in_turns_is_as_if_it_were_at_once(reverse: bool) -> None:
+    """Equals stay in the order that they had, and no run is longer than a piece."""
+    things = [Record(make_thing(n * 7919 % 100_003), 1, b"") for n in range(3 * ORDER_AT_ONCE + 17)]
+    found = [(f"{n:06}", record) for n, record in enumerate(things)]
+    calls: list[int] = []
+
+    def key(one: tuple[str, Record]) -> tuple[bool, int]:
+        calls.append(1)
+        return True, one[1].doc["size"] % 97
+
+    async def story() -> list[tuple[str, Record]]:
+        ordered: list[tuple[str, Record]] = []
+        most = await count_between_turns(lambda: keep_in(ordered, order_by(found, key, reverse)), calls)
+        assert most <= ORDER_AT_ONCE + 4  # of each run that is merged, the first is looked at before
+        return ordered
+
+    assert asyncio.run(story()) == sorted(found, key=key, reverse=reverse)
+
+
+async def keep_in(kept: list[tuple[str, Record]], work: Awaitable[list[tuple[str, Record]]]) -> None:
+    kept += await work
 
 
 def test_very_many_ids_are_sorted_in_turns() -> None:

@@ -132,27 +132,25 @@ def test_rule_types() -> None:
     assert client.get("/v2.0/qos/rule-types/dscp_marking").error[:2] == (403, "NotAuthorized")
     admin = client.as_user(ADMIN)
     shown = admin.get("/v2.0/qos/rule-types/packet_rate_limit").json["rule_type"]
-    assert shown["drivers"] == [
+    parameters = [
         {
-            "name": "openvswitch",
-            "supported_parameters": [
-                {
-                    "parameter_name": "max_kpps",
-                    "parameter_values": {"start": 0, "end": 2147483647},
-                    "parameter_type": "range",
-                },
-                {
-                    "parameter_name": "max_burst_kpps",
-                    "parameter_values": {"start": 0, "end": 2147483647},
-                    "parameter_type": "range",
-                },
-                {
-                    "parameter_name": "direction",
-                    "parameter_values": ["ingress", "egress"],
-                    "parameter_type": "choices",
-                },
-            ],
-        }
+            "parameter_name": "max_kpps",
+            "parameter_values": {"start": 0, "end": 2147483647},
+            "parameter_type": "range",
+        },
+        {
+            "parameter_name": "max_burst_kpps",
+            "parameter_values": {"start": 0, "end": 2147483647},
+            "parameter_type": "range",
+        },
+        {
+            "parameter_name": "direction",
+            "parameter_values": ["ingress", "egress"],
+            "parameter_type": "choices",
+        },
+    ]
+    assert shown["drivers"] == [
+        {"name": name, "supported_parameters": parameters} for name in ("openvswitch", "linuxbridge")
     ]
     assert admin.get("/v2.0/qos/rule-types/fastest").status == 404
 

@@ -70,7 +70,7 @@ def parse(text: str, max_limit: int = -1) -> ListQuery:
 
 
 def run(snapshot: Snapshot, text: str, eyes: Eyes = ALL) -> list[dict[str, Any]] | None:
-    page = find_page(Listing(snapshot, THING, parse(text), eyes, Orders(), keep))
+    page = asyncio.run(find_page(Listing(snapshot, THING, parse(text), eyes, Orders(), keep)))
     return None if page is None else [dict(record.doc) for record in page.records]
 
 
@@ -226,7 +226,7 @@ def test_a_page_is_valid_json_in_pieces_without_what_is_hidden() -> None:
 
     snapshot = make_snapshot([make_thing(n) for n in range(1, 1500)])
     view = make_viewer(THING)
-    page = find_page(Listing(snapshot, THING, ListQuery(), ALL, Orders(), keep))
+    page = asyncio.run(find_page(Listing(snapshot, THING, ListQuery(), ALL, Orders(), keep)))
     assert page is not None
     chunks = list(render_page("things", page, b'[{"rel":"next"}]', view, ALL, snapshot))
     body = json.loads(b"".join(chunks))
@@ -237,7 +237,7 @@ def test_a_page_is_valid_json_in_pieces_without_what_is_hidden() -> None:
         "id": "00000001-0000-4000-8000-000000000000", "project_id": "p1", "tenant_id": "p1", "name": "", "size": 1,
         "on": True, "owner": "",
     }  # fmt: skip
-    empty = find_page(Listing(make_snapshot([]), THING, ListQuery(), ALL, Orders(), keep))
+    empty = asyncio.run(find_page(Listing(make_snapshot([]), THING, ListQuery(), ALL, Orders(), keep)))
     assert empty is not None
     assert b"".join(render_page("things", empty, b"", view, ALL, snapshot)) == b'{"things":[]}'
 
@@ -251,7 +251,7 @@ def test_a_filter_on_an_index_looks_at_what_the_index_holds() -> None:
         return record
 
     snapshot = make_snapshot([make_thing(n, owner=f"o{n}") for n in range(1, 3000)])
-    found = find_page(Listing(snapshot, THING, parse("owner=o7&project_id=p1"), ALL, Orders(), watch))
+    found = asyncio.run(find_page(Listing(snapshot, THING, parse("owner=o7&project_id=p1"), ALL, Orders(), watch)))
     assert found is not None
     assert len(found.records) == len(looked) == 1
 

@@ -251,3 +251,19 @@ def test_what_the_switch_can_is_read_from_its_own_row() -> None:
         config = {"vlan-limit": text} if text else {}
         assert rows.read_vlan_limit({"Open_vSwitch": {"u": {**held, "other_config": config}}}) == limit
     assert rows.read_vlan_limit({}) == 1
+
+
+def test_a_bridge_carries_what_its_smallest_nic_does() -> None:
+    """Both legs of a bond count; devices of instances, the switch's own, and what was not opened do not."""
+    held = tables("eth1", "bond", "tap1", "br-int")
+    held["Port"]["p-bond"]["interfaces"] = ["i-bond", "i-leg"]
+    held["Interface"]["i-leg"] = {**interface_row("leg", 3), "mtu": 1400}
+    held["Interface"]["i-eth1"]["mtu"] = 9000
+    held["Interface"]["i-bond"]["mtu"] = []
+    held["Interface"]["i-tap1"] = {**interface_row("tap1", 4, **{"iface-id": "p1"}), "mtu": 600}
+    held["Interface"]["i-br-int"] |= {"type": "internal", "mtu": 700}
+    assert rows.read_mtus(held) == {"br-int": 1400}
+    del held["Port"]["p-bond"]
+    assert rows.read_mtus(held) == {"br-int": 9000}
+    del held["Port"]["p-eth1"]
+    assert rows.read_mtus(held) == {}

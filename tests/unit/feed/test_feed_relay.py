@@ -215,8 +215,8 @@ def test_a_host_renews_its_certificate_through_a_relay(tmp_path: Path) -> None:
         from netloom.feed import pki
 
         feed = bench.feed("h1", bench.address("r1"))
-        feed._on_joined = joined.append
-        feed._csr = lambda: pki.make_request(pki.load_key(papers.key.read_bytes()), "h1") if not joined else None
+        feed._upper.on_joined = joined.append
+        feed.renewal.csr = lambda: pki.make_request(pki.load_key(papers.key.read_bytes()), "h1") if not joined else None
         bench.start(feed)
         await until(lambda: bool(joined))
         assert pki.read_life(joined[0].certificate.encode()) and feed.connected

@@ -279,7 +279,7 @@ def test_a_host_of_the_next_version_is_understood(tmp_path: Path) -> None:
     async def test(bench: RelayBench) -> None:
         give(bench.source, "h1", "p1", "n1")
         reader, writer = await open_stream(bench.server, bench.papers("h1").context())
-        writer.write(encode_old({"type": "hello", "host": "h1", "version": 3, "of_tomorrow": [1, 2]}))
+        writer.write(encode_old({"type": "hello", "host": "h1", "version": m.VERSION + 1, "of_tomorrow": [1, 2]}))
         seen: list[m.FromServer] = []
         while not (seen and isinstance(seen[-1], m.At)):
             seen.append(m.parse_from_server(await receive_frame(reader, MAX_FROM_SERVER)))

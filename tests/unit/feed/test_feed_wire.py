@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from netloom.feed import hub as hub_module
 from netloom.feed import messages as m
 from netloom.feed import pki
 from netloom.feed.cache import Cache
@@ -397,5 +399,33 @@ def test_without_a_certificate_one_may_only_join(tmp_path: Path) -> None:
         answer = m.parse_from_server(await receive_frame(reader, MAX_FROM_SERVER))
         assert isinstance(answer, m.Refuse) and "only join" in answer.reason
         writer.transport.abort()
+
+    run(tmp_path, test)
+
+
+def test_every_host_is_pinged_again_and_again_and_few_at_once(tmp_path: Path) -> None:
+    """All of them in each round; between two turns of a round others are served."""
+
+    async def test(bench: Bench) -> None:
+        pinged: list[str] = []
+        turns: list[int] = []
+        with (
+            patch.object(hub_module, "PING_S", 0.2),
+            patch.object(hub_module, "PING_PARTS", 4),
+            patch.object(bench.hub, "look_over", lambda connection: pinged.append(connection.host)),
+        ):
+            await bench.hub.stop()
+            bench.hub.start()
+            hosts = [f"h{number}" for number in range(1, 9)]
+            tasks = [asyncio.create_task(bench.feed(host).run()) for host in hosts]
+            await until(lambda: bench.hub.hosts == frozenset(hosts))
+            pinged.clear()
+            while len(pinged) < 40:
+                before = len(pinged)
+                await asyncio.sleep(0)
+                turns.append(len(pinged) - before)
+        assert set(pinged) == set(hosts) and max(turns) <= 2
+        for task in tasks:
+            await stop(task)
 
     run(tmp_path, test)

@@ -10,6 +10,7 @@ from netloom.intent.agents.dhcp_schedule import DHCP_AGENT, add_network, move_ne
 from netloom.intent.l2.binding import HOST as HOST_ID
 from netloom.intent.schema import Doc
 from tests.unit.intent.intent_kit import SETTINGS, World
+from tests.unit.intent.router_kit import RouterWorld
 
 CENTRAL = replace(SETTINGS, dhcp_driver="dnsmasq")
 
@@ -43,6 +44,20 @@ def test_a_network_gets_a_server_with_its_first_subnet() -> None:
     world.subnet(network, cidr="10.0.1.0/24")
     world.subnet(network, cidr="10.0.2.0/24", enable_dhcp=False)
     assert servers(world, network) == {"h1": ["10.0.0.2", "10.0.1.2"]}
+
+
+def test_a_host_with_linux_bridges_has_a_server_like_any() -> None:
+    """Also where a distributed router has the network's gateway: a server needs none."""
+    world = RouterWorld(replace(CENTRAL, dhcp_agents_per_network=2, mechanism_drivers=("openvswitch", "linuxbridge")))
+    world.host("h1", tunneling_ip="192.0.2.1")
+    world.host("h2", tunneling_ip="192.0.2.2", switch="linuxbridge")
+    network = world.network()
+    subnet = world.subnet(network, cidr="10.0.0.0/24")
+    with world.as_admin():
+        world.plug(world.router(distributed=True), subnet)
+    assert set(servers(world, network)) == {"h1", "h2"}
+    (doc,) = world.snapshot.find("port", HOST_ID, "h2")
+    assert doc["binding:vif_type"] == "bridge"
 
 
 def test_each_agent_of_a_network_has_a_server() -> None:
@@ -118,15 +133,6 @@ def test_a_full_subnet_has_no_server_and_is_not_refused() -> None:
     world = make_world()
     network = world.network()
     world.subnet(network, cidr="10.0.0.0/30", gateway_ip="10.0.0.1", allocation_pools=[])
-    assert servers(world, network) == {}
-
-
-def test_a_host_with_linux_bridges_runs_none() -> None:
-    """Its networks are answered by hosts, as without servers."""
-    world = World(CENTRAL)
-    world.host("h1", switch="linuxbridge")
-    network = world.network()
-    world.subnet(network, cidr="10.0.0.0/24")
     assert servers(world, network) == {}
 
 

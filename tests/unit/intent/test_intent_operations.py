@@ -174,8 +174,8 @@ def test_tags() -> None:
     world = World()
     port = CATALOG["port"]
     id = world.port(world.network(), tags=["red"])["id"]
-    assert world.run(make_tags(port, id, add="blue"))[0]["tags"] == ["red", "blue"]
-    assert world.run(make_tags(port, id, add=["blue", "green"]))[0]["tags"] == ["red", "blue", "green"]
+    assert world.run(make_tags(port, id, add="blue"))[0]["tags"] == ["blue", "red"]
+    assert world.run(make_tags(port, id, add=["blue", "green"]))[0]["tags"] == ["blue", "green", "red"]
     assert world.run(make_tags(port, id, remove="red"))[0]["tags"] == ["blue", "green"]
     doc = world.run(make_tags(port, id, replace=["blue"]))[0]
     assert (doc["tags"], doc["revision_number"]) == (["blue"], 5)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
 from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
 
 from netloom.intent.catalog import CATALOG
+from netloom.intent.l2.binding import VIF_TYPE
 from netloom.intent.operations import make_create
+from netloom.intent.qos.qos_use import check_supported
 from netloom.intent.schema import Doc, parse_create
 from tests.unit.intent.intent_kit import refused
 from tests.unit.intent.test_intent_qos import Admin
@@ -189,3 +192,22 @@ def test_an_allocation_moves_to_an_equal_policy(of_network: bool) -> None:
         world.update(kind, changed, qos_policy_id=policy["id"])
         found = world.get("port", port)["binding:profile"]["allocation"]
         assert found == {group_id(port, policy, "minimum_bandwidth"): "rp1"}
+
+
+@pytest.mark.parametrize(
+    ("vif_type", "type", "values", "carried"),
+    [
+        ("bridge", "bandwidth_limit", {"max_kbps": 9, "direction": "ingress"}, True),
+        ("bridge", "packet_rate_limit", {"max_kpps": 9}, True),
+        ("hw_veb", "bandwidth_limit", {"max_kbps": 9, "direction": "egress"}, True),
+        ("hw_veb", "bandwidth_limit", {"max_kbps": 9, "direction": "ingress"}, False),
+        ("hw_veb", "dscp_marking", {"dscp_mark": 26}, False),
+    ],
+)
+def test_a_rule_is_refused_where_nobody_would_enforce_it(
+    vif_type: str, type: str, values: dict[str, Any], carried: bool
+) -> None:
+    """Linux bridges enforce what Open vSwitch does; a NIC limits what its functions send, and no more."""
+    port = {"id": "p", VIF_TYPE: vif_type}
+    with nullcontext() if carried else refused(409, "QosRuleNotSupported", type):
+        check_supported({"rules": [{"type": type, **values}]}, port)

@@ -89,6 +89,27 @@ def test_what_cannot_be_tapped(world: World) -> None:
             world.create("tap_mirror", {**mirror, "directions": bad})
 
 
+def test_what_linux_bridges_cannot_copy_is_refused(world: World) -> None:
+    """Copies stay on such a host, and are of whole ports; on another kind of host all of it can be asked for."""
+    world.host("b1", switch="linuxbridge", tunnel_types=["vxlan"], tunneling_ip="192.0.2.7")
+    far, near, other = make_ports(world, "h1", "b1", "b1")
+    make_flow(world, near, other)
+    for source, target, more, words in (
+        (near, far, {}, "exchange copies with other hosts"),
+        (far, other, {}, "exchange copies with other hosts"),
+        (near, other, {"vlan_filter": "1-3"}, "copy some VLANs of a port alone"),
+    ):
+        services = {service.doc["port_id"]: id for id, service in world.snapshot.records("tap_service").items()}
+        service = services.get(target["id"]) or world.create("tap_service", {"port_id": target["id"]})[0]["id"]
+        body = {"tap_service_id": service, "source_port": source["id"], "direction": "IN", **more}
+        with refused(409, "TapNotPossible", f"is on host b1, whose Linux bridges do not {words}"):
+            world.create("tap_flow", body)
+    mirror = {"port_id": near["id"], "directions": {"IN": 7}, "remote_ip": "192.0.2.9", "mirror_type": "gre"}
+    with refused(409, "TapNotPossible", "take copies to a collector"):
+        world.create("tap_mirror", mirror)
+    world.create("tap_mirror", {**mirror, "port_id": far["id"]})
+
+
 def test_what_hosts_are_told(world: World) -> None:
     """Copies stay on a host, or go to the other by GRE under a number of the tap's."""
     source, near, far = make_ports(world, "h1", "h1", "h2")

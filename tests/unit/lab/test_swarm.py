@@ -11,6 +11,7 @@ from netloom.lab.swarm_check import Resolved, find_differences
 from netloom.lab.swarm_fill import fill_store
 from netloom.lab.swarm_host import Device, Plugs, find_moments
 from netloom.lab.swarm_plan import Shape, plan_cloud
+from netloom.model.plan import Thing
 from netloom.model.slices import Slice
 from netloom.reconcile.desired import merge_groups
 from netloom.render.host import render_host
@@ -69,6 +70,14 @@ def test_a_host_that_lost_a_flow_or_a_row_is_named(store: str) -> None:
     found = find_differences(store, {"h00002": (slices, plugs, device)})
     assert len(found) == 2
     assert all(words.startswith("h00002: ") for words in found)
+
+
+def test_a_changed_value_is_named_as_well(store: str) -> None:
+    """A thing with the right key and another value is no more right than one that is missing."""
+    slices, plugs, device = hold(store, "h00003")
+    key = next(key for key in device.held if key[0] == "flow")
+    device.held[key] = Thing(key, "something else")
+    assert find_differences(store, {"h00003": (slices, plugs, device)}) == [f"h00003: {key[:4]} differs"]
 
 
 def test_a_moment_is_the_first_one_after_the_question() -> None:

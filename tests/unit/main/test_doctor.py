@@ -60,7 +60,8 @@ def make_state(folder: Path) -> Path:
 def ask_server(state: Path, machine: Machine = GOOD, file: str = "", **given: Any) -> dict[str, tuple[str, str, str]]:
     config = state.parent / "netloom.conf"
     config.write_text(file)
-    known = {"state_path": str(state), "bind_host": "127.0.0.1", **{k.replace("__", "."): v for k, v in given.items()}}
+    given = {k.replace("__", "."): v for k, v in given.items()}
+    known = {"state_path": str(state), "bind_host": "127.0.0.1", "bind_port": "1", **given}
     return find_wrong(make_server_checks(load_server_options([config], known), machine))
 
 

@@ -77,7 +77,7 @@ async def servers(folder: Path, count: int = 2) -> AsyncIterator[list[Handing]]:
             stack.callback(store.close)
             writer = Writer(SqlJournal(store), load_snapshot(store, SMALL), make_contexts(Settings()), writing=False)
             stack.push_async_callback(writer.close)
-            peers = Peers("key", None)
+            peers = Peers("key", lambda: None)
             stack.push_async_callback(peers.close)
             server = PeerServer("key", serve_later(found, number))
             address = await server.listen(f"unix:{folder}/{number}.sock", None)

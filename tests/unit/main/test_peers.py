@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,16 @@ import pytest
 
 from netloom.feed import pki
 from netloom.main.servers.authority import open_authority
-from netloom.main.servers.peers import NotDelivered, Peer, Peers, PeerServer, Unanswered, decode, make_peer_context
+from netloom.main.servers.peers import (
+    NotDelivered,
+    Peer,
+    Peers,
+    PeerServer,
+    Unanswered,
+    decode,
+    make_peer_context,
+    sweep,
+)
 
 
 async def repeat(what: str, body: msgspec.Raw) -> Any:
@@ -31,7 +43,7 @@ def test_many_calls_share_a_connection_and_answers_find_their_callers(tmp_path: 
 
     async def run() -> None:
         server = PeerServer("key", repeat)
-        peer = Peer(await server.listen(f"unix:{tmp_path}/run/a.sock", None), "key", None)
+        peer = Peer(await server.listen(f"unix:{tmp_path}/run/a.sock", None), "key", lambda: None)
         slow = asyncio.ensure_future(ask(peer, "slow", 0))
         fast = await asyncio.gather(*(ask(peer, "fast", n) for n in range(1, 50)))
         assert fast == [["fast", n] for n in range(1, 50)] and not slow.done()
@@ -52,7 +64,7 @@ def test_what_was_never_sent_is_told_from_what_was_never_answered(tmp_path: Path
 
     async def run(server: PeerServer) -> None:
         address = f"unix:{tmp_path}/b.sock"
-        peer = Peer(address, "key", None)
+        peer = Peer(address, "key", lambda: None)
         with pytest.raises(NotDelivered):
             await peer.ask("http", 1)
         await server.listen(address, None)
@@ -80,7 +92,7 @@ def test_a_caller_without_the_stores_key_hears_nothing(tmp_path: Path) -> None:
 
     async def run() -> None:
         server = PeerServer("right", note)
-        peer = Peer(await server.listen(f"unix:{tmp_path}/c.sock", None), "wrong", None)
+        peer = Peer(await server.listen(f"unix:{tmp_path}/c.sock", None), "wrong", lambda: None)
         with pytest.raises((Unanswered, NotDelivered)):
             await peer.ask("step-down", None)
         await peer.close()
@@ -110,7 +122,7 @@ def test_a_hosts_certificate_makes_no_server(tmp_path: Path) -> None:
 
     async def run(context: ssl.SSLContext) -> Any:
         server = PeerServer("key", repeat)
-        peers = Peers("key", make_peer_context(authority.authority_file))
+        peers = Peers("key", partial(make_peer_context, authority.authority_file))
         try:
             return await ask(peers.find(await server.listen("127.0.0.1:0", context)), "word", "x")
         finally:
@@ -122,3 +134,25 @@ def test_a_hosts_certificate_makes_no_server(tmp_path: Path) -> None:
         asyncio.run(run(bad))
     with pytest.raises(NotDelivered, match="relay/r1 is no server"):
         asyncio.run(run(relay))
+
+
+def test_sockets_of_processes_that_are_no_more_are_taken_away(tmp_path: Path) -> None:
+    """Not those of who listens, of who has only begun, or of a name that is no process's."""
+    held = []
+    for name, listens in (
+        ("4194305.sock", False),
+        ("4194306.sock", True),
+        (f"{os.getpid()}.sock", False),
+        ("own.sock", False),
+    ):
+        held.append(socket.socket(socket.AF_UNIX))
+        held[-1].bind(str(tmp_path / name))
+        if listens:
+            held[-1].listen(1)
+    assert sweep(tmp_path) == ["4194305.sock"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["4194306.sock", f"{os.getpid()}.sock", "own.sock"]
+    )
+    assert sweep(tmp_path / "none") == []
+    for one in held:
+        one.close()

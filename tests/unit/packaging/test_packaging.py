@@ -22,11 +22,13 @@ from netloom.api.metrics import make_metrics
 from netloom.feed.cache import Cache
 from netloom.feed.client import Feed
 from netloom.feed.hub import Hub
+from netloom.feed.relay import Relay
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Settings
 from netloom.intent.snapshot import Snapshot
 from netloom.main.service import tell_manager
 from netloom.main.watching.agent_figures import AgentFigures
+from netloom.main.watching.relay_figures import RelayFigures
 from netloom.main.watching.server_figures import ServerFigures
 from netloom.main.watching.told import Resolved
 from netloom.resolve.slices import SliceBook
@@ -61,7 +63,7 @@ def read_server(folder: Path) -> str:
         figures.start()
         api.count("ports", "POST", 201, 0.004)
         writer.committed(Commit(0.0, 0.002, ((1, "req-1"),), failed=True))
-        fleet.resolved(Resolved(0.0, 0.001, 4, 1))
+        fleet.resolved(Resolved(0.0, 0.001, 4, 1, rows=9))
         page = api.render().decode()
         await writer.close()
         store.close()
@@ -75,6 +77,14 @@ def read_agent(folder: Path) -> str:
         figures = AgentFigures(Feed("h1", "", lambda: None, Cache(folder)))  # type: ignore[arg-type, return-value]
         figures.take(Turn(0.0, 0.1, 0.1, 0.1, 0.1, 22, 1, True, 14207, 3, 1, 5, ("req-1",)))
         return figures.render().decode()
+
+    return asyncio.run(run())
+
+
+def read_relay(folder: Path) -> str:
+    async def run() -> str:
+        relay = Relay("relay/r1", ("s1:9697",), lambda: None, lambda: b"", Cache(folder))  # type: ignore[arg-type, return-value]
+        return RelayFigures(relay).render().decode()
 
     return asyncio.run(run())
 
@@ -99,7 +109,8 @@ def test_every_query_of_the_dashboard_names_a_figure_that_there_is(tmp_path: Pat
     queries = [query for query in find_queries(board) if query != "prometheus"]
     assert len(queries) > 30
     named = {word for query in queries for word in re.findall(r"\b(?:netloom|process)_\w+", query)}
-    there = find_samples(read_server(tmp_path)) | find_samples(read_agent(tmp_path / "a"))
+    pages = (read_server(tmp_path), read_agent(tmp_path / "a"), read_relay(tmp_path / "r"))
+    there = {name: value for page in pages for name, value in find_samples(page).items()}
     assert named - there.keys() == set()
     parts = r"_(bucket|sum|count|created)$"
     ours = {re.sub(parts, "", name) for name in there if name.startswith("netloom_")} - {"netloom_build_info"}
@@ -124,6 +135,7 @@ def test_figures_say_what_happened(tmp_path: Path) -> None:
     assert (agent["netloom_agent_ports_wired"], agent["netloom_agent_ports_pending"]) == (3, 1)
     server = find_samples(read_server(tmp_path))
     assert (server["netloom_store_failures_total"], server["netloom_resolve_slices_total"]) == (1, 4)
+    assert server["netloom_resolve_rows_total"] == 9
     assert (server["netloom_notify_waiting"], server["netloom_store_queue"]) == (3, 0)
 
 

@@ -158,3 +158,22 @@ def test_half_a_conjunction_that_only_grows_or_shrinks_is_one_op() -> None:
     grown, shrunk, other = half(1, 2), half(1), flow(0, 5, Goto(10))
     assert plan(state(grown, other), state(shrunk), NEEDS) == (Put(grown, shrunk), Put(other))
     assert plan(state(shrunk, other), state(grown), NEEDS) == (Put(shrunk, grown), Put(other))
+
+
+def test_who_keeps_the_rules_instead_of_flows_begins_first_and_ends_last() -> None:
+    """Chains that are all new are there before flows let go; chains that all go wait until flows hold again."""
+    forward = Thing(("iptables", 4, "filter", "FORWARD"), "a")
+    held, free = flow(70, 1, Goto(80)), flow(80, 1, Output(1))
+    needs = {**NEEDS, "flow": frozenset({"bridge", "iptables"}), "iptables": frozenset({"ipset"})}
+    with_flows, with_chains = state(BRIDGE, free, held), state(BRIDGE, free, forward)
+    assert names(plan(with_chains, with_flows, needs)) == [
+        ("Put", "iptables", "filter", "FORWARD"),
+        ("Remove", "flow", 70, 1),
+    ]
+    assert names(plan(with_flows, with_chains, needs)) == [
+        ("Put", "flow", 70, 1),
+        ("Remove", "iptables", "filter", "FORWARD"),
+    ]
+    other = Thing(forward.key, "b")
+    changed = plan(state(BRIDGE, free, other), state(BRIDGE, free, held, forward), needs)
+    assert names(changed) == [("Remove", "flow", 70, 1), ("Put", "iptables", "filter", "FORWARD")]

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from netloom.model.bridge import BridgePort, VlanDevice
+from netloom.model.address import link_local
+from netloom.model.bridge import BridgePort, VlanDevice, VxlanDevice
 from netloom.model.device import Shape, ShapeClass
 from netloom.model.facts import HostFacts, Interface
 from netloom.model.filter import FilterChain, Way
@@ -14,6 +15,7 @@ from netloom.model.netns import Namespace, Path
 from netloom.model.plan import Key, Thing
 from netloom.model.slices import (
     Address,
+    AddressPair,
     GroupRow,
     HostRow,
     LogMark,
@@ -59,7 +61,10 @@ RULES = (
 def make_slices(
     *ports: PortRow, rules: tuple[QosRow, ...] = (), segment: Segment | None = None, also: tuple[str, ...] = ()
 ) -> Slices:
-    places = {f"place/{p.id}": PlaceRow(p.id, p.mac, "h1", p.addresses, also=also) for p in ports}
+    places = {
+        f"place/{p.id}": PlaceRow(p.id, p.mac, "h1", p.addresses, p.pairs, open=not p.port_security, also=also)
+        for p in ports
+    }
     network: dict[str, Row] = {
         f"network/{N}": NetworkRow(N, 1, segments=(segment or Segment("vxlan", "", 5),)),
         "subnet/s": SubnetRow("s", N, "10.0.0.0/24", 4),
@@ -180,9 +185,8 @@ def test_who_asks_is_told_by_network_and_address() -> None:
     assert set(found) == {f"qmeta-{N}"}
     port, callers = found[f"qmeta-{N}"]
     assert port == 80
-    assert {ip: (one.port_id, one.device_id, one.project_id) for ip, one in callers.items()} == {
-        "10.0.0.5": (A, "i-a", "demo")
-    }
+    told = {ip: (one.port_id, one.device_id, one.project_id) for ip, one in callers.items()}
+    assert told == dict.fromkeys(("10.0.0.5", str(link_local(PORT.mac))), (A, "i-a", "demo"))
 
 
 # -- subports, and ports on several hosts ------------------------------------------------------------------------------
@@ -201,6 +205,35 @@ def test_a_subport_is_a_vlan_of_its_parents_device() -> None:
     alone = replace(FACTS, interfaces={})
     assert ("vlan", "tapb0000000-00") not in render(slices, alone)
     assert "its trunk's parent port" in find_pending(slices, alone)[B]
+
+
+@pytest.mark.parametrize(
+    ("port", "proxy"),
+    [
+        (PORT, True),
+        (replace(PORT, pairs=(AddressPair("10.0.0.99", PORT.mac),)), False),
+        (replace(PORT, port_security=False), False),
+    ],
+)
+def test_who_may_have_other_addresses_can_be_asked_for_them(port: PortRow, proxy: bool) -> None:
+    """The tunnel answers questions itself only where it knows every address that there may be."""
+    device = render(make_slices(port))["vxlan", "vxlan-5"].value
+    assert isinstance(device, VxlanDevice) and device.proxy == proxy
+
+
+def test_a_remote_server_answers_for_the_metadata_service() -> None:
+    """The tunnel device lets no question through, so it knows who has 169.254.169.254: a DHCP server elsewhere."""
+
+    def serve(host: str) -> Slices:
+        slices = make_slices(PORT)
+        part = slices[f"network/{N}"]
+        place = PlaceRow("d", "fa:16:3e:00:00:0d", host, device_owner="network:dhcp")
+        return {**slices, part.name: Slice(part.name, 1, {**part.rows, "place/d": place})}
+
+    found = render(serve("h2"))
+    for ip in ("169.254.169.254", "fe80::a9fe:a9fe"):
+        assert found["neighbour", "vxlan-5", ip].value.mac == "fa:16:3e:00:00:0d"
+    assert not [key for key in render(serve("h1")) if key[0] == "neighbour" and key[2].endswith(("169.254", "a9fe"))]
 
 
 def test_a_port_on_several_hosts_is_learned_and_flooded_to() -> None:

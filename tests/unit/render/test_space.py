@@ -316,6 +316,7 @@ def test_a_copy_is_told_what_to_keep() -> None:
     lines = [line.strip() for line in keeper]
     for line in (
         "vrrp_version 3", "interface ha-jjjjjjjjjjj", "virtual_router_id 7", "advert_int 0.2", "nopreempt",
+        "garp_lower_prio_delay 1",
         "169.254.0.7/24 dev ha-jjjjjjjjjjj", f"10.1.0.1/24 dev {QR}", f"203.0.113.2/24 dev {QG}",
         f"203.0.113.9/32 dev {QG}", f"fe80::f816:3eff:fe00:1/64 dev {QR}",
         f"0.0.0.0/0 via 203.0.113.1 dev {QG} onlink",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from netloom.intent.agents.agent import report_host
 from netloom.intent.schema import Doc
 from netloom.model.slices import Address, CallerRow, FollowRow
 from netloom.resolve.slices import SliceBook, resolve_slice
-from tests.unit.intent.intent_kit import SETTINGS, World
+from tests.unit.intent.intent_kit import HOST, SETTINGS, World
 
 CENTRAL = replace(SETTINGS, dhcp_driver="dnsmasq")
 
@@ -34,6 +35,22 @@ def test_the_host_of_a_server_is_told() -> None:
     world, network = make_world()
     assert follows(world, "h1", network)
     assert not follows(world, "h2", network)
+
+
+def test_a_host_with_linux_bridges_is_told_as_any() -> None:
+    """Its agent has another name, and says the same; a change of its ways reaches it."""
+    world = World(CENTRAL)
+    world.host("h1", metadata_path="namespace", switch="linuxbridge")
+    network = world.network()
+    world.subnet(network, "10.0.0.0/24")
+    assert follows(world, "h1", network)
+    book = SliceBook(world.snapshot)
+    book.follow("host/h1")
+    outcome = report_host(world.snapshot, world.context(), "h1", {**HOST, "switch": "linuxbridge"}, "nova")
+    world.take(outcome)
+    book.advance(outcome.changes, world.snapshot)
+    kept = book.slice("host/h1")
+    assert kept is not None and f"follow/callers/{network['id']}" not in kept.rows
 
 
 def test_where_hosts_answer_themselves_nobody_is_told() -> None:

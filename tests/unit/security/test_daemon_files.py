@@ -19,6 +19,7 @@ from netloom.render.dhcp_server import DhcpBook
 from netloom.render.host import render_host
 from netloom.render.scene import find_ports
 from netloom.resolve.slices import SliceBook
+from tests.examples import count_examples
 from tests.unit.api.api_client import ADMIN, Client, Memory, make_client
 from tests.unit.api.full_cloud import HOSTS, FullCloud
 
@@ -97,7 +98,7 @@ def check_lines(text: str, line: re.Pattern[str]) -> None:
         assert line.fullmatch(one), one
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=count_examples(90), deadline=None)
 @given(st.dictionaries(ATTRIBUTES, texts, min_size=1, max_size=4))
 @example({"network.project_id": f"x\n{ORDER}"})
 @example({"port.opt_value": f"10.0.0.9\n{ORDER}"})

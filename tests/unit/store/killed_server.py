@@ -1,6 +1,6 @@
 """A program to be killed: at each line of its input it forks a child that writes to a store until it dies.
 
-Forking is what makes thirty kills quick: the imports are done once. The child prints "child PID", then a JSON line
+Forking is what makes many kills quick: the imports are done once. The child prints "child PID", then a JSON line
 [revision, [[id, digest of the document or null], …]] for each answer. A line is one write shorter than PIPE_BUF,
 so it is there whole or not at all.
 """

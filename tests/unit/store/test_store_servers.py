@@ -18,7 +18,8 @@ from netloom.store.lease import Lease, Watcher, read_lease, take_alone
 from netloom.store.load import load_snapshot
 from netloom.store.move import move_store
 from netloom.store.status import backup_store, read_status
-from tests.databases import DatabaseServer, database_server, free_port, start_own
+from tests.databases import DatabaseServer, database_server, start_own
+from tests.faults.server import free_port
 from tests.unit.store.store_kit import ADMIN, PLACES, SMALL, create, make_writer, read_docs, run_sql, url_of, writing
 
 pytestmark = pytest.mark.engines("postgresql", "mariadb")
