@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from netloom.agent.packet_log import Logged
+from netloom.agent.packet_log import Logged, read_head
 from netloom.agent.parts import Routed
 from netloom.agent.view import find_ports
 from netloom.drivers.bridge.driver import BridgeDriver
@@ -80,7 +80,7 @@ class BridgeHost:
         self._on_logged = on_packet
 
     def _take_head(self, head: Head) -> None:
-        if (found := read_logged(head)) is not None:
+        if (found := read_head(head)) is not None:
             self._on_logged(found)
 
     async def send_packet(self, ofport: int, frame: bytes) -> None:
@@ -102,12 +102,3 @@ class BridgeHost:
         self._frames.close()
         self._heads.close()
         self._watch.close()
-
-
-def read_logged(head: Head) -> Logged | None:
-    """What a rule of `render.bridges.logs` tells; None for what is none of ours."""
-    event, _, rest = head.prefix.partition(" ")
-    direction, _, number = rest.partition(" ")
-    if event not in ("ACCEPT", "DROP") or direction not in ("ingress", "egress") or not number.isdecimal():
-        return None
-    return Logged(event, direction, int(number), head.frame)

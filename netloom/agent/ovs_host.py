@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from netloom.agent.packet_log import Logged
+from netloom.agent.packet_log import Logged, read_head
 from netloom.agent.parts import Routed
+from netloom.drivers.bridge.nflog import Head, PacketHeads
 from netloom.drivers.ovs.driver import OvsDriver
 from netloom.drivers.ovs.openflow.messages import PacketIn
 from netloom.model.address import ip_text
 from netloom.model.facts import HostFacts
 from netloom.model.flow import CONTROLLER, TABLES, Action, Output
+from netloom.render.bridges.logs import GROUP, HEAD
 from netloom.render.pipeline import (
     REASON_ACCEPTED,
     REASON_DROPPED,
@@ -22,6 +25,7 @@ from netloom.render.pipeline import (
 )
 from netloom.render.registers import NETWORK, NEXT, ORIGIN, OUT, ROUTER, SENDER
 
+LOG = logging.getLogger(__name__)
 LOGGED = {REASON_ACCEPTED: "ACCEPT", REASON_DROPPED: "DROP"}
 ROUTED = (REASON_EXPIRED, REASON_RESOLVE, REASON_HEARD, REASON_LARGE)
 
@@ -33,6 +37,7 @@ class OvsHost:
         self._driver, self._base = driver, base
         self._on_routed: Callable[[Routed], None] = lambda packet: None
         self._on_logged: Callable[[Logged], None] = lambda packet: None
+        self._heads = PacketHeads()
 
     @property
     def epoch(self) -> int:
@@ -67,7 +72,20 @@ class OvsHost:
             else:
                 on_packet(packet.fields.get(SENDER) or packet.in_port, packet.data)
 
+        if self._base.hybrid:
+            self._follow_heads()
         await self._driver.follow_packets(self._base.integration_bridge, take)
+
+    def _follow_heads(self) -> None:
+        """What rules of iptables hand over is written down as what flows do."""
+        try:
+            self._heads.follow(GROUP, HEAD, self._take_head)
+        except OSError as error:
+            LOG.warning("packets of ports with logs cannot be written down: %s", error)
+
+    def _take_head(self, head: Head) -> None:
+        if (found := read_head(head)) is not None:
+            self._on_logged(found)
 
     async def follow_routed(self, on_packet: Callable[[Routed], None]) -> None:
         self._on_routed = on_packet

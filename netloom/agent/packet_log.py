@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from netloom.agent.bucket import Bucket
+from netloom.drivers.bridge.nflog import Head
 from netloom.model.flow import SCTP, TCP, UDP
 from netloom.model.slices import PortRow
 
@@ -28,6 +29,15 @@ class Logged:
     direction: str  # "ingress" or "egress"
     number: int
     frame: bytes
+
+
+def read_head(head: Head) -> Logged | None:
+    """What a rule with words of `render.bridges.logs` tells; None for what is none of ours."""
+    event, _, rest = head.prefix.partition(" ")
+    direction, _, number = rest.partition(" ")
+    if event not in EVENTS or direction not in ("ingress", "egress") or not number.isdecimal():
+        return None
+    return Logged(event, direction, int(number), head.frame)
 
 
 class PacketLog:

@@ -331,7 +331,10 @@ def parse_create(resource: Resource, body: Mapping[str, Any]) -> Doc:
     Raises ApiError 400 with the text that Neutron gives.
     """
     given = merge_project(body)
-    refuse_unknown(resource, given, resource.postable)
+    shown = [name for name in given if name not in resource.postable and is_shown(resource, name)]
+    refuse_unknown(resource, given, resource.postable.union(shown))
+    if shown:
+        raise bad_request(f"Attribute '{shown[0]}' not allowed in POST")
     doc: dict[str, Any] = {}
     for f in resource.fields:
         if f.name in given and f.post:
@@ -348,7 +351,7 @@ def parse_update(resource: Resource, body: Mapping[str, Any]) -> Doc:
     """The canonical form of just the attributes that an update request gives. Raises ApiError 400."""
     given = merge_project(body)
     readonly = [name for name in given if name in resource.by_name and name not in resource.puttable]
-    if readonly and resource.by_name[readonly[0]].visible:
+    if readonly and is_shown(resource, readonly[0]):
         raise bad_request(f"Cannot update read-only attribute {readonly[0]}")
     refuse_unknown(resource, given, resource.puttable)
     return {name: parse_value(resource.by_name[name], value) for name, value in given.items()}
@@ -371,6 +374,10 @@ def merge_project(body: Mapping[str, Any]) -> Mapping[str, Any]:
     if rest.setdefault("project_id", body["tenant_id"]) != body["tenant_id"]:
         raise bad_request("'project_id' and 'tenant_id' do not match")
     return rest
+
+
+def is_shown(resource: Resource, name: str) -> bool:
+    return name in resource.by_name and resource.by_name[name].visible
 
 
 def refuse_unknown(resource: Resource, given: Mapping[str, Any], known: frozenset[str]) -> None:

@@ -48,13 +48,14 @@ class BridgePort:
     """A device that is in a bridge. Key: ("bridge_port", device).
 
     `mtu`: of an instance's device; 0 leaves it alone. `learning`, `flood`: whether source addresses are learned there,
-    and unicast to unknown ones goes there.
+    and unicast to unknown ones goes there. `answers`: the bridge answers ARP for its neighbours whose MAC leads there.
     """
 
     bridge: str
     mtu: int = 0
     learning: bool = False
     flood: bool = False
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Leads:
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Whose MAC an address has: what a tunnel device answers. Key: ("neighbour", device, ip)."""
+    """Whose MAC an address has: what a tunnel device, or a bridge, answers. Key: ("neighbour", device, ip)."""
 
     mac: str
 

@@ -17,7 +17,7 @@ DELETED, CHANGED = "network-vif-deleted", "network-changed"
 COMPUTE = "compute:"
 SERVER_ID = re.compile(r"^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}\Z", re.IGNORECASE)
 WAITING = ("DOWN", "BUILD", "N/A")
-QUIET = frozenset({"status", "revision_number", "updated_at", "described_at", "waits_for"})
+QUIET = frozenset({"status", "revision_number", "updated_at", "described_at", "waits_for", "dhcp_unknown_since"})
 """Attributes of a port whose change is no change of the port's data."""
 
 

@@ -76,7 +76,7 @@ class Nova:
             reply = await self._ask("POST", f"{self._settings.v3}/auth/tokens", render_login(self._settings), {})
             if reply.status_code != 201:
                 raise NotTold(f"Keystone refuses {self._settings.username} ({reply.status_code})")
-            endpoint = self._settings.endpoint or find_compute(read_catalog(reply), self._settings)
+            endpoint = self._settings.endpoint or find_service("compute", read_catalog(reply), self._settings)
             self._token = reply.headers.get("x-subject-token", ""), endpoint.rstrip("/")
         return self._token
 
@@ -113,14 +113,14 @@ def read_catalog(reply: httpx.Response) -> Sequence[Mapping[str, Any]]:
     return found
 
 
-def find_compute(catalog: Sequence[Mapping[str, Any]], settings: NovaSettings) -> str:
-    """The compute service's address. Raises NotTold."""
+def find_service(type: str, catalog: Sequence[Mapping[str, Any]], settings: NovaSettings) -> str:
+    """The address of the service of a type: compute, placement. Raises NotTold."""
     for service in catalog:
-        if service.get("type") != "compute":
+        if service.get("type") != type:
             continue
         for endpoint in service.get("endpoints", ()):
             region = endpoint.get("region_id") or endpoint.get("region")
             if endpoint.get("interface") == settings.endpoint_type and settings.region_name in ("", region):
                 return str(endpoint["url"])
     region = settings.region_name or "any region"
-    raise NotTold(f"the catalog has no {settings.endpoint_type} compute endpoint in {region}")
+    raise NotTold(f"the catalog has no {settings.endpoint_type} {type} endpoint in {region}")

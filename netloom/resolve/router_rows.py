@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from netloom.intent.l2.binding import HOST, is_bound
+from netloom.intent.l3.router_binding import ACTIVE, find_last_active
 from netloom.intent.l3.router_default_route import ECMP
 from netloom.intent.l3.router_find import (
     DVR_INTERFACE,
@@ -20,6 +21,7 @@ from netloom.intent.l3.router_find import (
     INTERFACE_OWNERS,
     SNAT_INTERFACE,
 )
+from netloom.intent.l3.router_ha import STANDBY
 from netloom.intent.qos.qos_use import OWN, find_gateway_policy
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
@@ -165,11 +167,13 @@ def resolve_router(snapshot: Snapshot, router: str, id: str) -> Row | None:
 
 
 def find_hosts(snapshot: Snapshot, router: Doc) -> Iterator[RouterHost]:
-    """Where the router is, in the order in which its agents were given it."""
+    """Where the router is, in the order in which its agents were given it; of its copies one at most is active."""
+    last = find_last_active(router["l3_agents"])
     for one in router["l3_agents"]:
         agent = snapshot.get("agent", one["agent_id"])
         if agent is not None:
-            yield RouterHost(agent["host"], one["ha_state"] or "")
+            state = one["ha_state"] or ""
+            yield RouterHost(agent["host"], STANDBY if state == ACTIVE and one is not last else state)
 
 
 def resolve_interface(snapshot: Snapshot, router: str, id: str) -> Row | None:

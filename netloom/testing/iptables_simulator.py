@@ -84,6 +84,8 @@ class Walk:
                 else:
                     self.zone = int(options[1])
                 return "RETURN"  # what is set first stays
+            if target == "NFLOG":
+                continue
             if target == "CONNMARK":
                 self.set_mark(options[1])
                 continue

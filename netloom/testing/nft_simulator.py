@@ -140,6 +140,9 @@ class Walk:
         match word:
             case "accept" | "drop":
                 return word
+            case "log":
+                del words[: words.index("snaplen") + 2]
+                return True
             case "notrack":
                 self.untracked = True
                 return True
@@ -242,7 +245,7 @@ class Walk:
         name = words.pop(0)
         packet, proto = self.packet, self.packet.get("ip_proto")
         if word == "ether":
-            return packet["eth_type"] if name == "type" else packet["eth_src"]
+            return packet[{"type": "eth_type", "saddr": "eth_src", "daddr": "eth_dst"}[name]]
         if word in VERSIONS:
             return packet.get(FIELDS[VERSIONS[word], name])
         if word == "arp":

@@ -86,6 +86,7 @@ class Rig:
     extra: dict[str, str] = field(default_factory=dict)  # options of the agent
     name: str = "h1"
     tunnel_ip: str = "192.0.2.1"
+    program: tuple[str, ...] = (sys.executable, "-m", "netloom.main.cli")  # the agent's
 
     # -- the API -------------------------------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class Rig:
 
     def start_agent(self) -> None:
         # Not `ip netns exec`: that gives it mounts of its own, and namespaces that it makes would go with it.
-        command = ["nsenter", f"--net=/run/netns/{self.host.netns}", *NETLOOM, "agent", "run", *self.options]
+        command = ["nsenter", f"--net=/run/netns/{self.host.netns}", *self.program, "agent", "run", *self.options]
         env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         with self.log.open("ab") as out:
             self.agent = subprocess.Popen(command, stdout=out, stderr=out, env=env)

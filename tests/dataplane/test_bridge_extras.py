@@ -98,7 +98,8 @@ def hear_mark(source: Instance, target: Instance) -> int:
             try:
                 while True:
                     got = heard.recv(2048)
-                    if got[:14] == frame[:14] and got[-16:] == frame[-16:]:
+                    # An answer to a packet of before has the mark of that.
+                    if got[:14] == frame[:14] and got[34] == ECHO and got[-16:] == frame[-16:]:
                         found.append(got[15] >> 2)
             except BlockingIOError:
                 return bool(found)

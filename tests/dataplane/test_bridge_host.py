@@ -15,7 +15,7 @@ from tests.dataplane.conftest import why_not
 from tests.dataplane.dhcp_clients import get_note, make_script, read_note
 from tests.dataplane.frames import await_frame, drain
 from tests.dataplane.group_kit import make_row
-from tests.dataplane.ovs import run, wait_until
+from tests.dataplane.ovs import PATIENCE_S, run, wait_until
 from tests.dataplane.rig import Instance, Pinging, await_ping, open_socket, wait_active, wait_planned, wait_quiet
 from tests.dataplane.test_groups_rules import say
 
@@ -69,6 +69,41 @@ def test_an_instance_gets_its_lease_and_mtu(house: House, tmp_path: Path) -> Non
     assert (got["ip"], got["mtu"], got["subnet"]) == (find_ip(house.ports[0], 4), "1450", "255.255.255.0")
     shown = run("ip", "-n", house.rig.host.netns, "link", "show", house.a.tap)
     assert "mtu 1450" in shown
+
+
+def is_renewed(client: subprocess.Popen[bytes], told: Path) -> bool:
+    """Whether BusyBox's client, told to renew its lease, has it renewed without asking everybody.
+
+    Trap: it loses an answer that comes before it has closed the socket that it asked by.
+    """
+    said = len(told.read_text())
+    client.send_signal(signal.SIGUSR1)
+    wait_until(lambda: " obtained " in told.read_text()[said:])
+    return "sending renew" in told.read_text()[said:] and "broadcasting" not in told.read_text()[said:]
+
+
+def test_a_lease_is_renewed_where_addresses_may_be_unknown(house: House, tmp_path: Path) -> None:
+    """By unicast, to an address that no port has: also where a tunnel device answers nothing, as ports with address
+    pairs, or without port security, may be asked for what the server does not know."""
+    rig = house.rig
+    network = rig.make_network("pairs", "10.7.0.0/24")
+    (paired,) = rig.make_ports(network, 1, allowed_address_pairs=[{"ip_address": "10.7.0.99"}])
+    (free,) = rig.make_ports(network, 1, port_security_enabled=False)
+    instances = [rig.boot(port, number) for number, port in enumerate((paired, free), 7)]
+    wait_active(rig)
+    wait_planned(rig)
+    for one in instances:
+        command = ["udhcpc", "-i", one.device, "-f", "-t", "9", "-T", "3", "-s", "/bin/true"]
+        told = tmp_path / one.device
+        with told.open("w") as out:
+            client = subprocess.Popen(["ip", "netns", "exec", one.netns, *command], stdout=out, stderr=out)
+        try:
+            wait_until(lambda told=told: " obtained " in told.read_text())  # type: ignore[misc]
+            wait_until(lambda client=client, told=told: is_renewed(client, told))  # type: ignore[misc]
+        finally:
+            client.kill()
+            client.wait(PATIENCE_S)
+    wait_planned(rig)
 
 
 def test_an_instance_gets_its_ipv6_lease(house: House, tmp_path: Path) -> None:

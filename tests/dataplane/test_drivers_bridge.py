@@ -82,7 +82,7 @@ BRIDGES = Subject(
     things=(
         thing("brq", "brq1", LinuxBridge(1450)),
         thing("vxlan", "vxlan-7", VxlanDevice(7, "192.0.2.1", 1450)),
-        thing("bridge_port", "vxlan-7", BridgePort("brq1")),
+        thing("bridge_port", "vxlan-7", BridgePort("brq1", answers=True)),
         thing("bridge_port", "tapa", BridgePort("brq1", 1450)),
         thing("bridge_port", "tapb", BridgePort("brq1", 1450, learning=True, flood=True)),
         thing("bridge_port", "eth2", BridgePort("brq1", learning=True, flood=True)),
@@ -93,11 +93,14 @@ BRIDGES = Subject(
         thing("tunnel_fdb", "vxlan-7", "02:00:00:00:00:0b", "192.0.2.2", Leads()),
         thing("neighbour", "vxlan-7", "10.0.0.2", Neighbour("02:00:00:00:00:0b")),
         thing("neighbour", "vxlan-7", "2001:db8::2", Neighbour("02:00:00:00:00:0b")),
+        thing("neighbour", "brq1", "10.0.0.1", Neighbour("02:00:00:00:00:0b")),
     ),
     changed=(
         thing("brq", "brq1", LinuxBridge(1400)),
         thing("vxlan", "vxlan-7", VxlanDevice(7, "192.0.2.1", 1400, plain=True, proxy=False)),
         thing("bridge_port", "tapa", BridgePort("brq1", 1400, learning=True)),
+        thing("bridge_port", "vxlan-7", BridgePort("brq1")),
+        thing("neighbour", "brq1", "10.0.0.1", Neighbour(MAC)),
         thing("neighbour", "vxlan-7", "10.0.0.2", Neighbour("02:00:00:00:00:0c")),
     ),
     impossible=(

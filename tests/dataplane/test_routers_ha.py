@@ -48,25 +48,32 @@ def read_states(cloud: Cloud, router: str) -> dict[str, str]:
 
 
 def find_active(cloud: Cloud, router: str) -> str:
-    """The one host whose copy is active, once there is just one."""
-
-    states: dict[str, str] = {}
+    """The one host whose copy is active, once it alone has addresses and the API says so."""
+    found: list[str] = []
 
     def single() -> bool:
-        states.clear()
-        states.update(read_states(cloud, router))
-        return sorted(states.values()) == ["active", "standby", "standby"]
+        found[:] = find_addressed(cloud, router)
+        states = read_states(cloud, router)
+        return len(found) == 1 and states == {host: "active" if host in found else "standby" for host in cloud.hosts}
 
     wait_until(single)
     cloud.wait_router(router)
-    return next(host for host, state in states.items() if state == "active")
+    return found[0]
+
+
+def find_active_elsewhere(cloud: Cloud, router: str) -> str:
+    """The same, on another host than the instance's, which would go with it."""
+    if find_active(cloud, router) == "h3":
+        kill_keeper(cloud, "h3")
+        wait_until(lambda: find_active(cloud, router) != "h3")
+    return find_active(cloud, router)
 
 
 def find_addressed(cloud: Cloud, router: str) -> list[str]:
     """The hosts whose copy has the router's addresses: the truth, whatever anybody says."""
     found = []
     for name, rig in cloud.hosts.items():
-        shown = run("nsenter", f"--net={rig.host.rundir}/netns/qrouter-{router}", "ip", "-br", "addr")
+        shown = run("nsenter", f"--net={rig.host.rundir}/netns/qrouter-{router}", "ip", "-br", "addr", check=False)
         found += [name] if "10.1.0.1/24" in shown else []
     return found
 
@@ -128,11 +135,7 @@ def test_the_keeper_of_the_active_copy_is_killed(ha: Set) -> None:
 def test_the_host_of_the_active_copy_is_gone(ha: Set) -> None:
     """Agent, switch and keeper at once: another host takes over."""
     cloud, router, one, _ = ha
-    active = find_active(cloud, router)
-    if active == "h3":  # the instance is there, and would go with it
-        kill_keeper(cloud, active)
-        wait_until(lambda: find_active(cloud, router) != "h3")
-        active = find_active(cloud, router)
+    active = find_active_elsewhere(cloud, router)
     rig = cloud.hosts[active]
     pinging = Pinging(one, OUTSIDE)
     pinging.wait_more()
@@ -149,6 +152,28 @@ def test_the_host_of_the_active_copy_is_gone(ha: Set) -> None:
     wait_until(lambda: len(find_addressed(cloud, router)) == 1)
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["at_once", "late"])
+def test_the_switch_of_the_active_copy_is_killed(ha: Set, late: bool) -> None:
+    """And started anew, at once or when another host has taken over: one copy stays, and both directions go on."""
+    cloud, router, one, address = ha
+    host = cloud.hosts[find_active_elsewhere(cloud, router)].host
+    outward = Pinging(one, OUTSIDE)
+    inward = Pinging(Instance("", "", cloud.outside, "eth0", "", OUTSIDE), address)
+    for pinging in (outward, inward):
+        pinging.wait_more()
+    host.stop("ovs-vswitchd")
+    if late:
+        wait_until(lambda: len(find_addressed(cloud, router)) > 1)
+    host.start_switch()
+    for pinging in (outward, inward):
+        pinging.wait_more(200)
+    (_, lost), (_, missed) = outward.stop(), inward.stop()
+    print(f"lost {len(lost) * 10} ms outward, {len(missed) * 10} ms inward")
+    find_active(cloud, router)
+    wait_ping(one.netns, OUTSIDE)
+    wait_ping(cloud.outside, address)
+
+
 def test_a_partition_heals(ha: Set) -> None:
     """Cut off from each other two copies are active; as soon as they hear each other again it is one."""
     cloud, router, one, _ = ha
@@ -160,7 +185,7 @@ def test_a_partition_heals(ha: Set) -> None:
     began = time.monotonic()
     wait_until(lambda: len(find_addressed(cloud, router)) == 1)
     print(f"one active {time.monotonic() - began:.2f} s after the wire came back")
-    wait_until(lambda: find_addressed(cloud, router) == [find_active(cloud, router)])
+    find_active(cloud, router)
     wait_ping(one.netns, OUTSIDE)
 
 

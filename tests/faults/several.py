@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ import aiohttp
 
 from tests.databases import database_server
 from tests.faults.server import Server
+
+NETLOOM = (sys.executable, "-m", "netloom.main.cli")
 
 NO_QUOTA = ("--set", "quotas.quota_network=-1", "--set", "quotas.quota_port=-1")
 

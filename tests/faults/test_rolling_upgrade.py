@@ -12,7 +12,7 @@ import pytest
 from tests.databases import Missing
 from tests.faults.host import find_store
 from tests.faults.server import Server
-from tests.faults.several import Load, find_writer, loaded, make_servers, order, stop_all
+from tests.faults.several import NETLOOM, Load, find_writer, loaded, make_servers, order, stop_all
 from tests.faults.test_relay import RelayProcess, ask, following, is_active, make_host, make_port, wait_until
 
 NEWER = "tests.faults.newer"
@@ -35,7 +35,7 @@ def pair(tmp_path: Path) -> Iterator[list[Server]]:
 def make_room(server: Server) -> None:
     """`netloom server step-down`: another one writes from now on."""
     options = [word for name, value in find_store(server).items() for word in ("--set", f"{name}={value}")]
-    assert "has stepped down" in order(["netloom", "server", "step-down", *options])
+    assert "has stepped down" in order([*NETLOOM, "server", "step-down", *options])
 
 
 async def upgrade(servers: list[Server], number: int, load: Load) -> None:

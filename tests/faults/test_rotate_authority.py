@@ -21,7 +21,7 @@ from netloom.main.servers.authority import load_pair
 from netloom.main.servers.rotation import begin, end
 from tests.faults.host import attached, join_host
 from tests.faults.server import Server
-from tests.faults.several import find_writer, order, stop_all
+from tests.faults.several import NETLOOM, find_writer, order, stop_all
 from tests.faults.test_relay import RelayProcess, ask, following, is_active, make_host, make_port, wait_until
 from tests.faults.test_two_machines import load, make_machines
 
@@ -31,7 +31,7 @@ def now() -> datetime.datetime:
 
 
 def rotate(server: Server, *words: str) -> str:
-    command = ["netloom", "server", "rotate-authority", *words, "--set", f"state_path={server.state}"]
+    command = [*NETLOOM, "server", "rotate-authority", *words, "--set", f"state_path={server.state}"]
     return order(command)
 
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netloom.intent.agents.agent import mark_alive
-from netloom.intent.agents.dhcp_ports import is_server, name_device, settle_networks
+from netloom.intent.agents.dhcp_ports import name_device, settle_networks
 from netloom.intent.agents.dhcp_schedule import move_networks
+from netloom.intent.agents.dhcp_wait import is_server
 from netloom.intent.l2.binding import HOST
 from netloom.intent.schema import Doc
 from netloom.testing.consistency import check_snapshot

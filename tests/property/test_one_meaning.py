@@ -21,6 +21,7 @@ from netloom.model.slices import (
     AddressPair,
     FollowRow,
     GroupRow,
+    LogMark,
     MemberRow,
     NetworkRow,
     PortRow,
@@ -60,6 +61,7 @@ class Rules:
     groups: tuple[str, ...] = GROUPS
     prefix: str = "10.0.0.8/29"
     friend: bool = True  # whether the peer is in g1
+    logged: str = ""  # what is written down of the port, which changes nothing
 
 
 @dataclass
@@ -78,7 +80,8 @@ def make_world(state: Rules) -> World:
     world.subnets["n0"] = [SubnetRow("s4", "n0", "10.0.0.0/24", 4), SubnetRow("s6", "n0", "2001:db8::/64", 6)]
     pairs = (AddressPair("10.0.0.64/30", MAC), AddressPair("2001:db8::40", "fa:16:3e:00:00:0c"))
     addresses = (Address("10.0.0.5"), Address("2001:db8::5"))
-    world.ports[ID] = PortRow(ID, "n0", MAC, addresses=addresses, pairs=pairs, groups=state.groups)
+    world.ports[ID] = PortRow(ID, "n0", MAC, addresses=addresses, pairs=pairs, groups=state.groups,
+                              logs=(LogMark("l0", state.logged),) if state.logged else ())  # fmt: skip
     addresses, mine = (Address("10.0.0.9"), Address("2001:db8::9")), (AddressPair("10.0.0.128/30", PEER_MAC),)
     groups = ("g1",) if state.friend else ()
     world.ports[PEER] = PortRow(PEER, "n0", PEER_MAC, addresses=addresses, pairs=mine, groups=groups,
@@ -194,6 +197,7 @@ states = st.builds(
     st.sampled_from((("g0",), GROUPS, ("g1",), ())),
     st.sampled_from(("10.0.0.8/29", "10.9.0.0/16", "0.0.0.0/0")),
     st.booleans(),
+    st.sampled_from(("", "", "ACCEPT", "DROP", "ALL")),
 )
 WORDS = ("tcp 80", "tcp 443", "udp 53", "udp 68 from 67", "udp 67 from 68", "sctp 80", "ping", "icmp 13", "icmp 3 1",
          "icmp 0 0", "icmp 11 0", "protocol 47", "protocol 33")  # fmt: skip

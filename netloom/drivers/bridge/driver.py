@@ -26,7 +26,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "bridge_port": DEVICES,
     "bridge_fdb": frozenset({"bridge_port"}),
     "tunnel_fdb": frozenset({"vxlan"}),
-    "neighbour": frozenset({"vxlan"}),
+    "neighbour": frozenset({"brq", "vxlan"}),
 }
 AFTER: Mapping[str, frozenset[str]] = {"bridge_port": frozenset({"filter_way", "tunnel_fdb", "neighbour", "veth"})}
 """The door opens last: before a device comes into its bridge, it is known what it may send and where that leads."""

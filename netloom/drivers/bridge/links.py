@@ -21,6 +21,10 @@ TAP = "tap"
 ZERO_CHECKSUMS = {"vxlan_udp_csum": 0, "vxlan_udp_zero_csum6_rx": 1}
 """RFC 7348, 5: a sender leaves the outer checksum out. One that is there is checked."""
 
+BRIDGE_MAC = "02:4e:4c:00:00:03"
+"""Of every bridge, which nobody sees. One that is not told its MAC takes a port's, and with each change it forgets its
+neighbours."""
+
 NO_ADDRESS = "1"
 """IN6_ADDR_GEN_MODE_NONE: a tunnel device has IPv6, or it would answer for no neighbours, and no address of its own."""
 
@@ -106,6 +110,7 @@ def read_things(devices: Mapping[int, Device]) -> Iterator[Thing]:
 def is_right(bridge: Device) -> bool:
     return (
         bridge.up
+        and bridge.mac == BRIDGE_MAC
         and not bridge.data.get("mcast_snooping")
         and not bridge.data.get("stp_state")
         and read_setting(f"net/ipv6/conf/{bridge.name}/disable_ipv6") in ("", "1")
@@ -123,7 +128,8 @@ def read_vxlan(one: Device) -> VxlanDevice | None:
 
 def read_port(one: Device, bridge: str) -> BridgePort:
     mtu = one.mtu if one.name.startswith(TAP) else 0
-    return BridgePort(bridge, mtu, bool(one.slave.get("learning")), bool(one.slave.get("unicast_flood")))
+    learning, flood, answers = (bool(one.slave.get(name)) for name in ("learning", "unicast_flood", "proxyarp_wifi"))
+    return BridgePort(bridge, mtu, learning, flood, answers)
 
 
 # -- change ------------------------------------------------------------------------------------------------------------
@@ -152,6 +158,7 @@ def put_bridge(ipr: IPRoute, key: Key, want: LinuxBridge) -> None:
         ipr.link("add", ifname=name, kind="bridge")
     index = require(ipr, name)
     write_setting(f"net/ipv6/conf/{name}/disable_ipv6", "1")
+    ipr.link("set", index=index, address=BRIDGE_MAC)
     ipr.link("set", index=index, kind="bridge", br_stp_state=0, br_forward_delay=0, br_mcast_snooping=0)
     ipr.link("set", index=index, mtu=want.mtu, ifalias=WORD, state="up")
 
@@ -206,7 +213,9 @@ def put_port(ipr: IPRoute, key: Key, want: BridgePort) -> None:
     bridge = require(ipr, want.bridge)
     if there.master != bridge:
         ipr.link("set", index=index, master=bridge)
-    ipr.brport("set", index=index, learning=int(want.learning), unicast_flood=int(want.flood))
+    ipr.brport(
+        "set", index=index, learning=int(want.learning), unicast_flood=int(want.flood), proxyarp_wifi=int(want.answers)
+    )
     ipr.link("set", index=index, state="up")
 
 

@@ -43,7 +43,7 @@ def read_things(ipr: IPRoute, devices: Mapping[int, Device]) -> Iterator[Thing]:
             yield Thing(("bridge_fdb", devices[index].name, mac), Leads())
     for family in FAMILIES.values():
         for found in ipr.get_neighbours(family=family):
-            if found["ifindex"] in tunnels and found["state"] & PERMANENT and found.get("lladdr"):
+            if found["ifindex"] in tunnels | bridges and found["state"] & PERMANENT and found.get("lladdr"):
                 key = ("neighbour", devices[found["ifindex"]].name, found.get("dst"))
                 yield Thing(key, Neighbour(found.get("lladdr")))
 

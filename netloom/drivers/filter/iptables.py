@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
 
@@ -29,6 +30,8 @@ NEEDS: Mapping[str, frozenset[str]] = {"iptables": frozenset({"ipset"}), "ipset_
 AFTER: Mapping[str, frozenset[str]] = {"iptables": frozenset({"ipset_member"}), "flow": frozenset({"iptables"})}
 """A rule finds its set filled, and the switch lets nothing through to a port whose rules are not there."""
 GONE = "does not exist"
+WRITERS = 64
+"""Processes of ours that are remembered: what the kernel tells of one comes at once."""
 MOST_MEMBERS = 1 << 20
 _PROTOCOL = re.compile(r"(?<=-p )\S+")
 _MAC = re.compile(r"(?<=--mac-source )\S+")
@@ -43,6 +46,9 @@ class IptablesDriver:
 
     def __init__(self) -> None:
         self._later: dict[Key, Op] = {}
+        self._lines: set[str] = set()  # of our sets, as read or written last
+        self._lock = asyncio.Lock()
+        self.writers: deque[int] = deque(maxlen=WRITERS)  # numbers of the processes that wrote for us
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -58,7 +64,10 @@ class IptablesDriver:
 
     async def read(self) -> State:
         """IptablesError where the programs do not work."""
-        found = [*read_sets(await run("ipset", "save"))]
+        async with self._lock:
+            shown = await run("ipset", "save")
+            self._lines = pick_lines(shown)
+        found = [*read_sets(shown)]
         for version, program in PROGRAMS.items():
             for table in TABLES:
                 found += read_chains(version, table, await run(f"{program}-save", "-t", table))
@@ -69,14 +78,24 @@ class IptablesDriver:
         for op in ops:
             self._later.pop(op.thing.key, None)
         failures = []
-        for batch in split_ops(ops):
-            failures += await self._apply_batch(batch)
-        await self._let_go()
+        async with self._lock:
+            for batch in split_ops(ops):
+                failures += await self._apply_batch(batch)
+            await self._let_go()
         return failures
+
+    async def is_meddled(self) -> bool:
+        """Whether our sets are not as read or written last. IptablesError. Costs nothing where there are none."""
+        async with self._lock:
+            return bool(self._lines) and pick_lines(await run("ipset", "save")) != self._lines
+
+    async def _commit(self, ops: Sequence[Op]) -> None:
+        await commit(ops, self.writers.append)
+        note_lines(self._lines, ops)
 
     async def _apply_batch(self, ops: Sequence[Op]) -> list[Failure]:
         try:
-            await commit(ops)
+            await self._commit(ops)
             return []
         except OSError:
             # Twice: a chain may lead to one that comes after it.
@@ -85,7 +104,7 @@ class IptablesDriver:
 
     async def _apply_one(self, op: Op) -> Failure | None:
         try:
-            await commit([op])
+            await self._commit([op])
             return None
         except OSError as error:
             if not isinstance(op, Put) and GONE in str(error):
@@ -98,7 +117,7 @@ class IptablesDriver:
     async def _let_go(self) -> None:
         for key, op in list(self._later.items()):
             try:
-                await commit([op])
+                await self._commit([op])
             except OSError:
                 continue
             del self._later[key]
@@ -130,13 +149,13 @@ def find_place(op: Op) -> tuple[int, str]:
     return 1, ""
 
 
-async def commit(ops: Sequence[Op]) -> None:
-    """All of one place (see `find_place`), or IptablesError."""
+async def commit(ops: Sequence[Op], on_start: Callable[[int], None]) -> None:
+    """All of one place (see `find_place`), or IptablesError. `on_start` is given the process that does it."""
     kind, *rest = ops[0].thing.key
     if kind == "iptables":
         await asyncio.to_thread(set_calls)
         text = render_chains(rest[1], ops, await find_jumps(rest[0], rest[1], ops))
-        await run(f"{PROGRAMS[rest[0]]}-restore", "--noflush", "-w", given=text)
+        await run(f"{PROGRAMS[rest[0]]}-restore", "--noflush", "-w", given=text, on_start=on_start)
     else:
         await run("ipset", "-exist", "restore", given="".join(map(render_set_op, ops)))
 
@@ -227,7 +246,34 @@ def read_sets(shown: str) -> Iterator[Thing]:
             yield Thing(("ipset_member", name, rest[0]), Member())
 
 
-async def run(*command: str, given: str = "") -> str:
+def pick_lines(shown: str) -> set[str]:
+    """What `ipset save` shows of ours, but for what the kernel chose itself (sizes, and where hashes begin)."""
+    words = (line.split(" ", 2) for line in shown.splitlines())
+    return {
+        " ".join(found if found[0] == "add" else found[:2])
+        for found in words
+        if found[1:] and found[1].startswith(SETS)
+    }
+
+
+def note_lines(lines: set[str], ops: Sequence[Op]) -> None:
+    """What `pick_lines` will find after these were done. With a set goes what it held."""
+    for op in ops:
+        kind, name, *rest = op.thing.key
+        if kind == "ipset_member":
+            (lines.add if isinstance(op, Put) else lines.discard)(f"add {name} {rest[0]}")
+        elif kind == "ipset" and isinstance(op, Put):
+            lines.add(f"create {name}")
+        elif kind == "ipset":
+            gone = {line for line in lines if line.split(" ", 2)[1] == name}
+            lines.difference_update(gone)
+
+
+def ignore(pid: int) -> None:
+    """For programs that change nothing."""
+
+
+async def run(*command: str, given: str = "", on_start: Callable[[int], None] = ignore) -> str:
     """What the program prints. IptablesError with its complaint."""
     try:
         process = await asyncio.create_subprocess_exec(
@@ -235,6 +281,7 @@ async def run(*command: str, given: str = "") -> str:
         )
     except OSError as error:
         raise IptablesError(error.errno, f"{command[0]} does not start: {error.strerror}") from error
+    on_start(process.pid)
     out, complaint = await process.communicate(given.encode())
     if process.returncode:
         lines = [line.strip() for line in complaint.decode(errors="replace").splitlines() if line.strip()]

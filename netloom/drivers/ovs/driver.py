@@ -117,7 +117,7 @@ class OvsDriver:
     def _flows(self, bridge: str) -> BridgeFlows:
         if bridge not in self._bridges:
             self._bridges[bridge] = BridgeFlows(
-                self._rundir, bridge, self._note_return, self._timeout_s, self._note_meddling
+                self._rundir, bridge, self._note_return, self._timeout_s, self.note_meddling
             )
         self._pulse.start()
         return self._bridges[bridge]
@@ -143,8 +143,11 @@ class OvsDriver:
         self.epoch += 1
         self._config.note_change()
 
-    def _note_meddling(self) -> None:
-        """Many flows that change at once are one look: whoever is woken looks when the loop gets to it."""
+    def note_meddling(self) -> None:
+        """Somebody else changed what is ours, here or in a filter beside the switch.
+
+        Much that changes at once is one look: whoever is woken looks when the loop gets to it.
+        """
         self.meddlings += 1
         self._config.note_change()
 

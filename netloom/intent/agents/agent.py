@@ -30,6 +30,8 @@ from netloom.intent.stamp import make_updated
 
 METADATA_AGENT = "Metadata agent"
 BINARY = "netloom-agent"
+NIC_PROVIDERS = "nic_resource_providers"
+"""What a host says of its NICs for Placement; it is shown as what the agent of NICs says."""
 FILLERS: Mapping[str, Callable[[Draft, Doc], None]] = {
     DHCP_AGENT: dhcp_schedule.fill_agent,
     L3_AGENT: router_schedule.fill_agent,
@@ -87,9 +89,11 @@ def describe_agents(
     }
     metadata = {"metadata_proxy_socket": "", "log_agent_heartbeats": False}
     zone = availability_zone or None
-    switch = describe_agent(find_type(configurations), host, "N/A", None, configurations)
-    mappings = configurations.get("device_mappings")
-    nic = [describe_agent(NIC_AGENT, host, "N/A", None, {"device_mappings": mappings})] if mappings else []
+    own = {name: value for name, value in configurations.items() if name != NIC_PROVIDERS}
+    switch = describe_agent(find_type(configurations), host, "N/A", None, own)
+    mappings, has = configurations.get("device_mappings"), configurations.get(NIC_PROVIDERS)
+    nics = {**(has if isinstance(has, Mapping) else {}), "device_mappings": mappings}
+    nic = [describe_agent(NIC_AGENT, host, "N/A", None, nics)] if mappings else []
     return (
         switch,
         describe_agent(DHCP_AGENT, host, "dhcp_agent", zone, dhcp),
@@ -152,6 +156,16 @@ def mark_alive(snapshot: Snapshot, context: Context, host: str, alive: bool) -> 
             draft.put("agent", renew(agent, {"alive": alive}, format_time(context.now)))
     if draft.changes and alive:
         come(draft, host)
+    return draft.finish()
+
+
+def mark_synced(snapshot: Snapshot, context: Context, id: str, synced: bool) -> Outcome:
+    """Whether Placement knows what the agent's host has; the host itself has said nothing new. An agent that is gone,
+    and no change, give an empty Outcome."""
+    draft = Draft(snapshot, context)
+    agent = draft.get("agent", id)
+    if agent is not None and agent["resources_synced"] is not synced:
+        draft.put("agent", {**agent, "resources_synced": synced, "revision_number": agent["revision_number"] + 1})
     return draft.finish()
 
 

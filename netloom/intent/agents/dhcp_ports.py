@@ -10,29 +10,23 @@ from __future__ import annotations
 from uuid import NAMESPACE_DNS, uuid5
 
 from netloom.intent.addressing import addresses
+from netloom.intent.agents.dhcp_wait import DNSMASQ, OWNER, is_server
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError
 from netloom.intent.l2 import port
 from netloom.intent.l2.binding import BRIDGE_AGENT, HOST, OVS_AGENT
+from netloom.intent.l2.port_status import release_unserved
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.schema import Doc, parse_create
 from netloom.intent.snapshot import Snapshot
 from netloom.intent.stamp import make_updated
 
 SWITCHES = (OVS_AGENT, BRIDGE_AGENT)
-OWNER = "network:dhcp"
-DNSMASQ = "dnsmasq"
 
 
 def name_device(host: str, network_id: str) -> str:
     """The device_id of a server's port, as Neutron makes it of host and network."""
     return f"dhcp{uuid5(NAMESPACE_DNS, host.partition('.')[0])}-{network_id}"
-
-
-def is_server(doc: Doc) -> bool:
-    """Whether we made the port: one that somebody else calls network:dhcp is let alone."""
-    device = str(doc["device_id"])
-    return doc["device_owner"] == OWNER and device.startswith("dhcp") and device.endswith(f"-{doc['network_id']}")
 
 
 def sync_ports(draft: Draft, network_id: str) -> None:
@@ -51,6 +45,7 @@ def sync_ports(draft: Draft, network_id: str) -> None:
             change_port(draft, network, doc, device, host)
     for doc in spare:
         port.remove_port(draft, doc)
+    release_unserved(draft, network_id)
 
 
 def find_hosts(draft: Draft, network: Doc) -> list[str]:

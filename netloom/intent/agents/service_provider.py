@@ -44,9 +44,9 @@ SERVICE_PROVIDER = Resource(
     "service_providers",
     "What can do a service.",
     (
-        Field("service_type", kinds.NAME, "The service.", GENERATED, post=False, filter=False),
-        Field("name", kinds.NAME, "The provider.", GENERATED, post=False, filter=False),
-        Field("default", kinds.BOOL, "Whether it is the one that is meant.", GENERATED, post=False, filter=False),
+        Field("service_type", kinds.NAME, "The service.", GENERATED, post=False),
+        Field("name", kinds.NAME, "The provider.", GENERATED, post=False),
+        Field("default", kinds.BOOL, "Whether it is the one that is meant.", GENERATED, post=False),
     ),
     Rules(None, "role:reader", None, None),
     tags=False,

@@ -9,6 +9,7 @@ from netloom.intent import kinds, stamp
 from netloom.intent.addressing import addresses, dns, routed
 from netloom.intent.addressing.dns import PORT_PART as DNS_PART
 from netloom.intent.agents.dhcp_schedule import PORT_PART as DHCP_PART
+from netloom.intent.agents.dhcp_wait_part import PORT_PART as DHCP_WAIT_PART
 from netloom.intent.draft import Draft
 from netloom.intent.errors import conflict, not_found
 from netloom.intent.l2 import binding, port_parts
@@ -70,6 +71,7 @@ PARTS: tuple[Part, ...] = (
     NDP_PROXY_PART,
     LOCAL_IP_PART,
     DHCP_PART,
+    DHCP_WAIT_PART,
     EXTRAS_PART,
     PVLAN_PART,
     LOG_PART,

@@ -1,13 +1,15 @@
 """The status of ports, from what their hosts acknowledge.
 
 Law 8: a port is ACTIVE when its host has acknowledged the revision that describes it, and for no other reason; while
-it is not, `waits_for` says what it waits for. Law 9: a host speaks for the ports that are bound to it, and no others.
+it is not, `waits_for` says what it waits for. Where DHCP servers answer, one of them has to know it too, as its host
+acknowledges (`agents.dhcp_wait`). Law 9: a host speaks for the ports that are bound to it, and no others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
+from netloom.intent.agents.dhcp_wait import UNKNOWN_SINCE, WORDS, find_unknown, is_served, is_server
 from netloom.intent.draft import Draft
 from netloom.intent.l2 import binding
 from netloom.intent.l2.binding import HOST
@@ -59,12 +61,42 @@ def take_word(
         acknowledge_floating(draft, host, id, True, "", revision)
         port = find_port(draft, host, id)
         if port is not None and (revision is None or port["described_at"] <= revision):
-            put_status(draft, port, "ACTIVE", "")
+            put_carried(draft, port)
+            know_ports(draft, port, revision)
     for id, reason in pending.items():
         acknowledge_floating(draft, host, id, False, reason[:MAX_REASON], revision)
         port = find_port(draft, host, id)
         if port is not None:
             put_status(draft, port, "DOWN", reason[:MAX_REASON])
+
+
+def put_carried(draft: Draft, port: Doc) -> None:
+    """The port's host carries it; whether a DHCP server has to know it first."""
+    if port[UNKNOWN_SINCE] and port["status"] != "ACTIVE" and is_served(draft, port["network_id"]):
+        put_status(draft, port, "DOWN", WORDS)
+    else:
+        put_status(draft, port, "ACTIVE", "")
+
+
+def know_ports(draft: Draft, server: Doc, revision: int | None) -> None:
+    """A DHCP server's host carries it, and so the server knows the ports that the host has seen."""
+    for port in find_unknown(draft, server):
+        if revision is None or port[UNKNOWN_SINCE] <= revision:
+            release(draft, port)
+
+
+def release(draft: Draft, port: Doc) -> None:
+    """It need not wait for a DHCP server any more; it may wait for its own host."""
+    known = draft.put("port", {**port, UNKNOWN_SINCE: 0})
+    if port["waits_for"] == WORDS:
+        put_status(draft, known, "ACTIVE", "")
+
+
+def release_unserved(draft: Draft, network_id: str, but: str = "") -> None:
+    """Where no DHCP server is left, hosts answer themselves: nobody waits for one. `but`: a server's port that goes."""
+    if not is_served(draft, network_id, but):
+        for port in list(draft.find("port", UNKNOWN_SINCE, network_id)):
+            release(draft, port)
 
 
 def is_news(snapshot: Snapshot, host: str, wired: Iterable[str], pending: Mapping[str, str]) -> bool:
@@ -75,6 +107,8 @@ def is_news(snapshot: Snapshot, host: str, wired: Iterable[str], pending: Mappin
     for id, status, waits_for in told:
         if (port := ports.get(id)) is not None:
             if differs(port.doc, status, waits_for) and find_port(snapshot, host, id):
+                return True
+            if status == "ACTIVE" and is_server(port.doc) and find_unknown(snapshot, port.doc):
                 return True
         elif (fip := floating.get(id)) is not None and differs(fip.doc, status, waits_for):
             return True

@@ -6,6 +6,7 @@ any port. The interfaces of a distributed router are on every host, so they are 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from netloom.intent.draft import Draft
@@ -46,9 +47,15 @@ def find_host(draft: Draft, router: Doc) -> str:
     """The host that forwards for the router, or hides addresses for a distributed one: the active copy's, else the
     first."""
     hostings: list[dict[str, Any]] = router["l3_agents"]
-    active = [one for one in hostings if one["ha_state"] == ACTIVE]
-    active.sort(key=lambda one: -int(one.get("active_at") or 0))
-    return next((host for one in (*active, *hostings) if (host := find_agent_host(draft, one["agent_id"]))), "")
+    active = find_last_active(hostings)
+    first = [active] if active is not None else []
+    return next((host for one in (*first, *hostings) if (host := find_agent_host(draft, one["agent_id"]))), "")
+
+
+def find_last_active(hostings: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Of the copies that are said to be active the one that came last, for that is who took over."""
+    claims = (one for one in hostings if one["ha_state"] == ACTIVE)
+    return max(claims, key=lambda one: int(one.get("active_at") or 0), default=None)
 
 
 def find_copies(draft: Draft, router: Doc) -> dict[str, str]:

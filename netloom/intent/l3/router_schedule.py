@@ -12,14 +12,16 @@ from typing import Any
 
 from netloom.intent.draft import Draft
 from netloom.intent.errors import ApiError, conflict, not_found
-from netloom.intent.l3.router_binding import sync_binding
-from netloom.intent.l3.router_ha import sync_ha
+from netloom.intent.l3.router_binding import ACTIVE, find_last_active, sync_binding
+from netloom.intent.l3.router_ha import STANDBY, sync_ha
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.policy_rules import ADMIN
 from netloom.intent.schema import Doc, Linked, Rules
 from netloom.intent.snapshot import Snapshot
 
 L3_AGENT = "L3 agent"
+UNKNOWN = "unknown"
+"""The state of a copy that was active when its host was last heard of, while no host of the router is."""
 LEGACY, DVR_SNAT = "legacy", "dvr_snat"
 DVR_ONLY = ("dvr", "dvr_no_external")
 """Modes of agents that serve distributed routers on hosts of instances, and are given no router to centralise."""
@@ -133,14 +135,21 @@ def find_agents(snapshot: Snapshot, router: Doc) -> Iterable[str]:
 
 
 def show_state(snapshot: Snapshot, router: Doc, agent_id: str) -> Doc:
-    """What the list of a router's agents says besides: ha_state, null where the router is not HA.
+    """What the list of a router's agents says besides: ha_state, null where the router is not HA."""
+    return {"ha_state": show_states(snapshot, router).get(agent_id)}
 
-    A copy whose host is not heard of is not active, where another says that it is.
+
+def show_states(snapshot: Snapshot, router: Doc) -> dict[str, str | None]:
+    """By agent, what its copy is: at most one is active, the last that said so of hosts that are here.
+
+    What a host said before it went is as Neutron has it: standby where another host could have taken over, unknown
+    where none is here.
     """
+    here = {id for id in hosting_agents(router) if (agent := snapshot.get("agent", id)) is not None and agent["alive"]}
+    last = find_last_active(one for one in router["l3_agents"] if one["agent_id"] in here)
     states = {one["agent_id"]: one["ha_state"] for one in router["l3_agents"]}
-    agent = snapshot.get("agent", agent_id)
-    lost = agent is not None and not agent["alive"] and list(states.values()).count("active") > 1
-    return {"ha_state": "standby" if lost else states.get(agent_id)}
+    stale = [id for id, state in states.items() if state == ACTIVE and (last is None or id != last["agent_id"])]
+    return states | dict.fromkeys(stale, STANDBY if here else UNKNOWN)
 
 
 def add_router(snapshot: Snapshot, agent: Doc, router_id: str, context: Context) -> Outcome:

@@ -53,6 +53,7 @@ def make_server_checks(options: ServerOptions, machine: Machine) -> list[tuple[s
         ("clock", partial(check_clock, machine)),
         ("policy", partial(check_policy, options)),
         ("Nova", partial(check_nova, options)),
+        ("Placement", partial(check_placement, options)),
         ("RabbitMQ", partial(check_rabbit, options)),
         *make_whole_checks(options, machine),
     ]
@@ -216,6 +217,12 @@ def find_referred(given: dict[str, object]) -> set[str]:
 def check_nova(options: ServerOptions) -> Iterator[Finding]:
     if options.nova is not None:
         yield from check_keystone("Nova", "[nova]", options.nova.settings, options.nova.verify)
+
+
+def check_placement(options: ServerOptions) -> Iterator[Finding]:
+    login = options.placement.settings.login if options.placement else None
+    if login and options.placement:
+        yield from check_keystone("Placement", "[placement]", login, options.placement.verify)
 
 
 def check_rabbit(options: ServerOptions) -> Iterator[Finding]:

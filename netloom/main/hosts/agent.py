@@ -29,6 +29,7 @@ from netloom.agent.parts import Parts, SliceFeed, Tuning, watch_nothing
 from netloom.agent.tap_facts import TapFacts
 from netloom.drivers.dnsmasq import DnsmasqDriver
 from netloom.drivers.filter.iptables import IptablesDriver, has_leftovers
+from netloom.drivers.filter.watch import FilterWatch
 from netloom.drivers.links import LinksDriver
 from netloom.drivers.netns.driver import NetnsDriver
 from netloom.drivers.nft import NftDriver
@@ -130,10 +131,12 @@ async def serve_switch(options: HostOptions, driver: OvsDriver) -> None:
     proxy = MetadataProxy(options.netns_path, options.metadata) if options.metadata else None
     works = [*([feed.run()] if options.feed_server else []), *([proxy.run()] if proxy else [])]
     sweep = not options.hybrid and await has_leftovers()
+    filters = IptablesDriver() if options.hybrid or sweep else None
+    works += [FilterWatch(filters, driver.note_meddling).run()] if filters else []
     LOG.info("netloom %s keeps host %s, %d slices on disk", __version__, options.host, len(feed.slices))
     try:
         async with observe(options, feed) as observed:
-            await run_until_stopped([make_agent(options, feed, driver, proxy, observed, sweep).run(), *works])
+            await run_until_stopped([make_agent(options, feed, driver, proxy, observed, filters).run(), *works])
     finally:
         LOG.info("stopped; the data plane stays as it is")
 
@@ -222,11 +225,13 @@ def describe_uplinks(options: HostOptions) -> dict[str, Any]:
         told["tunnel_mtu"] = options.tunnel_mtu
     if uplinks.device_mappings:
         told["device_mappings"] = {name: list(found) for name, found in uplinks.device_mappings.items()}
-    if uplinks.bandwidths:
-        told["resource_provider_bandwidths"] = {
-            bridge: {"egress": out, "ingress": into} for bridge, (out, into) in uplinks.bandwidths.items()
-        }
-    return told
+    return {**told, **describe_providers(options)}
+
+
+def describe_providers(options: HostOptions) -> dict[str, Any]:
+    """What Placement is to be told of the host."""
+    nics = options.providers.nics
+    return {**options.providers.switch, **({"nic_resource_providers": dict(nics)} if nics else {})}
 
 
 def make_facts(options: HostOptions) -> HostFacts:
@@ -267,9 +272,9 @@ def make_agent(
     driver: OvsDriver,
     proxy: MetadataProxy | None = None,
     observed: Observed = NOT_OBSERVED,
-    sweep: bool = False,
+    filters: IptablesDriver | None = None,
 ) -> Agent:
-    """`sweep`: the host's rules were kept by iptables, which is to be left empty."""
+    """`filters`: the host's rules are kept by iptables, or were, and it is to be left empty."""
     host = OvsHost(driver, make_facts(options))
     spaces = NetnsDriver(options.netns_path, options.state_path / "keepers")
     servers = DnsmasqDriver(options.state_path / "dhcp", options.netns_path)
@@ -287,7 +292,7 @@ def make_agent(
             "netns": spaces,
             "dnsmasq": servers,
             **({"sriov": nics} if nics else {}),
-            **({"iptables": IptablesDriver()} if options.hybrid or sweep else {}),
+            **({"iptables": filters} if filters else {}),
         },
         render=Renderer(make_settings(options)).render,
         find_pending=find_pending,

@@ -92,7 +92,6 @@ def make_bridge_parts(
 
 def describe_bridge_host(options: HostOptions) -> dict[str, Any]:
     """The `configurations` of this host's agent in the API, under the names that Neutron's has."""
-    bandwidths = options.uplinks.bandwidths
     return {
         "switch": options.switch,
         "tunneling_ip": options.local_ip,
@@ -103,9 +102,5 @@ def describe_bridge_host(options: HostOptions) -> dict[str, Any]:
         "l2_population": True,
         "log_agent_heartbeats": False,
         **({"tunnel_mtu": options.tunnel_mtu} if options.tunnel_mtu else {}),
-        **(
-            {"resource_provider_bandwidths": {nic: {"egress": o, "ingress": i} for nic, (o, i) in bandwidths.items()}}
-            if bandwidths
-            else {}
-        ),
+        **options.providers.switch,
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 from netloom.agent.metadata import MetadataSettings
 from netloom.feed.dial import split_addresses
 from netloom.main.options import checks
+from netloom.main.options.host_placement import Providers, load_providers
 from netloom.main.options.host_uplinks import Uplinks, load_uplinks
 from netloom.main.options.reading import Read, find_state_path, read_options
 from netloom.main.options.table import TUNNEL_TYPES
@@ -44,6 +45,7 @@ class HostOptions:
     metadata_route: str = "isolated"
     connection_sync: ConnectionSync | None = None  # between copies of routers
     uplinks: Uplinks = field(default_factory=Uplinks)
+    providers: Providers = field(default_factory=Providers)
     log: LogOptions = field(default_factory=LogOptions)
     metrics_listen: str = ""
     otel_endpoint: str = ""
@@ -70,7 +72,8 @@ def load_host_options(files: Sequence[Path] = (), overrides: Mapping[str, str] |
         feed_server=find_feed_server(read),
         ovs_rundir=Path(read.value("netloom", "ovs_rundir")),
         netns_path=Path(read.value("netloom", "netns_path")),
-        **bridges,
+        integration_bridge=bridges["integration_bridge"],
+        tunnel_bridge=bridges["tunnel_bridge"],
         local_ip=local_ip,
         tunnel_mtu=0,
         bridge_mappings=checks.parse_bridge_mappings(mappings, read.value("ovs", "bridge_mappings")),
@@ -95,7 +98,10 @@ def load_host_options(files: Sequence[Path] = (), overrides: Mapping[str, str] |
         otel_endpoint=checks.parse_url(given("netloom", "otel_endpoint"), read.value("netloom", "otel_endpoint")),
         notes=read.notes,
     )
-    return put_bridges(read, options) if read.value("netloom", "switch") == "linuxbridge" else options
+    if read.value("netloom", "switch") == "linuxbridge":
+        options = put_bridges(read, options)
+    devices = options.bridge_mappings.values()
+    return replace(options, providers=load_providers(read, devices, options.uplinks.device_mappings))
 
 
 FIREWALLS = ("openvswitch", "noop", "iptables", "nftables", "iptables_hybrid")

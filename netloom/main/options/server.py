@@ -24,6 +24,7 @@ from netloom.intent.quota import DEFAULTS as QUOTAS
 from netloom.main.options import checks
 from netloom.main.options.checks import Given, OptionError
 from netloom.main.options.nova import NovaOptions, make_nova
+from netloom.main.options.placement import PlacementOptions, make_placement
 from netloom.main.options.rabbit import make_rabbit
 from netloom.main.options.reading import Read, find_state_path, read_options
 from netloom.main.options.relay import find_nats
@@ -58,6 +59,7 @@ class ServerOptions:
     certificate_life: timedelta = HOST_LIFE
     keystone: KeystoneSettings | None = None
     nova: NovaOptions | None = None
+    placement: PlacementOptions | None = None
     rabbit: RabbitSettings | None = None
     policy_file: Path | None = None
     policy_remote: Mapping[str, Any] = field(default_factory=dict)
@@ -94,6 +96,7 @@ def load_server_options(files: Sequence[Path] = (), overrides: Mapping[str, str]
         certificate_life=timedelta(days=read.value("netloom", "agent_certificate_days")),
         keystone=make_keystone(read),
         nova=make_nova(read),
+        placement=make_placement(read),
         rabbit=make_rabbit(read),
         policy_file=find_policy_file(read),
         policy_remote=make_remote(read),

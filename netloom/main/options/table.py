@@ -15,7 +15,7 @@ from netloom.intent.l2.segments import TYPES
 from netloom.intent.operation import CONNTRACK_HELPERS
 from netloom.intent.quota import DEFAULTS as QUOTAS
 from netloom.intent.quota import UNLIMITED
-from netloom.main.options import nova_table, rabbit_table
+from netloom.main.options import nova_table, placement_table, rabbit_table
 
 AUTH_STRATEGIES = ("builtin", "keystone", "noauth")
 TUNNEL_TYPES = tuple(name for name, kind in TYPES.items() if kind.tunnel)
@@ -156,6 +156,7 @@ COPIES = (
 GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
     "DEFAULT": (*DEFAULT, *ROUTERS, *COPIES, *METADATA, *nova_table.DEFAULT, *rabbit_table.DEFAULT),
     "nova": nova_table.NOVA,
+    "placement": placement_table.PLACEMENT,
     "oslo_messaging_notifications": rabbit_table.NOTIFICATIONS,
     "oslo_messaging_rabbit": rabbit_table.RABBIT,
     "database": (
@@ -192,6 +193,7 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
         cfg.ListOpt("mechanism_drivers", default=list(MECHANISMS), help="What may bind ports."),
         cfg.IntOpt("path_mtu", default=0, min=0, max=MAX_MTU, help="MTU of the underlay, in bytes; 0: as physical."),
         cfg.ListOpt("physical_network_mtus", default=[], help="MTUs that differ: physical_network:bytes, …"),
+        placement_table.TUNNELLED,
         cfg.IntOpt("overlay_ip_version", default=4, choices=(4, 6), help="IP version that tunnels run over."),
     ),
     "ml2_type_flat": (
@@ -235,15 +237,14 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
             "datapath_type", default="system", choices=("system", "netdev"),
             help="system: in the kernel; netdev: in userspace.",
         ),
-        cfg.ListOpt(
-            "resource_provider_bandwidths", default=[],
-            help="bridge:egress:ingress, …: kbit/s that the NIC of a bridge carries, for guarantees.",
-        ),
+        *placement_table.make_provider_options("bridge"),
+        *placement_table.PACKETS,
         cfg.StrOpt("vhostuser_socket_dir", default="/var/run/openvswitch", help="Where vhost-user sockets are."),
     ),
     "sriov_nic": (
         cfg.ListOpt("physical_device_mappings", default=[], help="physical_network:NIC, … for SR-IOV."),
         cfg.ListOpt("exclude_devices", default=[], help="NIC:slot;slot, …: functions that are left alone."),
+        *placement_table.make_provider_options("NIC"),
     ),
     "linux_bridge": (
         cfg.ListOpt(
@@ -386,5 +387,6 @@ def render_reference() -> str:
 
 def render_default(option: cfg.Opt) -> str:
     value = option.default
+    value = [f"{name}:{text}" for name, text in value.items()] if isinstance(value, dict) else value
     text = ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
     return f"`{text}`" if text else ""

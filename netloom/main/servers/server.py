@@ -30,6 +30,7 @@ from netloom.intent.catalog import CATALOG
 from netloom.main.options.server import ServerOptions
 from netloom.main.servers.authority import open_authority, take_pairs
 from netloom.main.servers.cluster import in_background, keep_store
+from netloom.main.servers.collector import short_looks
 from netloom.main.servers.fleet import Fleet, serve_fleet
 from netloom.main.servers.handing import Handing
 from netloom.main.servers.identities import make_identities
@@ -82,6 +83,7 @@ def prepare(options: ServerOptions) -> ServerOptions:
 
 async def serve(options: ServerOptions, worker: int = 0) -> None:
     async with AsyncExitStack() as stack:
+        stack.enter_context(short_looks())
         kept = await stack.enter_async_context(keep_store(options, worker))
         writer, handing = kept.writer, kept.handing
         outboxes = await stack.enter_async_context(tell_others(options, kept.store, writer))

@@ -15,7 +15,7 @@ from netloom.model.address import ip_version
 from netloom.model.bridge import BridgePort, Leads, LinuxBridge, Neighbour, VlanDevice, VxlanDevice
 from netloom.model.facts import HostFacts
 from netloom.model.plan import Thing
-from netloom.model.slices import PlaceRow
+from netloom.model.slices import PlaceRow, SubnetRow
 from netloom.model.why import Why
 from netloom.render.answers import server_address
 from netloom.render.answers.scope import SERVER_MAC
@@ -67,7 +67,8 @@ def render_ports(scene: BridgeScene) -> Iterator[Thing]:
     if scene.uplink:
         away = scene.segment.network_type != "vxlan"
         flood = away or any(place.open for place in find_remote(scene)) or bool(shared)
-        port = BridgePort(scene.bridge, learning=flood, flood=flood)
+        answers = not away and not is_all_known(scene) and bool(find_servers(scene))
+        port = BridgePort(scene.bridge, learning=flood, flood=flood, answers=answers)
         yield Thing(("bridge_port", scene.uplink), port, explain(scene, "render_ports"))
     for plugged in scene.plugged:
         row = plugged.port
@@ -135,11 +136,20 @@ def render_service(scene: BridgeScene) -> Iterator[Thing]:
 
 
 def render_server(scene: BridgeScene) -> Iterator[Thing]:
-    """A client renews its lease by unicast (RFC 2131, 4.4.5), so somebody must have the server's address."""
+    """A client renews its lease by unicast (RFC 2131, 4.4.5), so somebody must have the server's address: the tunnel
+    device, or, where that answers nothing, the bridge. It does so if the MAC leads somewhere; nothing is sent there.
+    """
+    known, servers = is_all_known(scene), find_servers(scene)
+    for subnet, ip in servers:
+        why = explain(scene, "render_server", f"subnet/{subnet.id}", revision=subnet.revision)
+        yield Thing(("neighbour", scene.uplink if known else scene.bridge, ip), Neighbour(str(SERVER_MAC)), why)
+    if servers and not known:
+        yield Thing(("bridge_fdb", scene.uplink, str(SERVER_MAC)), Leads(), explain(scene, "render_server"))
+
+
+def find_servers(scene: BridgeScene) -> list[tuple[SubnetRow, str]]:
+    """Subnets with the DHCP server's address, where hosts answer for it and no port has it."""
     taken = frozenset(address.ip for place in scene.places for address in place.addresses)
-    for subnet in scene.subnets:
-        if subnet.ip_version == 4 and subnet.enable_dhcp:
-            ip = server_address(subnet, taken)
-            if ip and ip not in taken and ip_version(ip) == 4:
-                why = explain(scene, "render_server", f"subnet/{subnet.id}", revision=subnet.revision)
-                yield Thing(("neighbour", scene.uplink, ip), Neighbour(str(SERVER_MAC)), why)
+    served = [subnet for subnet in scene.subnets if subnet.ip_version == 4 and subnet.enable_dhcp]
+    found = ((subnet, server_address(subnet, taken)) for subnet in served)
+    return [(subnet, ip) for subnet, ip in found if ip and ip not in taken and ip_version(ip) == 4]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from zlib import crc32
 
 from netloom.model.address import ip_version
@@ -20,6 +21,7 @@ from netloom.model.plan import Thing
 from netloom.model.slices import PortRow, Row, Slices
 from netloom.model.why import HOST, Why
 from netloom.render import registers as reg
+from netloom.render.bridges.logs import SILENT, Logging, make_logging
 from netloom.render.filters.iptables_rules import (
     FALLBACK,
     PREFIX,
@@ -85,10 +87,10 @@ class HybridBook:
         self._named = frozenset()
         if not facts.hybrid:
             return {}
-        ports = sorted((one.port for one in plugged if is_hybrid(one, facts)), key=lambda port: port.id)
-        guarded = [port for port in ports if not is_trusted(port)]
-        combinations = make_combinations({find_ids(port) for port in guarded}, slices)
-        groups = {"hybrid": tuple(render_frame(ports))}
+        hybrid = sorted((one for one in plugged if is_hybrid(one, facts)), key=lambda one: one.port.id)
+        guarded = [one for one in hybrid if not is_trusted(one.port)]
+        combinations = make_combinations({find_ids(one.port) for one in guarded}, slices)
+        groups = {"hybrid": tuple(render_frame([one.port for one in hybrid]))}
         held: dict[str, tuple[object, tuple[Thing, ...]]] = {}
 
         def keep(name: str, key: tuple[object, ...], make: Callable[[], Iterable[Thing]]) -> None:
@@ -96,10 +98,11 @@ class HybridBook:
             held[name] = before if before is not None and before[0] == key else (key, tuple(make()))
             groups[name] = held[name][1]
 
-        for port in guarded:
-            one = combinations[find_ids(port)]
-            key = (port, port.revision, tuple(map(Same, one.groups)), one.number)
-            keep(f"hybrid/{port.id}", key, lambda port=port, one=one: render_port(port, one))  # type: ignore[misc]
+        for found in guarded:
+            port, one = found.port, combinations[find_ids(found.port)]
+            logging = make_logging(found) if port.logs else SILENT
+            key = (port, port.revision, tuple(map(Same, one.groups)), one.number, logging)
+            keep(f"hybrid/{port.id}", key, partial(render_port, port, one, logging))
         self._named = frozenset(remote for one in combinations.values() for remote in find_sets(one))
         self._held = held
         return groups
@@ -163,14 +166,15 @@ def find_zones(zones: dict[str, int], version: int) -> Iterator[str]:
             yield f"-m physdev --physdev-in {device(kind, port_id)} -j CT --zone {zone}"
 
 
-def render_port(port: PortRow, combination: Combination) -> Iterator[Thing]:
+def render_port(port: PortRow, combination: Combination, logging: Logging = SILENT) -> Iterator[Thing]:
     """The chains of a port with port security."""
     ids = (f"port/{port.id}", *(group.name for group in combination.groups))
     why = Why(max(port.revision, *(group.revision for group in combination.groups), 0), ids, "hybrid.render_port")
     rules = [rule for rule, _ in find_rules(combination)]
     stateful = not combination.number & reg.STATELESS
     for version in VERSIONS:
-        ingress, egress = render_ingress(rules, version, stateful), render_egress(rules, port, version, stateful)
+        ingress = render_ingress(rules, version, stateful, logging)
+        egress = render_egress(rules, port, version, stateful, logging)
         yield chain(version, "filter", chain_name("i", port.id), ingress, why)
         yield chain(version, "filter", chain_name("o", port.id), egress, why)
         yield chain(version, "filter", chain_name("s", port.id), render_sources(port, version), why)

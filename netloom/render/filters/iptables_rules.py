@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from netloom.model.address import ip_version, ip_width, parse_net
 from netloom.model.flow import ICMP, ICMPV6, IPV4, SCTP, TCP, UDP
 from netloom.model.slices import PortRow, RuleRow
+from netloom.render.bridges.logs import GROUP, HEAD, SILENT, Logging
 from netloom.render.filters.nft_base import BACK, NEIGHBOURS, REFUSED
 from netloom.render.flows.group_tests import find_untestable
 from netloom.render.flows.groups import DHCP_ANSWERS, DHCP_ASKS, RECEIVED, SENT
@@ -45,11 +46,15 @@ def set_name(remote: str, version: int) -> str:
 # -- a port's chains ---------------------------------------------------------------------------------------------------
 
 
-def render_ingress(rules: Iterable[RuleRow], version: int, stateful: bool) -> tuple[str, ...]:
-    return (*pass_always(version, DHCP_ANSWERS, RECEIVED), *render_rules(rules, "ingress", version, stateful))
+def render_ingress(
+    rules: Iterable[RuleRow], version: int, stateful: bool, logging: Logging = SILENT
+) -> tuple[str, ...]:
+    return (*pass_always(version, DHCP_ANSWERS, RECEIVED), *render_rules(rules, "ingress", version, stateful, logging))
 
 
-def render_egress(rules: Iterable[RuleRow], port: PortRow, version: int, stateful: bool) -> tuple[str, ...]:
+def render_egress(
+    rules: Iterable[RuleRow], port: PortRow, version: int, stateful: bool, logging: Logging = SILENT
+) -> tuple[str, ...]:
     """What it sends: never as a server of DHCP nor a router; as itself; as rules have it."""
     forbidden = (
         ("-p 17 -m udp --sport 67 -j DROP",)
@@ -64,7 +69,7 @@ def render_egress(rules: Iterable[RuleRow], port: PortRow, version: int, statefu
         *forbidden,
         f"-j {chain_name('s', port.id)}",
         *pass_always(version, DHCP_ASKS, (*SENT, *NEIGHBOURS)),
-        *render_rules(rules, "egress", version, stateful),
+        *render_rules(rules, "egress", version, stateful, logging),
     )
 
 
@@ -102,10 +107,13 @@ def skip_tracking(version: int, dhcp: Iterable[tuple[int, int, int]], device: st
 # -- rules -------------------------------------------------------------------------------------------------------------
 
 
-def render_rules(rules: Iterable[RuleRow], direction: str, version: int, stateful: bool) -> tuple[str, ...]:
+def render_rules(
+    rules: Iterable[RuleRow], direction: str, version: int, stateful: bool, logging: Logging = SILENT
+) -> tuple[str, ...]:
+    """Of one direction and IP version; the last of them drops. What is logged is as on Linux bridges."""
     mine = [rule for rule in rules if rule.direction == direction and rule.ip_version == version]
     matches = list(dict.fromkeys(match for rule in mine for match in find_matches(rule)))
-    last = (f"-j {FALLBACK}",)
+    last = (*((tell("DROP", direction, logging),) if logging.dropped else ()), f"-j {FALLBACK}")
     if not stateful:
         return (*(f"{match}{RETURN}" for match in matches), *last)
     bit, back = REFUSED[direction], BACK[direction]
@@ -116,13 +124,16 @@ def render_rules(rules: Iterable[RuleRow], direction: str, version: int, statefu
         f"-m conntrack --ctstate ESTABLISHED --ctdir REPLY {RETURN}",
         f"-m conntrack --ctstate RELATED {good} {RETURN}",
     )
-    passing = [
-        line
-        for match in matches
-        for line in (f"{match}{refused} -j CONNMARK --set-xmark 0x0/{bit:#x}", f"{match}{RETURN}")
-    ]
+    first = (f"-m conntrack --ctstate NEW {tell('ACCEPT', direction, logging)}",) if logging.accepted else ()
+    accepted = (*first, f"{refused} -j CONNMARK --set-xmark 0x0/{bit:#x}", RETURN)
+    passing = [f"{match}{what}" for match in matches for what in accepted]
     note = f"-m conntrack --ctstate ESTABLISHED -j CONNMARK --set-xmark {bit:#x}/{bit:#x}"
     return (*known, *passing, note, *last)
+
+
+def tell(event: str, direction: str, logging: Logging) -> str:
+    """Hands the packet's head to the agent, and lets it go on."""
+    return f'-j NFLOG --nflog-prefix "{event} {direction} {logging.number}" --nflog-group {GROUP} --nflog-size {HEAD}'
 
 
 def find_matches(rule: RuleRow) -> Iterator[str]:

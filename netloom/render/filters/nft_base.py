@@ -17,6 +17,7 @@ from collections.abc import Iterable
 
 from netloom.model.filter import FilterTable, make_digest
 from netloom.model.flow import IPV4
+from netloom.render.answers.scope import SERVER_MAC
 from netloom.render.flows.groups import DHCP_ANSWERS, DHCP_ASKS, RECEIVED, SENT
 
 OPEN = 0x80000000
@@ -47,28 +48,29 @@ def skip_tracking(dhcp: Iterable[tuple[int, int, int]], whose: str = "") -> str:
     )
 
 
-BRIDGE = """
-  set ports { type ifname; }
-  map guards { type ifname : verdict; }
-  map senders { type ifname : mark; }
-  map receivers { type ifname : mark; }
-  map arrivals { type ifname : verdict; }
-  set asks { type ifname; }
-  chain base_arrive {
+BRIDGE = f"""
+  set ports {{ type ifname; }}
+  map guards {{ type ifname : verdict; }}
+  map senders {{ type ifname : mark; }}
+  map receivers {{ type ifname : mark; }}
+  map arrivals {{ type ifname : verdict; }}
+  set asks {{ type ifname; }}
+  chain base_arrive {{
     type filter hook prerouting priority -10; policy accept;
     iifname @ports meta mark set 0
     meta mark set iifname map @senders
     iifname "tap*" meta mark 0 drop
     iifname vmap @guards
     iifname "tap*" drop
-  }
-  chain base_metadata {
+  }}
+  chain base_metadata {{
     type filter hook prerouting priority -9; policy accept;
     iifname @asks ip daddr 169.254.169.254 tcp dport 80 ether daddr set 02:4e:4c:00:00:02
     iifname @asks ip6 daddr fe80::a9fe:a9fe tcp dport 80 ether daddr set 02:4e:4c:00:00:02
-  }
-  chain base_forward {
+  }}
+  chain base_forward {{
     type filter hook forward priority -10; policy accept;
+    ether daddr {SERVER_MAC} drop
     iifname @ports meta mark set 0
     oifname "tap*" meta mark set 0
     meta mark set oifname map @receivers
@@ -78,15 +80,15 @@ BRIDGE = """
     iifname @asks oifname != "nlm*" arp daddr ip 169.254.169.254 drop
     iifname @asks oifname != "nlm*" icmpv6 type 135 @th,64,128 0xfe8000000000000000000000a9fea9fe drop
     oifname vmap @arrivals
-  }
-  chain base_host {
+  }}
+  chain base_host {{
     type filter hook input priority -10; policy accept;
     iifname @ports drop
-  }
-  chain base_speak {
+  }}
+  chain base_speak {{
     type filter hook output priority -10; policy accept;
     oifname @ports drop
-  }
+  }}
 """
 
 INET = f"""

@@ -334,6 +334,9 @@ def test_providers_and_zones() -> None:
     reader = cloud.member.as_user(OTHER_READER)
     found = reader.get("/v2.0/service-providers").json["service_providers"]
     assert {"service_type": "L3_ROUTER_NAT", "name": "single_node", "default": False} in found
+    assert reader.get("/v2.0/service-providers?service_type=VPN").json["service_providers"] == []
+    [named] = reader.get("/v2.0/service-providers?service_type=L3_ROUTER_NAT&name=dvr").json["service_providers"]
+    assert named["name"] == "dvr"
     zones = reader.get("/v2.0/availability_zones").json["availability_zones"]
     assert {"name": "nova", "resource": "router", "state": "available"} in zones
     profile = cloud.admin.get(f"{tied_flavor(cloud)}/next_providers").json["next_providers"]

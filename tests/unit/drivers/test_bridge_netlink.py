@@ -7,8 +7,7 @@ import struct
 
 import pytest
 
-from netloom.agent.bridge_host import read_logged
-from netloom.agent.packet_log import Logged
+from netloom.agent.packet_log import Logged, read_head
 from netloom.drivers.bridge import nflog, watch
 from netloom.drivers.bridge.nflog import Head
 
@@ -54,7 +53,7 @@ def test_what_is_cut_short_breaks_nothing(cut: int) -> None:
 )
 def test_only_our_own_words_are_taken(prefix: str, wanted: Logged | None) -> None:
     """Whatever else somebody has the kernel log in our group."""
-    assert read_logged(Head(prefix, b"f")) == wanted
+    assert read_head(Head(prefix, b"f")) == wanted
 
 
 def generation(thread: int) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netloom.intent.agents.agent import mark_alive
+from netloom.intent.agents.agent import describe_agents, mark_alive, mark_synced
 from netloom.intent.agents.availability_zone import list_zones
+from netloom.intent.agents.dhcp_schedule import move_networks
 from netloom.intent.catalog import CATALOG
 from tests.unit.intent.intent_kit import MISSING, SETTINGS, refused
 from tests.unit.intent.router_kit import RouterWorld
@@ -86,6 +87,30 @@ def test_zones_where_nothing_is_said() -> None:
     assert world.linked("network", "dhcp-agents", network) == [world.agent("DHCP agent", "h2")["id"]]
 
 
+def test_a_network_stays_in_its_zones() -> None:
+    """Whoever comes, and whoever is lost: only agents of the zones that a network names are given it."""
+    world = RouterWorld(replace(SETTINGS, dhcp_agents_per_network=2))
+    world.host("a1", "a")
+    world.host("b1", "b")
+    network = world.network(availability_zone_hints=["b"])
+    world.subnet(network, "10.0.0.0/24")
+
+    def served() -> list[str]:
+        ids = world.linked("network", "dhcp-agents", network)
+        return [world.get("agent", {"id": id})["host"] for id in ids]
+
+    assert served() == ["b1"]
+    world.host("a2", "a")
+    world.port(network)
+    assert served() == ["b1"]
+    world.take(mark_alive(world.snapshot, world.context(), "b1", False))
+    world.take(move_networks(world.snapshot, world.context(), "b1"))
+    assert served() == ["b1"], "nobody else is in its zone"
+    world.host("b2", "b")
+    world.take(move_networks(world.snapshot, world.context(), "b1"))
+    assert served() == ["b2"]
+
+
 def test_dhcp_agents_come_and_go() -> None:
     """Networks wait for an agent; one that is forgotten hands its networks on."""
     world = RouterWorld()
@@ -120,3 +145,27 @@ def test_networks_by_hand() -> None:
         world.relate("agent", "dhcp-networks", two, MISSING, add=True)
     with refused(404, "InvalidDHCPAgent"):
         world.relate("agent", "dhcp-networks", world.agent("L3 agent"), network["id"], add=True)
+
+
+def test_an_agent_says_whether_placement_knows() -> None:
+    """It is noted once, and stays when the host comes again; an agent that is gone has nothing noted."""
+    world = RouterWorld()
+    world.host("h1", "z1")
+    agent = world.agent("Open vSwitch agent")
+    world.take(mark_synced(world.snapshot, world.context(), str(agent["id"]), True))
+    before = world.snapshot.revision
+    assert world.agent("Open vSwitch agent")["resources_synced"] is True
+    world.host("h1", "z1")
+    assert mark_synced(world.snapshot, world.context(), str(agent["id"]), True).changes == ()
+    assert mark_synced(world.snapshot, world.context(), MISSING, True).changes == ()
+    assert world.snapshot.revision == before
+
+
+def test_what_a_host_says_of_its_nics_is_their_agents() -> None:
+    """Placement is told of it as Neutron's agent of NICs would; the switch's agent does not repeat it."""
+    told = {"device_mappings": {"p": ["eth1"]}, "nic_resource_providers": {"resource_provider_bandwidths": {"eth1": 1}}}
+    agents = {body["agent_type"]: body for body in describe_agents("h1", told, None, RouterWorld().context())}
+    assert agents["NIC Switch agent"]["configurations"] == {
+        "device_mappings": {"p": ["eth1"]}, "resource_provider_bandwidths": {"eth1": 1},
+    }  # fmt: skip
+    assert agents["Open vSwitch agent"]["configurations"] == {"device_mappings": {"p": ["eth1"]}}

@@ -217,17 +217,50 @@ def test_routers_stay_where_nobody_else_can_have_them(world: RouterWorld) -> Non
     assert find_hosts(world, router) == [host]
 
 
+def shown(world: RouterWorld, router: Doc) -> dict[str, str]:
+    """What GET /routers/{id}/l3-agents says, by host."""
+    doc = world.get("router", router)
+    return {
+        h: show_state(world.snapshot, doc, world.agent("L3 agent", h)["id"])["ha_state"] for h in states(world, doc)
+    }
+
+
+def hear(world: RouterWorld, *hosts: str, here: bool = True) -> None:
+    for host in hosts:
+        world.run(lambda s, c, host=host: mark_alive(s, c, host, here))  # type: ignore[misc]
+
+
 def test_a_copy_whose_host_is_not_heard_of_is_not_shown_as_active(world: RouterWorld) -> None:
-    """Where another says that it is active; while none does, the last word stands."""
+    """Another host could have taken over: it is standby; where no host is heard of nobody knows."""
     router = make(world, ha=True)
     one, other = find_hosts(world, router)
     say(world, one, router, "active")
-    world.run(lambda s, c: mark_alive(s, c, one, False))
-    agents = {host: world.agent("L3 agent", host)["id"] for host in (one, other)}
+    hear(world, one, here=False)
+    assert shown(world, router) == {one: "standby", other: "standby"}
+    hear(world, other, here=False)
+    assert shown(world, router) == {one: "unknown", other: "standby"}
+    hear(world, one)
+    assert shown(world, router) == {one: "active", other: "standby"}, "nobody else said so meanwhile"
 
-    def shown(host: str) -> str:
-        return str(show_state(world.snapshot, world.get("router", router), agents[host])["ha_state"])
 
-    assert (shown(one), shown(other)) == ("active", "standby")
+def test_a_host_that_was_away_is_not_active_when_it_comes_back(world: RouterWorld) -> None:
+    """What it said before it was killed is older than what the other said since, and a report of its own may differ."""
+    router = make(world, ha=True)
+    one, other = find_hosts(world, router)
+    say(world, one, router, "active")
+    hear(world, one, here=False)
     say(world, other, router, "active")
-    assert (shown(one), shown(other)) == ("standby", "active")
+    for here in (False, True):
+        hear(world, one, here=here)
+        assert shown(world, router) == {one: "standby", other: "active"}
+        assert places(world, router)["router_gateway"] == {other}
+    say(world, other, router, "standby")
+    say(world, one, router, "standby")
+    say(world, one, router, "active")
+    assert shown(world, router) == {one: "active", other: "standby"}
+
+
+def test_a_router_without_copies_has_no_state(world: RouterWorld) -> None:
+    """null, as Neutron shows it."""
+    router = make(world)
+    assert set(shown(world, router).values()) == {None}

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from netloom.intent.agents.agent import mark_alive
+from netloom.intent.l3.router_copies import move_routers
 from netloom.intent.l3.router_schedule import L3_AGENTS
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Change
@@ -223,6 +224,28 @@ def test_zones() -> None:
     assert (hosting(world, router), router["availability_zones"]) == (["h3"], ["b"])
     router = world.router(ha=True)
     assert (hosting(world, router), router["availability_zones"]) == (["h1", "h3"], ["a", "b"])
+
+
+def test_a_router_stays_in_its_zones() -> None:
+    """Whoever comes, and whoever is lost: only agents of the zones that a router names are given it."""
+    world = RouterWorld(replace(SETTINGS, max_l3_agents_per_router=3))
+    hosts(world, "a1", zone="a")
+    hosts(world, "b1", zone="b")
+    hosts(world, "c1", zone="c")
+    outside = world.external()
+    plain = world.router(availability_zone_hints=["b"], external_gateway_info=gateway(outside))
+    ha = world.router(ha=True, availability_zone_hints=["a", "b"])
+    assert (hosting(world, plain), hosting(world, ha)) == (["b1"], ["a1", "b1"])
+    world.take(mark_alive(world.snapshot, world.context(), "b1", False))
+    world.take(move_routers(world.snapshot, world.context(), "b1"))
+    assert hosting(world, plain) == ["b1"], "nobody else is in its zone"
+    hosts(world, "c2", zone="c")
+    assert hosting(world, ha) == ["a1", "b1"]
+    hosts(world, "b2", zone="b")
+    assert hosting(world, ha) == ["a1", "b1", "b2"]
+    world.take(move_routers(world.snapshot, world.context(), "b1"))
+    assert hosting(world, plain) == ["b2"]
+    assert world.get("router", plain)["availability_zones"] == ["b"]
 
 
 def test_agents_that_come_and_go() -> None:

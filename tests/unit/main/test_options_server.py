@@ -254,6 +254,7 @@ def test_every_option_that_can_be_bad_is_tried() -> None:
         "dns_domain",
         "state_path",
         "l3_ha_network_physical_name",
+        "tunnelled_network_rp_name",
         "metadata_proxy_shared_secret",
         "auth_ca_cert",
         "nova_client_cert",

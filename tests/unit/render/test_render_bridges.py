@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from netloom.model.address import link_local
+from netloom.model.address import ip_int, link_local, mac_int
 from netloom.model.bridge import BridgePort, VlanDevice, VxlanDevice
 from netloom.model.device import Shape, ShapeClass
 from netloom.model.facts import HostFacts, Interface
@@ -30,6 +30,7 @@ from netloom.model.slices import (
     Slices,
     SubnetRow,
 )
+from netloom.reconcile.desired import merge_groups
 from netloom.render.bridges.host import BridgeRenderer, render_bridge_host
 from netloom.render.bridges.limits import render_sent
 from netloom.render.bridges.logs import Logging
@@ -38,6 +39,8 @@ from netloom.render.bridges.status import MAKING, find_pending
 from netloom.render.filters.nft_rules import render_rules
 from netloom.render.flows.groups import Combination
 from netloom.render.qos import Limits, Rate
+from netloom.testing import nft_simulator as nft
+from netloom.testing.connections import Connections
 
 A, B, N = "a0000000-0000", "b0000000-0000", "n0000000-0000"
 TAP, END = "tapa0000000-00", "nlmn0000000-00"
@@ -243,3 +246,43 @@ def test_a_port_on_several_hosts_is_learned_and_flooded_to() -> None:
     tunnel = [found["bridge_port", "vxlan-5"].value for found in (fixed, spread)]
     assert [(one.learning, one.flood) for one in tunnel] == [(False, False), (True, True)]
     assert spread["bridge_port", TAP].value.flood
+
+
+WITH_PAIR = replace(PORT, pairs=(AddressPair("10.0.0.99", PORT.mac),))
+SERVER_MAC, GATEWAY = "02:4e:4c:00:00:01", "10.0.0.1"
+
+
+def serve(*ports: PortRow, dhcp: bool = True) -> Slices:
+    """With two subnets that have gateways which no port is."""
+    slices = make_slices(*ports)
+    part = slices[f"network/{N}"]
+    subnets = {
+        f"subnet/{id}": SubnetRow(id, N, f"10.0.{n}.0/24", 4, gateway_ip=f"10.0.{n}.1", enable_dhcp=dhcp)
+        for n, id in enumerate("st")
+    }
+    return {**slices, part.name: Slice(part.name, 1, {**part.rows, **subnets})}
+
+
+@pytest.mark.parametrize(
+    ("port", "dhcp", "who"),
+    [(PORT, True, "vxlan-5"), (WITH_PAIR, True, "brqn0000000-00"), (WITH_PAIR, False, ""), (PORT, False, "")],
+)
+def test_somebody_has_the_address_of_the_dhcp_server(port: PortRow, dhcp: bool, who: str) -> None:
+    """A lease is renewed by unicast: the tunnel device answers for the server, or the bridge where that answers not."""
+    found = render(serve(port, dhcp=dhcp))
+    held = {key[1:]: thing.value.mac for key, thing in found.items() if key[0] == "neighbour"}
+    assert held == ({(who, GATEWAY): SERVER_MAC, (who, "10.0.1.1"): SERVER_MAC} if who else {})
+    by_bridge = who.startswith("brq")
+    assert found["bridge_port", "vxlan-5"].value.answers == by_bridge
+    assert (("bridge_fdb", "vxlan-5", SERVER_MAC) in found) == by_bridge
+    assert ("tunnel_fdb", "vxlan-5", SERVER_MAC, "192.0.2.2") not in found
+
+
+@pytest.mark.parametrize(("mac", "passing"), [(SERVER_MAC, False), ("fa:16:3e:00:00:09", True)])
+def test_nothing_is_sent_to_the_dhcp_servers_mac(mac: str, passing: bool) -> None:
+    """Where the server has the gateway's address, what goes to the gateway leaves by no tunnel."""
+    port = replace(WITH_PAIR, port_security=False)
+    ports = nft.make_filter(merge_groups(render_bridge_host(serve(port), FACTS))[0].values(), Connections())
+    packet = {"eth_type": 0x0800, "eth_src": mac_int(PORT.mac), "eth_dst": mac_int(mac), "ip_src": ip_int("10.0.0.5"),
+              "ip_dst": ip_int("198.51.100.1"), "ip_proto": 17, "udp_src": 5, "udp_dst": 6}  # fmt: skip
+    assert nft.passes(ports, "brqn0000000-00", TAP, "vxlan-5", packet) == passing

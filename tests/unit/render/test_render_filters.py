@@ -12,6 +12,7 @@ from netloom.model.slices import (
     Address,
     AddressPair,
     GroupRow,
+    LogMark,
     MemberRow,
     NetworkRow,
     PortRow,
@@ -159,3 +160,48 @@ def test_a_port_that_was_plugged_straight_keeps_its_rules_in_the_switch() -> Non
     """Only a device that begins with qvo has a bridge of its own before it."""
     held = find_hybrid(make_slices(PORT, (TCP,), True), "tap-x")
     assert "('iptables', 4, 'filter', 'neutron-openvswi-i2e8bbfcd-9')" not in held
+
+
+# -- what is written down ----------------------------------------------------------------------------------------------
+
+CHAINS = {"ingress": "neutron-openvswi-i2e8bbfcd-9", "egress": "neutron-openvswi-o2e8bbfcd-9"}
+OUT = RuleRow("o", "egress", 4, 17, 53, 53)
+
+
+def find_chain(port: PortRow, direction: str, stateful: bool = True) -> tuple[str, ...]:
+    held = find_hybrid(make_slices(port, (TCP, OUT), stateful), f"qvo{ID[:11]}")
+    rules: tuple[str, ...] = held[f"('iptables', 4, 'filter', '{CHAINS[direction]}')"].value.rules
+    return rules
+
+
+def tell(event: str, direction: str) -> str:
+    return f'-j NFLOG --nflog-prefix "{event} {direction} 7" --nflog-group 4711 --nflog-size 128'
+
+
+@pytest.mark.parametrize("direction", ["ingress", "egress"])
+@pytest.mark.parametrize("stateful", [True, False])
+@pytest.mark.parametrize("event", ["ACCEPT", "DROP", "ALL"])
+def test_a_port_with_logs_hands_heads_of_packets_over(event: str, stateful: bool, direction: str) -> None:
+    """The first packet of a connection before it passes, each packet before it is dropped; all else is as without."""
+    logged = find_chain(replace(PORT, logs=(LogMark("l", event),)), direction, stateful)
+    told = [rule for rule in logged if "NFLOG" in rule]
+    dropped = [tell("DROP", direction)] if event != "ACCEPT" else []
+    match = "-p 6 -m tcp --dport 80:90 " if direction == "ingress" else "-p 17 -m udp --dport 53 "
+    passed = [f"{match}-m conntrack --ctstate NEW {tell('ACCEPT', direction)}"] if event != "DROP" and stateful else []
+    assert told == [*passed, *dropped]
+    assert tuple(rule for rule in logged if "NFLOG" not in rule) == find_chain(PORT, direction, stateful)
+    if passed:
+        assert logged.index(passed[0]) < logged.index(f"{match}-j RETURN")
+    if dropped:
+        assert logged[-2:] == (dropped[0], "-j neutron-openvswi-sg-fallback")
+
+
+def test_law_1_logs_follow_the_number_of_the_device() -> None:
+    """A device that came back under another number is told of by that; a port without logs is as it was."""
+    renderer, slices = Renderer(), make_slices(replace(PORT, logs=(LogMark("l", "ALL"),)), (TCP,), True)
+    for number in (7, 8):
+        facts = HostFacts("h1", hybrid=True, interfaces={ID: Interface(f"qvo{ID[:11]}", number, MAC)})
+        held = merge_groups(renderer.render(slices, facts))[0]
+        assert held == merge_groups(render_host(slices, facts))[0]
+        (*_, told, _) = held["iptables", 4, "filter", CHAINS["ingress"]].value.rules
+        assert f'"DROP ingress {number}"' in told

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from netloom.intent.catalog import CATALOG
+from netloom.intent.l3.router_copies import report_copies
 from netloom.intent.operations import make_action
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Change, Snapshot
@@ -282,6 +283,16 @@ def test_a_router_leads_to_its_networks_and_they_to_it(world: World) -> None:
     act(world, "router", router, "remove_router_interface", {"subnet_id": subnet["id"]})
     assert keys(world, f"router/{router['id']}", "follow") == set()
     assert keys(world, f"network/{net['id']}", "follow") == set()
+
+
+def test_of_a_routers_copies_one_is_active(world: World) -> None:
+    """The one that said so last: who was active before it may be gone and say nothing more."""
+    (router,) = world.create("router", {"ha": True})
+    for host in ("h1", "h2"):
+        world.take(report_copies(world.snapshot, world.context(), host, {router["id"]: "active"}))
+    row = rows(world, f"router/{router['id']}")[f"router/{router['id']}"]
+    assert isinstance(row, RouterRow)
+    assert row.hosts == (RouterHost("h1", "standby"), RouterHost("h2", "active"))
 
 
 def test_a_floating_ip_is_in_the_router_that_carries_it(world: World) -> None:
