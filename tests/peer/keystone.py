@@ -43,12 +43,13 @@ password_hash_rounds = 4
 [token]
 expiration = {token_s}
 """
-# Keystone reads the command line of whatever process imports it.
+# Keystone reads the command line of whatever process imports it. Clients that leave connections open are many: at its
+# limit of a hundred waitress accepts no more, until it closes one that was idle for two minutes.
 SERVE = """
 import sys, waitress
 listen = sys.argv.pop()
 from keystone.wsgi.api import application
-waitress.serve(application, listen=listen, threads=1)
+waitress.serve(application, listen=listen, threads=1, connection_limit=2000, asyncore_use_poll=True)
 """
 
 

@@ -8,18 +8,16 @@ Neutron's (see `neutron_units_driver.py`); what they find out by looking inside 
 from __future__ import annotations
 
 import json
-import re
 import socket
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.faults.server import free_port
-from tests.peer import judges
+from tests.peer import judges, reasons
 
 REQUIREMENTS = (
     "neutron==29.0.0", "neutron-lib==5.0.1", "ddt", "fixtures", "oslotest", "testresources", "testscenarios",
@@ -86,38 +84,11 @@ def run_tests(python: Path, modules: Sequence[str]) -> list[dict[str, str]]:
     return found
 
 
-def load_reasons() -> list[tuple[re.Pattern[str], str]]:
-    """(what the ids match, why) for each line that is no comment."""
-    lines = [line for line in LEFT_OUT.read_text().splitlines() if line and not line.startswith("#")]
-    return [(re.compile(line[: line.index("  ")]), line[line.index("  ") :].strip()) for line in lines]
-
-
-def find_reason(id: str, reasons: Sequence[tuple[re.Pattern[str], str]]) -> str:
-    return next((reason for pattern, reason in reasons if pattern.search(id)), "")
-
-
-def render_report(results: Sequence[Mapping[str, str]], elapsed_s: float) -> tuple[list[str], int]:
-    """The lines, and how many failed with no reason given."""
-    counts, reasons, lines, bad = Counter[str](), Counter[str](), list[str](), 0
-    known = load_reasons()
-    for one in results:
-        reason = find_reason(one["id"], known) if one["word"] == "failure" else ""
-        counts["left out" if reason else one["word"]] += 1
-        if reason:
-            reasons[reason] += 1
-        elif one["word"] == "failure":
-            bad += 1
-            lines += [f"*** {one['id']}", *("    " + line for line in one["text"].splitlines()[-6:])]
-    lines += [f"left out {count}: {reason}" for reason, count in reasons.most_common()]
-    words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-    return [*lines, f"{len(results)} tests in {elapsed_s:.0f} s: {words}"], bad
-
-
 def run(modules: Sequence[str] = ()) -> tuple[list[str], bool]:
     """The report's lines, and whether nothing failed."""
     python, began = judges.install_into("neutron-units", REQUIREMENTS), time.monotonic()
     results = run_tests(python, modules or MODULES)
-    lines, bad = render_report(results, time.monotonic() - began)
+    lines, bad = reasons.render_report(results, time.monotonic() - began, reasons.load_reasons(LEFT_OUT))
     passed = sum(one["word"] == "success" for one in results)
     if not modules and passed < FEWEST:
         lines.append(f"*** only {passed} tests passed; there are {FEWEST} at least")

@@ -38,6 +38,10 @@ _HOST_TEXT = "A host is text of 255 characters, as upstream's database holds; nu
 _NO_UPDATE = "Declared as if it could change; upstream has no request that changes a rule."
 _ANY_TEXT = "Upstream lets any text through and answers 500 where it is no prefix; empty is none, shown as null."
 _LISTED = "The openstack command lists by it (--router, --port, --ip-address, --project); upstream answers it 400."
+_LISTED_ALL = (
+    "Upstream's plug-in checks no filter, and filters by all that it shows; a clean-up of openstacksdk asks by "
+    "service_type."
+)
 _EMPTY_LIST = "An empty text or object is no list; upstream takes whatever is empty for an empty list."
 
 DIFFERENCES: Mapping[tuple[str, str, str], str] = {
@@ -78,6 +82,9 @@ DIFFERENCES: Mapping[tuple[str, str, str], str] = {
     ("security_group_rules", "remote_address_group_id", "values"): "An id is text; neutron-lib lets any JSON through, "
     "and its database falls over what is no text.",
     ("security_groups", "stateful", "default"): "Where nothing is said the project's default statefulness decides.",
+    ("service_providers", "default", "filter"): _LISTED_ALL,
+    ("service_providers", "name", "filter"): _LISTED_ALL,
+    ("service_providers", "service_type", "filter"): _LISTED_ALL,
     ("subnets", "allocation_pools", "values"): _EMPTY_LIST,
     ("subnets", "cidr", "values"): "Null is a prefix from a pool, over which neutron-lib falls; host bits are dropped "
     "at once, upstream one step later.",
