@@ -7,6 +7,7 @@ It is below build/ and not our own, since their hundred libraries are not ours; 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -42,7 +43,15 @@ def install_into(name: str, requirements: Sequence[str], alone: Sequence[str] = 
 
     `alone`: installed without what they depend on. Judges have an environment each where their libraries do not agree.
     """
-    venv, wanted = ROOT / "build" / name, repr((tuple(requirements), tuple(alone)))
+    venv = ROOT / "build" / name
+    venv.parent.mkdir(exist_ok=True)
+    with (venv.parent / f".{name}.lock").open("w") as lock:  # tests in several processes may want it at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return make_environment(venv, requirements, alone)
+
+
+def make_environment(venv: Path, requirements: Sequence[str], alone: Sequence[str]) -> Path:
+    wanted, name = repr((tuple(requirements), tuple(alone))), venv.name
     python, stamp = venv / "bin" / "python", venv / ".installed"
     if stamp.exists() and stamp.read_text() == wanted:
         return python

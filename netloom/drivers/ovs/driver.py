@@ -16,11 +16,12 @@ from netloom.drivers.ovs import config, rows
 from netloom.drivers.ovs.bridge import BridgeFlows
 from netloom.drivers.ovs.channel import Channel, ChannelLost, OnPacket
 from netloom.drivers.ovs.config import OvsdbDriver
+from netloom.drivers.ovs.forget import forget_flows
 from netloom.drivers.ovs.ovsdb import OvsdbLost
 from netloom.drivers.ovs.pulse import Pulse
 from netloom.model.facts import Interface
 from netloom.model.flow import Action
-from netloom.model.plan import Failure, Key, Op, Put, State, Thing
+from netloom.model.plan import Failure, Key, Op, Put, Remove, State, Thing
 
 LOG = logging.getLogger(__name__)
 
@@ -91,6 +92,8 @@ class OvsDriver:
             failures += await (self._speak(kind, mine) if kind else self._config.apply(mine))
             for bridge in sorted({op.thing.key[1] for op in mine if op.thing.kind == "mirror"}):
                 await self._flows(bridge).refresh()
+        if any(isinstance(op, Remove) and op.thing.kind == "switch_port" for op in ops):
+            await forget_flows(self._rundir, self._timeout_s)
         await self._drop_gone()
         return failures
 
