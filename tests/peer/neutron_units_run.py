@@ -88,11 +88,7 @@ def run(modules: Sequence[str] = ()) -> tuple[list[str], bool]:
     """The report's lines, and whether nothing failed."""
     python, began = judges.install_into("neutron-units", REQUIREMENTS), time.monotonic()
     results = run_tests(python, modules or MODULES)
-    lines, bad = reasons.render_report(results, time.monotonic() - began, reasons.load_reasons(LEFT_OUT))
-    passed = sum(one["word"] == "success" for one in results)
-    if not modules and passed < FEWEST:
-        lines.append(f"*** only {passed} tests passed; there are {FEWEST} at least")
-    return lines, not bad and (bool(modules) or passed >= FEWEST)
+    return reasons.judge(results, time.monotonic() - began, LEFT_OUT, 0 if modules else FEWEST)
 
 
 def main(modules: Sequence[str]) -> int:

@@ -44,3 +44,15 @@ def render_report(
     lines += [f"left out {count}: {reason}" for reason, count in reasons.most_common()]
     words = ", ".join(f"{count} {word}" for word, count in counts.most_common())
     return [*lines, f"{len(results)} tests in {elapsed_s:.0f} s: {words}"], bad
+
+
+def judge(
+    results: Sequence[Mapping[str, str]], elapsed_s: float, left_out: Path, fewest: int
+) -> tuple[list[str], bool]:
+    """The report's lines, and whether nothing failed and enough passed. `fewest`: how many at least; 0 where some were
+    chosen."""
+    lines, bad = render_report(results, elapsed_s, load_reasons(left_out))
+    passed = sum(one["word"] == "success" for one in results)
+    if passed < fewest:
+        lines.append(f"*** only {passed} tests passed; there are {fewest} at least")
+    return lines, not bad and passed >= fewest

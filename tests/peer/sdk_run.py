@@ -126,11 +126,7 @@ def run(modules: Sequence[str] = ()) -> tuple[list[str], bool]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     RESULTS.write_text(json.dumps(results, indent=1))
-    lines, bad = reasons.render_report(results, time.monotonic() - began, reasons.load_reasons(LEFT_OUT))
-    passed = sum(one["word"] == "success" for one in results)
-    if not modules and passed < FEWEST:
-        lines.append(f"*** only {passed} tests passed; there are {FEWEST} at least")
-    return lines, not bad and (bool(modules) or passed >= FEWEST)
+    return reasons.judge(results, time.monotonic() - began, LEFT_OUT, 0 if modules else FEWEST)
 
 
 def main(modules: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.peer import ansible_run, neutron_units_run, reasons, sdk_run
-from tests.peer.reasons import load_reasons, render_report
+from tests.peer.reasons import judge, load_reasons, render_report
 
 PLAY = "localhost : ok=28   changed={changed}    unreachable=0    failed={failed}    skipped=0"
 
@@ -41,3 +41,13 @@ def test_a_playbook_changes_something_once() -> None:
     assert not ansible_run.judge("one", second, second)[1]
     assert not ansible_run.judge("one", PLAY.format(changed=22, failed=1), second)[1]
     assert not ansible_run.judge("one", first, "it did not start")[1]
+
+
+def test_too_few_that_pass_are_a_failure(tmp_path: Path) -> None:
+    """A judge that ran next to nothing has judged nothing; of some that were chosen any number will do."""
+    left_out = tmp_path / "left_out.txt"
+    left_out.write_text("")
+    results = [{"id": "one", "word": "success", "text": ""}]
+    lines, good = judge(results, 1.0, left_out, 2)
+    assert not good and lines[-1] == "*** only 1 tests passed; there are 2 at least"
+    assert judge(results, 1.0, left_out, 0)[1]
