@@ -26,6 +26,8 @@ class Copies:
         self.coming: dict[str, Slice] = dict(kept)
         self.changed: dict[str, SliceDelta | None] = {}
         self.asked: set[str] = set()
+        self.half = False
+        """Whether more was told than the last `at` is of."""
         self.told: set[str] = set()
         """What was told of by this connection, and not taken back."""
         self._late: set[str] = set()  # of those asked for: what is newer is enough
@@ -46,7 +48,11 @@ class Copies:
         """What is told of slices; anything else is passed over."""
         if isinstance(message, m.Whole | m.Delta | m.Since | m.Keep):
             self.told.add(message.name)
+        if isinstance(message, m.Whole | m.Delta | m.Since | m.Keep | m.Gone | m.Due):
+            self.half = True
         match message:
+            case m.At():
+                self.half = False
             case m.Whole():
                 found = Slice(message.name, message.revision, m.parse_rows(message.rows))
                 self.put(found, message.digest)

@@ -150,6 +150,7 @@ class Hub:
         if hello.host != host:
             raise m.MessageError(f"the certificate is of {host}, the hello of {hello.host}")
         await self._fleet.admit(host, life.issued_s)
+        await self._fleet.reach(hello.newest)
         connection = Connection(host, life, reader, writer, hello.version, dict(hello.have), grant=hello.grant)
         if is_relay(host):
             await self._serve_relay(connection)

@@ -36,6 +36,11 @@ class Hello(Message, frozen=True):
     availability_zone: str | None = None
     grant: Grant | None = None  # for the relay that is spoken to
 
+    @property
+    def newest(self) -> int:
+        """The revision of what changed last in what it has."""
+        return max((revision for revision, _ in self.have.values()), default=0)
+
 
 class Welcome(Message, frozen=True):
     """`bus`: where on a broker frames are found that are due; the last two as in Ping."""
@@ -177,12 +182,14 @@ class Let(Message, frozen=True):
 
 
 class Attach(Message, frozen=True):
-    """A host is here; `grants` lead from it to the relay that says so. Said again: with newer words."""
+    """A host is here; `grants` lead from it to the relay that says so. Said again: with newer words. `revision`: of the
+    newest that it has."""
 
     host: str
     grants: list[Grant] = []
     configurations: dict[str, Any] = {}
     availability_zone: str | None = None
+    revision: int = 0
 
 
 class Detach(Message, frozen=True):

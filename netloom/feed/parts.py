@@ -31,6 +31,11 @@ class Fleet(Protocol):
         """Raises JoinError for a host whose certificate of that second is void."""
         ...
 
+    async def reach(self, revision: int) -> None:
+        """Return when what there is to tell is of that revision, or of the newest there is. Raises JoinError where
+        that cannot be found out: a host that was told more elsewhere is not told less here."""
+        ...
+
     async def report(self, host: str, configurations: Mapping[str, Any], zone: str | None) -> None:
         """Raises MessageError for what this host cannot be."""
         ...

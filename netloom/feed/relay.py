@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from msgspec.structs import replace
+
 from netloom.feed import messages as m
 from netloom.feed.cache import Cache
 from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
@@ -25,13 +27,14 @@ from netloom.feed.hearing import Hearing
 from netloom.feed.hub import SILENCE_S, Hub, run_together
 from netloom.feed.papers import RENEW_LOOK_S, Renewal, renew_word
 from netloom.feed.pki import JoinError
+from netloom.feed.returning import Returning
 from netloom.feed.upper import Upper
 from netloom.model.delta import SliceDelta
 from netloom.model.slices import Slice, find_leads
 
 LOG = logging.getLogger("netloom.feed")
 ADMIT_S = 20.0
-"""How long a host at the door waits for the word from upstream."""
+"""How long a host waits for the word from upstream, at the door or after upstream was away."""
 ORPHAN_S = 10.0
 """How long a relay without anybody upstream keeps its hosts from going elsewhere."""
 GATHER_S = 0.002
@@ -91,6 +94,7 @@ class Relay:
         self._reports: dict[str, m.Report] = {}
         self._said = asyncio.Event()
         self._admitted: list[str] = []
+        self._returning = Returning()
         self._renewals: dict[str, asyncio.Future[m.Joined]] = {}
         self.hearing = Hearing()
         self._alone_since = self._since = time.monotonic()
@@ -144,7 +148,7 @@ class Relay:
         attach = self._attached.get(host)
         if attach is not None:
             grants = [grant if (old.holder, old.to) == (grant.holder, grant.to) else old for old in attach.grants]
-            self._attached[host] = m.Attach(host, grants, attach.configurations, attach.availability_zone)
+            self._attached[host] = replace(attach, grants=grants)
             self._send(self._attached[host])
 
     def _forget(self, host: str) -> None:
@@ -152,11 +156,16 @@ class Relay:
         self._reports.pop(host, None)
         if self._attached.pop(host, None) is not None:
             self._send(m.Detach(host))
+        self._returning.answer(host)
+        self._settle()
 
     # -- the hub's fleet -----------------------------------------------------------------------------------------------
 
     async def admit(self, host: str, issued_s: float) -> None:
         """Whose certificate is void, upstream knows."""
+
+    async def reach(self, revision: int) -> None:
+        """Upstream goes there before it lets the host in."""
 
     async def present(self, host: str, here: bool) -> None:
         if not here and host not in self._arriving:
@@ -166,7 +175,7 @@ class Relay:
         attach = self._attached.get(host)
         told = (dict(attach.configurations), attach.availability_zone) if attach else ({}, None)
         if attach is not None and told != (dict(configurations), zone):
-            self._attached[host] = m.Attach(host, attach.grants, dict(configurations), zone)
+            self._attached[host] = replace(attach, configurations=dict(configurations), availability_zone=zone)
             self._reports[host] = m.Report(dict(configurations), zone)
             self._said.set()
 
@@ -289,10 +298,12 @@ class Relay:
             case m.Welcome() as welcome:
                 self._begin(welcome, writer)
             case m.At() as at:
-                self._publish(at)
+                self._returning.hear(at)
+                self._settle()
             case m.Admitted() as admitted:
                 self._admitted.append(admitted.host)
-                self._let_in()
+                self._returning.answer(admitted.host)
+                self._settle()
             case m.Dismissed() as dismissed:
                 self._answer(dismissed.host, dismissed.reason)
             case m.JoinedFor() as joined:
@@ -309,13 +320,22 @@ class Relay:
         self._writer, self.connected, self._since = writer, True, time.monotonic()
         self.connections += 1
         self.hearing.begin(message.bus)
+        self._returning.begin(self._attached, self._since)
         for attach in self._attached.values():
             self._send(attach)
 
-    def _publish(self, at: m.At) -> None:
-        """All of a commit is here, unless a slice of it was asked for again: then it is at the next `at`."""
-        if self._copies.asked:
+    def _settle(self) -> None:
+        """Show what is here, and let in those whose slices are, unless it is half of a commit or less than the hosts
+        lead to: who saw less would take away what it does not see. Then it is at the next `at` or answer."""
+        if self._copies.asked or self._copies.half or self._returning:
             return
+        if (at := self._returning.take()) is not None:
+            self._publish(at)
+        admitted, self._admitted = self._admitted, []
+        for host in admitted:
+            self._answer(host, None)
+
+    def _publish(self, at: m.At) -> None:
         changed, self._copies.changed = self._copies.changed, {}
         deltas = {name: self._change(name, delta) for name, delta in changed.items()}
         self.revision = at.revision
@@ -325,14 +345,6 @@ class Relay:
             self._said.set()
         told = {name: delta for name, delta in deltas.items() if changes_rows(delta)}
         self.hub.notify(told, dict.fromkeys(told, at.requests))
-        self._let_in()
-
-    def _let_in(self) -> None:
-        """Hosts whose slices are all here: one that saw less would take away what it does not see."""
-        if not self._copies.asked:
-            admitted, self._admitted = self._admitted, []
-            for host in admitted:
-                self._answer(host, None)
 
     def _change(self, name: str, delta: SliceDelta | None) -> SliceDelta:
         found = self._copies.coming.get(name)
@@ -357,6 +369,8 @@ class Relay:
         if waiting is not None and not waiting.done():
             waiting.set_exception(JoinError(reason))
         self.hub.dismiss(host, reason)
+        self._returning.answer(host)
+        self._settle()
 
     def _pass_renewal(self, message: m.JoinedFor) -> None:
         waiting = self._renewals.get(message.host)
@@ -377,6 +391,9 @@ class Relay:
             now = time.monotonic()
             self._tell_hearing()
             self.hub.expel(lambda host, issued_s: "", time.time())
+            for host in self._returning.find_late(now, ADMIT_S) if self.connected else ():
+                self._send(m.Detach(host))
+                self._answer(host, f"{self.name} has no answer from its server")
             if self._is_orphan():
                 for host in self.hub.hosts:
                     self.hub.dismiss(host, f"{self.name} has nobody upstream")

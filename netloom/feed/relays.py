@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from netloom.feed import messages as m
 from netloom.feed.grants import Grant, check_chain
 from netloom.feed.parts import Fleet, Gate
@@ -127,6 +129,7 @@ class Relays:
         links = check_chain(attach.grants, host, connection.host, self._authority(), now_s)
         for link in links:
             await self._fleet.admit(link.name, link.issued_s)
+        await self._fleet.reach(attach.revision)
         if self._gate is not None:
             await self._gate.attach(self._pass_on(connection, attach))
         if self.here.get(connection.host) is not connection:
@@ -146,7 +149,7 @@ class Relays:
         if connection.grant is None:
             raise JoinError(f"{connection.host} has not let this relay speak for it")
         grants = [*attach.grants, connection.grant]
-        return m.Attach(attach.host, grants, attach.configurations, attach.availability_zone)
+        return replace(attach, grants=grants)
 
     async def _detach(self, connection: Connection, host: str) -> None:
         connection.words.pop(host, None)
@@ -220,7 +223,8 @@ class Relays:
             raise JoinError(
                 "this is a relay, and the host has not let it follow: its agent is older, or its address wrong"
             )
-        await gate.attach(m.Attach(hello.host, grants, hello.configurations, hello.availability_zone))
+        told = (hello.configurations, hello.availability_zone)
+        await gate.attach(m.Attach(hello.host, grants, *told, hello.newest))
 
     def renew_word(self, connection: Connection, grant: Grant) -> None:
         """A host's, or a relay's for all of its hosts. Raises MessageError."""

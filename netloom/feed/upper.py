@@ -36,6 +36,7 @@ class Upper:
         """Another connection: an answer to the last one's question will not come by this one."""
         self._copies.asked.clear()
         self._copies.told.clear()
+        self._copies.half = False
         self.said.clear()
         self.version = 1
 
@@ -46,7 +47,10 @@ class Upper:
                 self.version = message.version
                 self._renewal.hear(message)
                 return message
-            case m.At() | m.Admitted() | m.Dismissed() | m.JoinedFor() | m.Due():
+            case m.At() | m.Due():
+                self._copies.take(message)
+                return message
+            case m.Admitted() | m.Dismissed() | m.JoinedFor():
                 return message
             case m.Joined():
                 if self.on_joined is not None:

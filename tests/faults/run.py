@@ -225,17 +225,11 @@ def check_all(deployment: Deployment, told: Told, result: Result) -> list[str]:
 
 
 def read_views(folder: Path, host: str) -> Iterator[View]:
-    """What the host wrote down; a line that was cut off by a kill says nothing.
-
-    Of a revision that was told more than once the last counts: a relay that comes back to its server tells the revision
-    before it has all that its hosts lead to. So does a server that is behind what the host has already.
-    """
+    """What the host wrote down; a line that was cut off by a kill says nothing."""
     path = folder / "views.jsonl"
-    found = [view for line in path.read_text().splitlines() if (view := read_view(line))] if path.exists() else []
-    for before, view, after in zip([None, *found], found, [*found[1:], None], strict=False):
-        is_back = before is not None and view["revision"] < before["revision"]
-        is_more = after is not None and after["revision"] == view["revision"]
-        yield View(host, view["revision"], view["slices"], view["current"] and not is_back and not is_more)
+    for line in path.read_text().splitlines() if path.exists() else ():
+        if view := read_view(line):
+            yield View(host, view["revision"], view["slices"], view["current"])
 
 
 def read_view(line: str) -> dict[str, Any] | None:

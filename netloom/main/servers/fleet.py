@@ -17,6 +17,7 @@ from netloom.feed import messages as m
 from netloom.feed import pki
 from netloom.feed.hub import Hub
 from netloom.feed.pace import Pace
+from netloom.feed.pki import JoinError
 from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.agents.dhcp_ports import settle_networks
 from netloom.intent.agents.dhcp_schedule import move_networks
@@ -47,6 +48,10 @@ HOSTS = Requester(user_id="netloom", roles=("admin", "service"), is_admin=True, 
 """In whose name what hosts say is written."""
 Say = Callable[..., Awaitable[None]]
 """Writes what a host said: the name of the word, then its values. Raises ApiError."""
+Look = Callable[[], Awaitable[int]]
+"""Takes over what is stored; the revision that is then shown. Raises StoreError."""
+REACH_S = 5.0
+"""How long a host that knows more waits for that, until it goes to another server."""
 SAID_S, SAID_BURST = 20.0, 200.0
 """How often a second the words of one host are written down, and how many at once."""
 LOOKED_AT_ANEW = "an authority is trusted no more, so all certificates are looked at anew"
@@ -61,10 +66,18 @@ WATCH_S = 1.0
 class Fleet:
     """All hosts, as this server sees them."""
 
-    def __init__(self, options: ServerOptions, writer: Writer, authority: Authority, say: Say | None = None) -> None:
+    def __init__(
+        self,
+        options: ServerOptions,
+        writer: Writer,
+        authority: Authority,
+        say: Say | None = None,
+        look: Look | None = None,
+    ) -> None:
         self._options = options
         self._writer = writer
         self._say = say
+        self._look = look or writer.follow
         self._authority = authority
         self._certificates = Certificates(authority)
         self._book = SliceBook(writer.snapshot)
@@ -214,6 +227,20 @@ class Fleet:
 
     # -- certificates --------------------------------------------------------------------------------------------------
 
+    async def reach(self, revision: int) -> None:
+        """What is stored is looked up, so that who comes from a server that was ahead of this one is not told what was
+        before. A store that was restored is at less, and that holds then. Raises JoinError where it does not answer."""
+        if self._book.snapshot.revision >= revision:
+            return
+        looking = asyncio.ensure_future(self._look())
+        looking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.wait([looking], timeout=REACH_S)
+        if not looking.done() or looking.exception() is not None:
+            raise JoinError(
+                f"the host is at revision {revision}, and the store does not answer what came after "
+                f"{self._book.snapshot.revision}"
+            )
+
     async def admit(self, host: str, issued_s: float) -> None:
         self._certificates.hosts().check(host, issued_s)
 
@@ -324,13 +351,19 @@ def make_operation(name: str, values: Sequence[Any]) -> Operation:
 
 @asynccontextmanager
 async def serve_fleet(
-    options: ServerOptions, writer: Writer, say: Say | None = None, worker: int = 0, share: Share | None = None
+    options: ServerOptions,
+    writer: Writer,
+    say: Say | None = None,
+    worker: int = 0,
+    share: Share | None = None,
+    look: Look | None = None,
 ) -> AsyncIterator[Fleet]:
     """Listen for hosts for as long as the context lasts. `say`: how what hosts say is written where this server may
-    not be the writer. `worker`: which process of this machine; a socket file is the first one's."""
+    not be the writer; `look`: how it takes over what others wrote. `worker`: which process of this machine; a socket
+    file is the first one's."""
     authority = open_authority(options.state_path / "feed", datetime.now(UTC), share=share)
     authority.load_hosts()  # a file that cannot be read stops the start, rather than the first host
-    fleet = Fleet(options, writer, authority, say)
+    fleet = Fleet(options, writer, authority, say, look)
     quiet = writer.listen(fleet.advance)
     # Who was alive when the last server stopped is not, until it says so; a reconnecting host is alive in a moment.
     context = pki.make_server_context(

@@ -96,7 +96,8 @@ async def serve(options: ServerOptions, worker: int = 0) -> None:
         stack.push_async_callback(identities.close)
         if handing:
             await stack.enter_async_context(in_background(identities.follow()))
-        fleet = await stack.enter_async_context(serve_fleet(options, writer, handing and handing.say, worker, share))
+        say, look = (handing.say, handing.member.refresh) if handing else (None, None)
+        fleet = await stack.enter_async_context(serve_fleet(options, writer, say, worker, share, look))
         figures = ServerFigures(CollectorRegistry(), writer, fleet, outboxes, spans)
         figures.start()
         await stack.enter_async_context(in_background(figures.watch(kept.store)))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from pytest import MonkeyPatch
 
 from netloom.feed import messages as m
 from netloom.feed.client import Feed, open_stream
@@ -403,5 +405,130 @@ def test_hosts_that_come_and_go_leave_nothing_behind(tmp_path: Path) -> None:
         task.cancel()
         await until(lambda: not bench.hub.hosts and not relay.hub.hosts and not relay._attached and not relay.slices)
         assert bench.hub._followers == {} and relay.hub._followers == {}
+
+    run(tmp_path, test)
+
+
+@dataclass
+class Seen:
+    """What a host was shown, in order: revision, and of each network what its MTU was then."""
+
+    feed: Feed
+    views: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+
+    async def look(self) -> None:
+        while True:
+            await self.feed.wait_changed()
+            rows = {name: found.rows.get(name) for name, found in self.feed.slices.items()}
+            mtus = {name: row.mtu for name, row in rows.items() if isinstance(row, NetworkRow)}
+            self.views.append((self.feed.revision, mtus))
+
+
+class Door:
+    """Stands before the fleet: hosts named in `shut` wait until they are not any more."""
+
+    def __init__(self, bench: RelayBench) -> None:
+        self.shut: set[str] = set()
+        self.waiting: set[str] = set()
+        self._admit = bench.told.admit
+        bench.told.admit = self.admit  # type: ignore[method-assign]
+
+    async def admit(self, host: str, issued_s: float) -> None:
+        self.waiting.add(host)
+        await until(lambda: host not in self.shut)
+        self.waiting.discard(host)
+        await self._admit(host, issued_s)
+
+
+async def see(bench: RelayBench, *hosts: str) -> list[Seen]:
+    """Hosts behind a relay, that have all that is theirs; what they are shown from then on is kept."""
+    await bench.relay("r1")
+    seen = [Seen(bench.feed(host, bench.address("r1"))) for host in hosts]
+    for one in seen:
+        bench.start(one.feed)
+    await until(lambda: all({"network/both", f"network/of-{one.feed.host}"} <= one.feed.slices.keys() for one in seen))
+    for one in seen:
+        bench.tasks.append(asyncio.create_task(one.look()))
+    return seen
+
+
+def follow(bench: RelayBench, host: str) -> None:
+    """A port on a network of its own, and one on a network that all share."""
+    for network in ("both", f"of-{host}"):
+        give(bench.source, host, f"p-{host}-{network}", network)
+
+
+def test_a_relay_that_comes_back_shows_nothing_until_all_hosts_are_answered_for(tmp_path: Path) -> None:
+    """What changed meanwhile is shown at its revision, whole, to each: no host sees one network changed, and another
+    that changed before it not."""
+
+    async def test(bench: RelayBench) -> None:
+        for host in ("h1", "h2"):
+            follow(bench, host)
+        seen = await see(bench, "h1", "h2")
+        door, relay = Door(bench), bench.running[0].relay
+        door.shut.add("h2")
+        assert relay._writer is not None
+        relay._writer.transport.abort()
+        await until(lambda: not relay.connected)
+        for network in ("of-h1", "of-h2", "both"):
+            bench.change(f"network/{network}", {f"network/{network}": NetworkRow(network, 1, mtu=1400)})
+        await until(lambda: relay.connected and "h2" in door.waiting and "h1" in bench.hub.hosts)
+        follow(bench, "h3")
+        late = bench.feed("h3", bench.address("r1"))
+        bench.start(late)
+        await until(lambda: "h3" in bench.hub.hosts)
+        assert not late.slices
+        door.shut.clear()
+        await until(lambda: all(one.feed.slices["network/both"].rows for one in seen) and bool(late.slices))
+        await until(lambda: all(one.views and one.views[-1][0] == bench.source.revision for one in seen[:1]))
+        await until(lambda: all(one.views and set(one.views[-1][1].values()) == {1400} for one in seen))
+        for one in seen:
+            assert all(set(mtus.values()) == {1400} for _, mtus in one.views if mtus["network/both"] == 1400), one.views
+
+    run(tmp_path, test)
+
+
+def test_a_relay_waits_for_an_answer_so_long_and_lets_that_host_go(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    """One host that the server says nothing of keeps the others for that while from what changes, and no longer."""
+    monkeypatch.setattr("netloom.feed.relay.ADMIT_S", 0.5)
+
+    async def test(bench: RelayBench) -> None:
+        for host in ("h1", "h2"):
+            follow(bench, host)
+        first, second = await see(bench, "h1", "h2")
+        door, relay = Door(bench), bench.running[0].relay
+        door.shut.add("h2")
+        assert relay._writer is not None
+        relay._writer.transport.abort()
+        await until(lambda: not relay.connected)
+        bench.change("network/both", {"network/both": NetworkRow("both", 1, mtu=1400)})
+        await until(lambda: bool(first.views) and first.views[-1][1]["network/both"] == 1400)
+        assert "h2" in door.waiting and not relay.hub.has("h2")
+        door.shut.clear()
+        await until(lambda: bool(second.views) and second.views[-1][1]["network/both"] == 1400)
+
+    run(tmp_path, test)
+
+
+def test_what_a_host_has_is_reached_before_it_is_told_anything(tmp_path: Path) -> None:
+    """At the server as behind relays: who serves it goes to where the host is first, or sends it on."""
+
+    async def test(bench: RelayBench) -> None:
+        for host in ("h1", "h2"):
+            follow(bench, host)
+        await bench.relay("r1")
+        for host, address in (("h1", bench.server), ("h2", bench.address("r1"))):
+            feed = bench.feed(host, address)
+            task = bench.start(feed)
+            await until(lambda feed=feed: "network/both" in feed.slices)  # type: ignore[misc]
+            newest = max(found.revision for found in feed.slices.values())
+            task.cancel()
+            await until(lambda host=host: host not in bench.hub.hosts)  # type: ignore[misc]
+            bench.told.reached.clear()
+            again = bench.feed(host, address)
+            bench.start(again)
+            await until(lambda host=host: host in bench.hub.hosts)  # type: ignore[misc]
+            assert bench.told.reached == [newest]
 
     run(tmp_path, test)

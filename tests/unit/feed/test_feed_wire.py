@@ -67,11 +67,15 @@ class Told:
     here: dict[str, bool] = field(default_factory=dict)
     copies: dict[str, dict[str, str]] = field(default_factory=dict)
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
+    reached: list[int] = field(default_factory=list)
     book: pki.TokenBook = field(default_factory=pki.TokenBook)
     hosts: pki.HostBook = field(default_factory=pki.HostBook)
 
     async def admit(self, host: str, issued_s: float) -> None:
         self.hosts.check(host, issued_s)
+
+    async def reach(self, revision: int) -> None:
+        self.reached.append(revision)
 
     async def report(self, host: str, configurations: Mapping[str, Any], zone: str | None) -> None:
         self.reports[host] = dict(configurations)
