@@ -126,6 +126,10 @@ TOUCHES: dict[str, Callable[[Snapshot, Doc], Iterable[RowKey]]] = {
 }
 """By kind of object: the rows it may stand in. What is not here is of no concern to hosts."""
 
+SHOWN = {"agent": ("host", "agent_type", "configurations")}
+"""By kind of object, where rows show only some of it: what they show. A host that is alive again changes no row; when a
+thousand come back at once, to look for those costs as much as to let them in."""
+
 
 def find_networks(snapshot: Snapshot, host: str) -> set[str]:
     """The networks with a port that the host carries or expects."""

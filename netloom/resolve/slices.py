@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 
 from immutables import Map
 
+from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Change, Snapshot
 from netloom.model.delta import SliceDelta, apply_delta, changes_leads
 from netloom.model.slices import Row, Slice, find_leads
-from netloom.resolve.rows import KEYS, SOURCES, TOUCHES, RowKey, resolve_row
+from netloom.resolve.rows import KEYS, SHOWN, SOURCES, TOUCHES, RowKey, resolve_row
 
 
 def resolve_slice(snapshot: Snapshot, name: str) -> Slice | None:
@@ -37,13 +38,20 @@ def find_touched(old: Snapshot, new: Snapshot, changes: Iterable[Change]) -> set
     touched: set[RowKey] = set()
     for kind, id in {(change.kind, change.id) for change in changes}:
         touch = TOUCHES.get(kind)
-        if touch is None:
+        if touch is None or shows_the_same(kind, old.get(kind, id), new.get(kind, id)):
             continue
         for snapshot in (old, new):
             doc = snapshot.get(kind, id)
             if doc is not None:
                 touched.update(touch(snapshot, doc))
     return touched
+
+
+def shows_the_same(kind: str, before: Doc | None, after: Doc | None) -> bool:
+    """Whether no row could tell the two apart."""
+    if before is None or after is None or kind not in SHOWN:
+        return False
+    return all(before[name] == after[name] for name in SHOWN[kind])
 
 
 class SliceBook:
