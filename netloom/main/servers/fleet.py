@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -16,13 +16,12 @@ from typing import Any
 from netloom.feed import messages as m
 from netloom.feed import pki
 from netloom.feed.hub import Hub
-from netloom.feed.pace import Pace
 from netloom.feed.pki import JoinError
 from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.agents.dhcp_ports import settle_networks
 from netloom.intent.agents.dhcp_schedule import move_networks
-from netloom.intent.errors import ApiError, conflict
-from netloom.intent.l2.port_status import Word, acknowledge, acknowledge_all
+from netloom.intent.errors import conflict
+from netloom.intent.l2.port_status import acknowledge, acknowledge_all
 from netloom.intent.l3.router_copies import move_routers, report_copies
 from netloom.intent.operation import Context, Operation, Outcome, Requester
 from netloom.intent.schema import Doc
@@ -34,7 +33,7 @@ from netloom.main.servers.broker import start_publishing
 from netloom.main.servers.certificates import Certificates
 from netloom.main.servers.listening import listen
 from netloom.main.servers.shared_state import Share, make_share
-from netloom.main.servers.shown import Shown
+from netloom.main.servers.words import ALIVE, Say, Words
 from netloom.main.watching.request_ids import find_requests, log_slices
 from netloom.main.watching.told import Resolved, hear_nothing
 from netloom.resolve.slices import SliceBook
@@ -46,19 +45,11 @@ from netloom.store.writer import Writer
 LOG = logging.getLogger("netloom.server")
 HOSTS = Requester(user_id="netloom", roles=("admin", "service"), is_admin=True, user_name="hosts")
 """In whose name what hosts say is written."""
-Say = Callable[..., Awaitable[None]]
-"""Writes what a host said: the name of the word, then its values. Raises ApiError."""
 Look = Callable[[], Awaitable[int]]
 """Takes over what is stored; the revision that is then shown. Raises StoreError."""
 REACH_S = 5.0
 """How long a host that knows more waits for that, until it goes to another server."""
-SAID_S, SAID_BURST = 20.0, 200.0
-"""How often a second the words of one host are written down, and how many at once."""
 LOOKED_AT_ANEW = "an authority is trusted no more, so all certificates are looked at anew"
-GATHER_S = 0.002
-"""How long what hosts say is gathered before it is written as one operation."""
-UNKNOWN = 501
-"""What a writer answers to a word that its version does not know."""
 WATCH_S = 1.0
 """How often revocations are looked for."""
 
@@ -82,20 +73,15 @@ class Fleet:
         self._certificates = Certificates(authority)
         self._book = SliceBook(writer.snapshot)
         self._seen: dict[str, str] = {}
-        self._said: dict[str, tuple[int, list[str], dict[str, str]]] = {}
-        self._due: dict[str, float] = {}  # when what they said may be written
-        self._telling: set[str] = set()  # whose words are being written
-        self._teller = False
-        self._shown = Shown()
-        self.operations = 0
-        """How often the writer was given acknowledgements."""
-        self._copies: dict[str, dict[str, str]] = {}
-        self._paces: dict[str, Pace] = {}
+        self.words = Words(say or self._submit, lambda: writer.snapshot)
         self._absence = Absence(options.settings.agent_down_time)
-        self._tasks: set[asyncio.Task[Any]] = set()
         self.resolved: Callable[[Resolved], None] = hear_nothing
         """Told of every batch of commits."""
         self.hub = Hub(self._book, self, lambda: self._book.snapshot.revision, "netloom", self._find_authority)
+
+    async def _submit(self, name: str, *values: Any) -> None:
+        """Where this server is the one that writes. Raises ApiError."""
+        await self._writer.submit(make_operation(name, values), HOSTS)
 
     def _find_authority(self) -> bytes:
         """By which hosts' words for relays are checked, PEM."""
@@ -130,100 +116,34 @@ class Fleet:
         agents = [change.doc for change in changes if change.kind == "agent" and change.doc is not None]
         for host in {agent["host"] for agent in agents if not agent["alive"]}:
             if self.hub.has(host):
-                self._start(self._write("alive", host, True))
-
-    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+                self.words.start(self.words.write(ALIVE, host, True))
 
     # -- what hosts say ------------------------------------------------------------------------------------------------
 
     async def report(self, host: str, configurations: Mapping[str, Any], zone: str | None) -> None:
         """Raises MessageError where the host says that it has the tunnel address of another, here or not."""
         if configurations:
-            error = await self._write("report", host, configurations, zone)
+            error = await self.words.write("report", host, configurations, zone)
             if error is not None and error.status == 409:
                 raise m.MessageError(error.message)
 
     async def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None:
-        """The newest word of a host stands for all before it: each names every port of the host."""
-        busy = host in self._said or host in self._telling
-        if not busy and self._shown.has(self._writer.snapshot, host, wired, pending):
-            return
-        self._said[host] = (revision, wired, dict(pending))
-        if host not in self._due:
-            now_s = asyncio.get_running_loop().time()
-            self._due[host] = now_s + self._paces.setdefault(host, Pace(SAID_S, SAID_BURST)).spend(now_s)
-        if not self._teller:
-            self._teller = True
-            self._start(self._tell())
-
-    async def _tell(self) -> None:
-        """Write what hosts said, of each the newest, in one operation for all that said something in a moment; a host
-        that never stops is written down so often, and no more."""
-        try:
-            while self._due:
-                await asyncio.sleep(GATHER_S)
-                now_s = asyncio.get_running_loop().time()
-                self._telling = {host for host, due_s in self._due.items() if due_s <= now_s}
-                words = []
-                for host in self._telling:
-                    del self._due[host]
-                    revision, wired, pending = self._said.pop(host)
-                    words.append((host, wired, pending, revision))
-                if words:
-                    await self._write_all(words)
-        finally:
-            self._teller, self._telling = False, set()
-
-    async def _write_all(self, words: Sequence[Word]) -> None:
-        """A writer of the version before is told them one by one."""
-        self.operations += 1
-        error = await self._write("acknowledge_all", words)
-        if error is not None and error.status == UNKNOWN:
-            for host, wired, pending, revision in words:
-                self.operations += 1
-                await self._write("acknowledge", host, wired, pending, revision)
-
-    async def _keep_pace(self, host: str) -> None:
-        """A host that never stops saying something new is written down so often, and no more; the last word stands."""
-        pace = self._paces.setdefault(host, Pace(SAID_S, SAID_BURST))
-        if wait_s := pace.spend(asyncio.get_running_loop().time()):
-            await asyncio.sleep(wait_s)
+        self.words.acknowledge(host, revision, wired, pending)
 
     async def take_copies(self, host: str, copies: Mapping[str, str]) -> None:
-        if self._copies.get(host) != copies:
-            await self._keep_pace(host)
-            self._copies[host] = dict(copies)
-            await self._write("copies", host, dict(copies))
+        await self.words.copies(host, copies)
 
     async def present(self, host: str, here: bool) -> None:
         self._seen[host] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         LOG.info("%s is %s", host, "here" if here else "gone")
-        self._copies.pop(host, None)
-        self._paces.pop(host, None)
-        self._shown.forget(host)
+        self.words.forget(host)
         if here:
             self._absence.come(host)
-        await self._write("alive", host, here)
+        await self.words.write(ALIVE, host, here)
 
     async def finish(self) -> None:
         """Let what hosts said last be written."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=5)
-
-    async def _write(self, name: str, *values: Any) -> ApiError | None:
-        """Gives why it was not written."""
-        try:
-            if self._say is not None:
-                await self._say(name, *values)
-            else:
-                await self._writer.submit(make_operation(name, values), HOSTS)
-        except ApiError as error:
-            LOG.warning("what a host said was not written: %s", error.message)
-            return error
-        return None
+        await self.words.finish()
 
     # -- certificates --------------------------------------------------------------------------------------------------
 
@@ -281,7 +201,7 @@ class Fleet:
 
     async def settle(self) -> None:
         """What options decide and may have decided otherwise before."""
-        await self._write("settle_networks")
+        await self.words.try_once("settle_networks")
 
     async def move_routers(self) -> None:
         """Give the routers and networks of hosts that are gone for good to others."""
@@ -291,11 +211,11 @@ class Fleet:
             host = agent["host"]
             LOG.warning("%s is gone for too long: its routers and networks move", host)
             if agent["alive"]:
-                await self._write("alive", host, False)
+                await self.words.write(ALIVE, host, False)
             if settings.allow_automatic_l3agent_failover:
-                await self._write("move", host)
+                await self.words.write("move", host)
             if settings.allow_automatic_dhcp_failover:
-                await self._write("move_networks", host)
+                await self.words.write("move_networks", host)
 
     # -- for the API ---------------------------------------------------------------------------------------------------
 

@@ -10,22 +10,17 @@ from typing import TypeVar
 
 import httpx
 
-from netloom.intent.agents.agent import mark_synced
-from netloom.intent.operation import Requester
-from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Change, Snapshot
 from netloom.main.options.checks import OptionError
 from netloom.main.options.nova import NovaOptions
-from netloom.main.options.placement import PlacementOptions
 from netloom.main.options.server import ServerOptions
+from netloom.main.servers.placement import tell_placement
 from netloom.notify import messages
 from netloom.notify.events import Interest, NovaEvent, find_events, find_missed
 from netloom.notify.messages import Message, Told, find_messages
 from netloom.notify.nova import Nova
 from netloom.notify.outbox import Outbox
 from netloom.notify.place import Place, StorePlace
-from netloom.notify.placement import Placement
-from netloom.notify.placement_keeper import Keeper
 from netloom.notify.rabbit_settings import RabbitSettings
 from netloom.store.engine import Store
 from netloom.store.errors import StoreError
@@ -56,8 +51,8 @@ async def tell_others(options: ServerOptions, store: Store, writer: Writer) -> A
             rabbit = await stack.enter_async_context(tell_rabbit(options, options.rabbit, store, writer))
             found["rabbit"] = lambda: rabbit.waiting
         if options.placement is not None:
-            placement = await stack.enter_async_context(tell_placement(options.placement, writer))
-            found["placement"] = lambda: placement.waiting
+            keepers = await stack.enter_async_context(tell_placement(options.placement, options.nova, writer))
+            found["placement"] = lambda: sum(keeper.waiting for keeper in keepers)
         yield found
 
 
@@ -104,49 +99,6 @@ async def tell_rabbit(
             yield outbox
     finally:
         await rabbit.close()
-
-
-PLACEMENT = Requester(user_id="netloom", roles=("admin",), is_admin=True, user_name="placement")
-"""Who notes what Placement knows."""
-
-
-@asynccontextmanager
-async def tell_placement(options: PlacementOptions, writer: Writer) -> AsyncIterator[Keeper]:
-    """Placement, of what hosts have for guarantees: no commit is told, but how things stand."""
-    known = [writer.snapshot]
-
-    def find_agents() -> dict[str, Doc]:
-        return {id: record.doc for id, record in writer.snapshot.records("agent").items()}
-
-    async def mark(id: str, synced: bool) -> None:
-        await writer.submit(lambda snapshot, context: mark_synced(snapshot, context, id, synced), PLACEMENT)
-
-    def heard(entries: Sequence[LogEntry], snapshot: Snapshot) -> None:
-        before, known[0] = known[0], snapshot
-        keeper.note(find_restated(before, snapshot, merge(entries)))
-
-    async with httpx.AsyncClient(verify=options.verify) as client:
-        placement = Placement(options.settings, client)
-        keeper = Keeper(placement.tell, find_agents, mark, options.settings.tunnelled, lambda: writer.writing)
-        stop = writer.listen(heard)
-        telling = asyncio.get_running_loop().create_task(keeper.run())
-        try:
-            yield keeper
-        finally:
-            stop()
-            telling.cancel()
-            with suppress(asyncio.CancelledError):
-                await telling
-
-
-def find_restated(before: Snapshot, now: Snapshot, changes: Iterable[Change]) -> list[str]:
-    """Agents that say something else of their hosts, or that came, or were forgotten."""
-    ids = {change.id for change in changes if change.kind == "agent"}
-    return [id for id in ids if find_said(before.get("agent", id)) != find_said(now.get("agent", id))]
-
-
-def find_said(agent: Doc | None) -> tuple[object, ...]:
-    return (agent["configurations"], agent["alive"]) if agent else ()
 
 
 def make_outbox(name: str, send: Callable[[Sequence[T]], Awaitable[None]], place: Place, writer: Writer) -> Outbox[T]:

@@ -18,21 +18,18 @@ from netloom.feed import pki
 from netloom.feed.client import Feed, open_stream, request_join
 from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
 from netloom.intent.agents.agent import delete, mark_alive
-from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Context, Outcome
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
 from netloom.main.cli import app
 from netloom.main.hosts.agent import Papers, make_feed
 from netloom.main.options.host import HostOptions, load_host_options
-from netloom.main.options.server import ServerOptions, load_server_options
+from netloom.main.options.server import ServerOptions
 from netloom.main.servers.fleet import HOSTS, WATCH_S, Fleet, make_join_token, serve_fleet
 from netloom.main.servers.hosts import list_hosts, revoke_hosts
-from netloom.store.context import make_contexts
-from netloom.store.engine import open_store
-from netloom.store.journal import SqlJournal
-from netloom.store.load import load_snapshot
 from netloom.store.writer import Writer
+from tests.unit.main.fleet_kit import make_options, open_writers
+from tests.waiting import end, until
 
 
 @dataclass
@@ -61,23 +58,11 @@ class House:
 
 def run(tmp_path: Path, test: Callable[[House], Awaitable[None]], life: timedelta = pki.HOST_LIFE) -> None:
     async def main() -> None:
-        given = {"state_path": str(tmp_path), "netloom.feed_listen": f"unix:{tmp_path}/s"}
-        options = replace(load_server_options((), given), certificate_life=life)
-        store = open_store(options.database_url)
-        writer = Writer(SqlJournal(store), load_snapshot(store, CATALOG), make_contexts(options.settings))
-        try:
-            async with asyncio.timeout(30), serve_fleet(options, writer) as fleet:
-                await test(House(options, writer, fleet))
-        finally:
-            await writer.close()
-            store.close()
+        options = replace(make_options(tmp_path), certificate_life=life)
+        async with open_writers(options) as (writer,), asyncio.timeout(30), serve_fleet(options, writer) as fleet:
+            await test(House(options, writer, fleet))
 
     asyncio.run(main())
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0.01)
 
 
 class Following:
@@ -92,8 +77,7 @@ class Following:
         return self.feed
 
     async def __aexit__(self, *_: object) -> None:
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        await end(self.task)
 
 
 def test_an_agent_gets_its_next_certificate_by_itself(tmp_path: Path) -> None:

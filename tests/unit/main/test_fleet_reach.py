@@ -13,15 +13,10 @@ from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Requester
 from netloom.intent.operations import make_create
 from netloom.intent.schema import parse_create
-from netloom.main.options.server import load_server_options
 from netloom.main.servers import fleet as fleets
 from netloom.main.servers.fleet import Fleet, Look, serve_fleet
-from netloom.store.context import make_contexts
-from netloom.store.engine import open_store
 from netloom.store.errors import StoreError
-from netloom.store.journal import SqlJournal
-from netloom.store.load import load_snapshot
-from netloom.store.writer import Writer
+from tests.unit.main.fleet_kit import make_options, open_writers
 
 ADMIN = Requester(user_id="admin", project_id="p1", roles=("admin",), is_admin=True)
 
@@ -30,23 +25,16 @@ def run(folder: Path, test: Callable[[Fleet, int], Awaitable[None]], look: Look 
     """`test` is given the fleet of a server that is behind the store, and the store's revision."""
 
     async def main() -> None:
-        options = load_server_options((), {"state_path": str(folder), "netloom.feed_listen": f"unix:{folder}/s"})
-        store = open_store(options.database_url)
-        behind, ahead = (
-            Writer(SqlJournal(store), load_snapshot(store, CATALOG), make_contexts(options.settings)) for _ in range(2)
-        )
-        try:
-            async with asyncio.timeout(30), serve_fleet(options, behind, look=look) as fleet:
-                await ahead.follow()
-                await ahead.submit(
-                    make_create(CATALOG["network"], [parse_create(CATALOG["network"], {"name": "n"})]), ADMIN
-                )
-                assert behind.snapshot.revision < ahead.snapshot.revision
-                await test(fleet, ahead.snapshot.revision)
-        finally:
-            await behind.close()
-            await ahead.close()
-            store.close()
+        options, network = make_options(folder), CATALOG["network"]
+        async with (
+            open_writers(options, 2) as (behind, ahead),
+            asyncio.timeout(30),
+            serve_fleet(options, behind, look=look) as fleet,
+        ):
+            await ahead.follow()
+            await ahead.submit(make_create(network, [parse_create(network, {"name": "n"})]), ADMIN)
+            assert behind.snapshot.revision < ahead.snapshot.revision
+            await test(fleet, ahead.snapshot.revision)
 
     asyncio.run(main())
 

@@ -7,19 +7,20 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from netloom.feed.messages import MessageError
 from netloom.intent.agents.agent import report_host
 from netloom.intent.catalog import CATALOG
 from netloom.intent.errors import ApiError
 from netloom.intent.operation import Operation, Requester
 from netloom.intent.operations import make_create
 from netloom.intent.schema import Doc, parse_create
-from netloom.main.options.server import load_server_options
-from netloom.main.servers.fleet import SAID_BURST, SAID_S, UNKNOWN, Fleet, make_operation, serve_fleet
-from netloom.store.context import make_contexts
-from netloom.store.engine import open_store
-from netloom.store.journal import SqlJournal
-from netloom.store.load import load_snapshot
+from netloom.main.servers.fleet import Fleet, make_operation, serve_fleet
+from netloom.main.servers.words import SAID_BURST, SAID_S, UNKNOWN
 from netloom.store.writer import Writer
+from tests.unit.main.fleet_kit import make_options, open_writers
+from tests.waiting import until
 
 ADMIN = Requester(user_id="admin", project_id="p1", roles=("admin",), is_admin=True)
 HOSTS = [f"h{n}" for n in range(20)]
@@ -32,9 +33,14 @@ class Written:
         self.writer, self.old = writer, old
         self.words: list[tuple[str, tuple[Any, ...]]] = []
         self.ports: dict[str, str] = {}  # by host
+        self.away = False
+        self.refused: list[str] = []
 
     async def say(self, name: str, *values: Any) -> None:
         """As one server tells another; `old`: that one is of the version before."""
+        if self.away:
+            self.refused.append(name)
+            raise ApiError(503, "ServiceUnavailable", "the store cannot be reached")
         self.words.append((name, values))
         if self.old and name == "acknowledge_all":
             raise ApiError(UNKNOWN, "NotImplemented", "older")
@@ -70,26 +76,15 @@ def join(host: str, told: dict[str, Any]) -> Operation:
 
 def run(folder: Path, test: Callable[[Written, Fleet], Awaitable[None]], old: bool = False) -> None:
     async def main() -> None:
-        options = load_server_options(
-            (), {"state_path": str(folder), "netloom.feed_listen": f"unix:{folder}/s", "quotas.quota_port": "-1"}
-        )
-        store = open_store(options.database_url)
-        writer = Writer(SqlJournal(store), load_snapshot(store, CATALOG), make_contexts(options.settings))
-        written = Written(writer, old)
-        try:
-            async with asyncio.timeout(60), serve_fleet(options, writer, written.say) as fleet:
+        options = make_options(folder, **{"quotas.quota_port": "-1"})
+        async with open_writers(options) as (writer,), asyncio.timeout(60):
+            written = Written(writer, old)
+            async with serve_fleet(options, writer, written.say) as fleet:
+                fleet.words.again_s = 0.05
                 await written.fill()
                 await test(written, fleet)
-        finally:
-            await writer.close()
-            store.close()
 
     asyncio.run(main())
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0.005)
 
 
 def test_what_many_hosts_say_at_once_is_one_operation(tmp_path: Path) -> None:
@@ -100,7 +95,7 @@ def test_what_many_hosts_say_at_once_is_one_operation(tmp_path: Path) -> None:
         for host in HOSTS:
             await fleet.acknowledge(host, before, [written.ports[host]], {})
         await until(lambda: all(written.status(host) == "ACTIVE" for host in HOSTS))
-        assert written.told == ["acknowledge_all"] and fleet.operations == 1
+        assert written.told == ["acknowledge_all"] and fleet.words.operations == 1
         assert written.writer.snapshot.revision == before + 1
 
     run(tmp_path, test)
@@ -112,13 +107,13 @@ def test_a_word_that_says_what_is_shown_is_not_written(tmp_path: Path) -> None:
     async def test(written: Written, fleet: Fleet) -> None:
         port = written.ports["h0"]
         await fleet.acknowledge("h0", written.writer.snapshot.revision, [port], {})
-        await until(lambda: written.status("h0") == "ACTIVE" and not fleet._teller)
+        await until(lambda: written.status("h0") == "ACTIVE" and not fleet.words.waiting)
         for _ in range(5):
             await fleet.acknowledge("h0", written.writer.snapshot.revision, [port], {})
         await fleet.acknowledge("h0", written.writer.snapshot.revision, [], {port: "its device"})
         await fleet.acknowledge("h0", written.writer.snapshot.revision, [port], {})
         await fleet.acknowledge("h0", written.writer.snapshot.revision, [], {port: "a cable"})
-        await until(lambda: written.status("h0") == "DOWN" and not fleet._teller)
+        await until(lambda: written.status("h0") == "DOWN" and not fleet.words.waiting)
         assert written.told == ["acknowledge_all"] * 2, "what waited was joined, and the newest word stood"
         assert (written.writer.snapshot.get("port", port) or {})["waits_for"] == "a cable"
 
@@ -133,7 +128,7 @@ def test_what_was_seen_to_be_shown_is_looked_at_again_when_a_port_is_another(tmp
         wired = [port]
         for _ in range(3):
             await fleet.acknowledge("h0", written.writer.snapshot.revision, wired, pending)
-            await until(lambda: written.status("h0") == "ACTIVE" and not fleet._teller)
+            await until(lambda: written.status("h0") == "ACTIVE" and not fleet.words.waiting)
         assert written.told == ["acknowledge_all"]
         await written.writer.submit(make_operation("acknowledge", ("h0", [], {port: "a cable"})), ADMIN)
         assert written.status("h0") == "DOWN"
@@ -170,3 +165,62 @@ def test_a_writer_of_the_version_before_is_told_one_by_one(tmp_path: Path) -> No
         assert written.told == ["acknowledge_all", *["acknowledge"] * 3]
 
     run(tmp_path, test, old=True)
+
+
+def find_agent(written: Written, host: str) -> Doc:
+    """Of its switch."""
+    agents = (doc for doc in written.writer.snapshot.docs("agent") if doc["host"] == host)
+    return next(doc for doc in agents if "tunneling_ip" in doc["configurations"])
+
+
+def test_what_a_host_says_while_the_store_is_away_is_written_when_it_is_back(tmp_path: Path) -> None:
+    """That it is here, what it is, and that its port is wired: it would not say any of it again."""
+
+    async def test(written: Written, fleet: Fleet) -> None:
+        await fleet.present("h0", False)
+        written.away = True
+        await fleet.present("h0", True)
+        await fleet.report("h0", {"tunnel_types": ["vxlan"], "tunneling_ip": "192.0.2.99"}, None)
+        fleet.words.acknowledge("h0", written.writer.snapshot.revision, [written.ports["h0"]], {})
+        await until(lambda: {"alive", "report", "acknowledge_all"} <= set(written.refused))
+        assert fleet.words.waiting and written.status("h0") == "DOWN"
+        written.away = False
+        await until(lambda: not fleet.words.waiting)
+        agent = find_agent(written, "h0")
+        assert agent["alive"] and agent["configurations"]["tunneling_ip"] == "192.0.2.99"
+        assert written.status("h0") == "ACTIVE"
+
+    run(tmp_path, test)
+
+
+def test_what_was_not_written_gives_way_to_what_is_newer(tmp_path: Path) -> None:
+    """A host that came and went while the store was away is gone, and what it said in between is not written."""
+
+    async def test(written: Written, fleet: Fleet) -> None:
+        await fleet.present("h0", False)
+        written.words.clear()
+        written.away = True
+        await fleet.present("h0", True)
+        await fleet.report("h0", {"tunnel_types": ["vxlan"], "tunneling_ip": "192.0.2.99"}, None)
+        fleet.words.acknowledge("h0", written.writer.snapshot.revision, [written.ports["h0"]], {})
+        await until(lambda: {"alive", "report", "acknowledge_all"} <= set(written.refused))
+        await fleet.present("h0", False)
+        written.away = False
+        await until(lambda: not fleet.words.waiting)
+        assert {word for word in written.words if word[0] != "acknowledge_all"} <= {("alive", ("h0", False))}
+        assert not find_agent(written, "h0")["alive"]
+        assert find_agent(written, "h0")["configurations"]["tunneling_ip"] == "192.0.2.1"
+
+    run(tmp_path, test)
+
+
+def test_what_is_refused_for_what_it_says_is_not_tried_again(tmp_path: Path) -> None:
+    """The tunnel address of another host stays refused, however often it would be said."""
+
+    async def test(written: Written, fleet: Fleet) -> None:
+        written.words.clear()
+        with pytest.raises(MessageError, match="tunneling_ip"):
+            await fleet.report("h0", {"tunneling_ip": "192.0.2.2"}, None)
+        assert written.told == ["report"] and not fleet.words.waiting
+
+    run(tmp_path, test)
