@@ -15,7 +15,7 @@ from netloom.drivers.memory import NEEDS
 from netloom.feed.client import Feed
 from netloom.model.facts import HostFacts, Interface
 from netloom.model.plan import Failure, Key, Op, Put, State, Thing
-from netloom.model.slices import PortRow, Slices
+from netloom.model.slices import PortRow, Slice, Slices
 
 KINDS = frozenset(
     {
@@ -74,12 +74,20 @@ class Plugs:
         self._host, self._tunnel_ip, self._feed = host, tunnel_ip, feed
         self._held: dict[str, Interface] = {}
         self._next = FIRST_PORT
+        self._own: Slice | None = None
+        self._facts = self._make_facts()
 
     def plug(self, slices: Slices) -> HostFacts:
-        """The facts of the host when all that is bound to it is plugged."""
-        bound = find_bound(slices, self._host)
-        if len(bound) != len(self._held) or any(id not in self._held for id in bound):
-            self._held = {id: self._held.get(id) or self._make(id) for id in bound}
+        """The facts of the host when all that is bound to it is plugged; as a switch's, they change with it alone."""
+        own = slices.get(f"host/{self._host}")
+        if own is not self._own:
+            self._own, bound = own, find_bound(slices, self._host)
+            if len(bound) != len(self._held) or any(id not in self._held for id in bound):
+                self._held = {id: self._held.get(id) or self._make(id) for id in bound}
+                self._facts = self._make_facts()
+        return self._facts
+
+    def _make_facts(self) -> HostFacts:
         return HostFacts(
             host=self._host, tunnel_ip=self._tunnel_ip, tunnel_types=("vxlan",), interfaces=self._held,
             ofports=OFPORTS, metadata=True,

@@ -55,7 +55,7 @@ class Size:
 
     hosts: int = 1000
     ports: int = 50_000
-    changes: int = 100
+    changes: int = 200
     growth: tuple[int, ...] = (10, 100, 1000, 5000)
     growth_ports: int = 20  # for each host
     restart_ports: int = 150_000
