@@ -11,7 +11,7 @@ import hashlib
 import logging
 import signal
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from netloom.feed.cache import Cache
 from netloom.feed.client import request_join
 from netloom.feed.grants import is_relay
 from netloom.feed.hub import Hub, run_together
-from netloom.feed.pki import RELAY, JoinError, encode_key, make_key, make_request, parse_token
+from netloom.feed.pki import RELAY, JoinError, encode_key, look_at, make_key, make_request, parse_token
 from netloom.feed.relay import Relay
 from netloom.main.hosts.papers import Papers
 from netloom.main.options.relay import RelayOptions
@@ -114,7 +114,7 @@ def make_relay(options: RelayOptions, papers: Papers) -> Relay:
         name,
         options.upstream,
         papers.open_context,
-        papers.authority.read_bytes,
+        keep_read(papers.authority),
         Cache(papers.folder / "slices"),
         grant=lambda upper: papers.make_grant(name, upper),
         on_joined=take,
@@ -123,6 +123,20 @@ def make_relay(options: RelayOptions, papers: Papers) -> Relay:
         program=f"netloom {__version__}",
     )
     return relay
+
+
+def keep_read(path: Path) -> Callable[[], bytes]:
+    """Gives the file's bytes, and reads them again when it was replaced: each ping to each host asks."""
+    seen: object = None
+    held = b""
+
+    def read() -> bytes:
+        nonlocal seen, held
+        if (now := look_at([path])) != seen:
+            seen, held = now, path.read_bytes()
+        return held
+
+    return read
 
 
 @asynccontextmanager

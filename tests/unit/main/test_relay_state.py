@@ -24,6 +24,7 @@ from netloom.main.doctor.findings import OK, run_checks
 from netloom.main.doctor.machine import Machine
 from netloom.main.doctor.relay import find_papers, make_relay_checks
 from netloom.main.options.relay import RelayOptions, load_relay_options
+from netloom.main.servers.relay import keep_read
 from netloom.main.watching.metrics_page import serve_figures
 from netloom.main.watching.relay_figures import RelayFigures
 
@@ -135,3 +136,17 @@ def test_a_machine_that_is_told_to_be_a_relay_is_looked_at_as_one(tmp_path: Path
     given: dict[str, Any] = {"state_path": str(tmp_path), "netloom.role": "relay", "netloom.upstream": "s1:9697"}
     assert find_parts((), given) == ("relay",)
     assert find_parts((), {"state_path": str(tmp_path)}) == ("server",)
+
+
+def test_a_file_of_authorities_is_read_when_it_was_replaced_and_not_at_each_ping(tmp_path: Path) -> None:
+    """Whoever replaces it; one that is not there is an error, as it is for who reads it."""
+    path = tmp_path / "ca.pem"
+    read = keep_read(path)
+    with pytest.raises(FileNotFoundError):
+        read()
+    path.write_bytes(b"one")
+    first = read()
+    assert first == b"one" and read() is first
+    (tmp_path / "next").write_bytes(b"two")
+    (tmp_path / "next").replace(path)
+    assert read() == b"two"
