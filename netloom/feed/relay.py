@@ -28,6 +28,7 @@ from netloom.feed.hub import SILENCE_S, Hub, run_together
 from netloom.feed.papers import RENEW_LOOK_S, Renewal, renew_word
 from netloom.feed.pki import JoinError
 from netloom.feed.returning import Returning
+from netloom.feed.saying import Saying
 from netloom.feed.upper import Upper
 from netloom.model.delta import SliceDelta
 from netloom.model.slices import Slice, find_leads
@@ -70,8 +71,6 @@ class Relay:
         self.revision = 0
         self.connected = False
         self.received_bytes = self.connections = 0
-        self.words = self.word_messages = 0
-        """Acknowledgements of hosts, and the messages upstream that they went in."""
         self.hub = Hub(self, self, lambda: self.revision, name, authority, self)
         self.slices: dict[str, Slice] = cache.load()
         self.orphan_s = orphan_s
@@ -89,10 +88,7 @@ class Relay:
         self._fresh = True  # not told yet where the server is
         self._attached: dict[str, m.Attach] = {}
         self._arriving: dict[str, asyncio.Future[None]] = {}
-        self._acks: dict[str, m.Ack] = {}  # the newest word of each host, for a server that comes back
-        self._unsaid: set[str] = set()
-        self._reports: dict[str, m.Report] = {}
-        self._said = asyncio.Event()
+        self.saying = Saying(self._upper.is_repeated)
         self._admitted: list[str] = []
         self._returning = Returning()
         self._renewals: dict[str, asyncio.Future[m.Joined]] = {}
@@ -152,8 +148,7 @@ class Relay:
             self._send(self._attached[host])
 
     def _forget(self, host: str) -> None:
-        self._acks.pop(host, None)
-        self._reports.pop(host, None)
+        self.saying.forget(host)
         if self._attached.pop(host, None) is not None:
             self._send(m.Detach(host))
         self._returning.answer(host)
@@ -176,20 +171,13 @@ class Relay:
         told = (dict(attach.configurations), attach.availability_zone) if attach else ({}, None)
         if attach is not None and told != (dict(configurations), zone):
             self._attached[host] = replace(attach, configurations=dict(configurations), availability_zone=zone)
-            self._reports[host] = m.Report(dict(configurations), zone)
-            self._said.set()
+            self.saying.report(host, m.Report(dict(configurations), zone))
 
     async def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None:
-        old = self._acks.get(host)
-        self._acks[host] = m.Ack(revision, wired, dict(pending), old.copies if old else {})
-        self._unsaid.add(host)
-        self.words += 1
-        self._said.set()
+        self.saying.acknowledge(host, revision, wired, pending)
 
     async def take_copies(self, host: str, copies: Mapping[str, str]) -> None:
-        old = self._acks.get(host)
-        if old is not None:
-            self._acks[host] = m.Ack(old.revision, old.wired, old.pending, dict(copies))
+        self.saying.take_copies(host, copies)
 
     async def join(self, host: str, token: str, csr: str) -> m.Joined:
         raise JoinError("this is a relay: a host joins at a server, and may follow a relay from then on")
@@ -250,24 +238,13 @@ class Relay:
     async def _speak(self, writer: asyncio.StreamWriter) -> None:
         """What hosts said, of each the newest, in one message; when the server takes nothing it is more of them."""
         while True:
-            await self._said.wait()
+            await self.saying.news.wait()
             await asyncio.sleep(GATHER_S)
-            self._said.clear()
-            ready = {host for host in self._unsaid if host in self._acks and self._may_say(self._acks[host])}
-            same = {
-                host: self._acks[host].revision for host in ready if self._upper.is_repeated(host, self._acks[host])
-            }
-            acks = {host: self._acks[host] for host in ready - same.keys()}
-            reports, self._reports = self._reports, {}
-            self._unsaid -= ready
-            if ready or reports:
-                self.word_messages += bool(ready)
-                writer.write(make_frame(m.Said(acks, reports, same)))
+            self.saying.news.clear()
+            # One that has not told yet where it is is told nothing.
+            if said := self.saying.gather(-1 if self._fresh else self.revision):
+                writer.write(make_frame(said))
             await writer.drain()
-
-    def _may_say(self, ack: m.Ack) -> bool:
-        """A server that was restored knows nothing yet of what hosts had from it before."""
-        return not self._fresh and ack.revision <= self.revision
 
     def _send(self, message: m.Message) -> None:
         """What cannot be sent now is said again at the next connection."""
@@ -284,6 +261,7 @@ class Relay:
             self.received_bytes += len(body)
             message = m.parse_from_server(body)
             if isinstance(message, m.Due):
+                self._copies.take(message)
                 await self.hearing.collect(message, self._copies)
                 self._tell_hearing()
             else:
@@ -341,8 +319,7 @@ class Relay:
         self.revision = at.revision
         if self._fresh:
             self._fresh = False
-            self._unsaid |= set(self._acks)
-            self._said.set()
+            self.saying.repeat()
         told = {name: delta for name, delta in deltas.items() if changes_rows(delta)}
         self.hub.notify(told, dict.fromkeys(told, at.requests))
 
@@ -365,7 +342,7 @@ class Relay:
                 waiting.set_result(None)
             return
         self._attached.pop(host, None)
-        self._acks.pop(host, None)
+        self.saying.forget(host)
         if waiting is not None and not waiting.done():
             waiting.set_exception(JoinError(reason))
         self.hub.dismiss(host, reason)

@@ -47,10 +47,10 @@ class Upper:
                 self.version = message.version
                 self._renewal.hear(message)
                 return message
-            case m.At() | m.Due():
+            case m.At():
                 self._copies.take(message)
                 return message
-            case m.Admitted() | m.Dismissed() | m.JoinedFor():
+            case m.Admitted() | m.Dismissed() | m.JoinedFor() | m.Due():
                 return message
             case m.Joined():
                 if self.on_joined is not None:

@@ -56,8 +56,8 @@ class Moment(Collector):
         yield "netloom_relay_sent_bytes", "To hosts.", relay.hub.sent_bytes
         yield "netloom_relay_sent_frames", "Slices or changes of them, to hosts.", frames.sent
         yield "netloom_relay_made_frames", "Of those, made; each goes to all who follow the slice.", frames.encoded
-        yield "netloom_relay_words", "Acknowledgements of hosts.", relay.words
-        yield "netloom_relay_word_messages", "Messages upstream that they went in.", relay.word_messages
+        yield "netloom_relay_words", "Acknowledgements of hosts.", relay.saying.words
+        yield "netloom_relay_word_messages", "Messages upstream that they went in.", relay.saying.messages
         yield "netloom_relay_connections", "Connections upstream that were made.", relay.connections
 
     def collect(self) -> Iterable[Metric]:

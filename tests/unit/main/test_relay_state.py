@@ -50,7 +50,8 @@ def shown(folder: Path, connected: bool) -> Iterator[str]:
 
     async def serve() -> None:
         relay = Relay("relay/r1", ("s1:9697",), lambda: None, lambda: b"", Cache(folder / "slices"))  # type: ignore[arg-type, return-value]
-        relay.connected, relay.revision, relay.words, relay.word_messages = connected, 14207, 500, 2
+        relay.connected, relay.revision = connected, 14207
+        relay.saying.words, relay.saying.messages = 500, 2
         figures = RelayFigures(relay)
         async with serve_figures(address, figures.render, describe=figures.describe):
             ready.set()
