@@ -22,10 +22,11 @@ from netloom.feed.copies import Copies, changes_rows
 from netloom.feed.dial import Dial, find_relay, split_addresses
 from netloom.feed.dial import open_stream as open_stream
 from netloom.feed.grants import Grant
-from netloom.feed.hub import SILENCE_S, run_together
+from netloom.feed.hub import run_together
 from netloom.feed.papers import RENEW_LOOK_S as RENEW_LOOK_S
 from netloom.feed.papers import Renewal, renew_word
 from netloom.feed.pki import JoinError, Token, check_server, make_join_context
+from netloom.feed.pulse import SILENCE_S
 from netloom.feed.upper import Upper
 from netloom.model.slices import Slices
 

@@ -23,16 +23,12 @@ from netloom.feed.grants import is_relay
 from netloom.feed.heard import Heard
 from netloom.feed.parts import Fleet, Gate, SliceSource
 from netloom.feed.pki import JoinError, Life, find_host_name, find_life, find_tag, read_life
+from netloom.feed.pulse import SILENCE_S, Pulse
 from netloom.feed.relays import Relays
 from netloom.feed.report import parse_report
 from netloom.model.delta import SliceDelta
 
 LOG = logging.getLogger("netloom.feed")
-PING_S = 15.0
-PING_PARTS = 300
-"""In how many turns all hosts are pinged within that time."""
-SILENCE_S = 45.0
-"""A host that said nothing for this long, not even to a ping, is taken for gone."""
 LAST_WORD_S = 1.0
 """How long a host that is refused is given to take the reason."""
 STOPS = "the server stops; it will be back, or another one is there"
@@ -72,7 +68,7 @@ class Hub:
         self.relays = Relays(self, fleet, authority, gate)
         self.frames.count_readers = self.relays.count_readers
         self.sent_bytes = 0
-        self._pulse: asyncio.Task[None] | None = None
+        self.pulse = Pulse(self._find_connections, self.frames.make_compare, self._find_authority)
         self._serving: set[asyncio.Task[Any]] = set()
 
     @property
@@ -253,6 +249,8 @@ class Hub:
         while True:
             await connection.wake.wait()
             connection.wake.clear()
+            if connection.end.done():
+                return  # who is let go of is told nothing more: it may be less than what it leads to
             gone = self._settle(connection) if connection.interest.stale else []
             for part in self.frames.make(connection, gone):
                 self.sent_bytes += len(part)
@@ -329,7 +327,7 @@ class Hub:
     # -- life ----------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self._pulse = asyncio.get_running_loop().create_task(self._watch())
+        self.pulse.start()
 
     def _find_connections(self) -> set[Connection]:
         return {*self._hosts.values(), *self.relays.here.values()}
@@ -355,8 +353,7 @@ class Hub:
 
     async def stop(self) -> None:
         """Every host is told that the server stops; it comes back, here or elsewhere, after its own while."""
-        if self._pulse is not None:
-            self._pulse.cancel()
+        self.pulse.stop()
         last = self._find_connections()
         for connection in last:
             connection.expel(STOPS)
@@ -366,36 +363,9 @@ class Hub:
             connection.writer.transport.abort()
         await self.relays.stop()
 
-    async def _watch(self) -> None:
-        """Ping every host now and then, and let go of those that do not answer; a few at a time, since thousands at
-        once would keep everybody else waiting."""
-        while True:
-            waiting = tuple(self._find_connections())
-            for part in range(PING_PARTS):
-                await asyncio.sleep(PING_S / PING_PARTS)
-                for connection in waiting[part::PING_PARTS]:
-                    self._watch_one(connection)
-
-    def _watch_one(self, connection: Connection) -> None:
-        if connection.writer.is_closing():
-            return
-        if time.monotonic() - connection.heard > SILENCE_S:
-            LOG.warning("%s does not answer", connection.host)
-            connection.writer.transport.abort()
-        else:
-            self.look_over(connection)
-
-    def look_over(self, connection: Connection) -> None:
-        """Ask whether the host is there, and have it look whether some of its slices are what they should be."""
-        with suppress(ConnectionError):
-            connection.writer.write(make_frame(m.Ping(*self._find_authority())))
-            if compare := self.frames.make_compare(connection):
-                connection.writer.write(compare)
-
     def ping(self) -> None:
         """Every host, at once."""
-        for connection in self._find_connections():
-            self.look_over(connection)
+        self.pulse.ping()
 
     def _find_authority(self) -> tuple[str, float]:
         """The tag of those that hosts are to know, and how long they may take until all of them do."""

@@ -24,9 +24,10 @@ from netloom.feed.copies import Copies, changes_rows
 from netloom.feed.dial import Dial, find_relay, open_stream
 from netloom.feed.grants import Grant
 from netloom.feed.hearing import Hearing
-from netloom.feed.hub import SILENCE_S, Hub, run_together
+from netloom.feed.hub import Hub, run_together
 from netloom.feed.papers import RENEW_LOOK_S, Renewal, renew_word
 from netloom.feed.pki import JoinError
+from netloom.feed.pulse import SILENCE_S
 from netloom.feed.returning import Returning
 from netloom.feed.saying import Saying
 from netloom.feed.upper import Upper

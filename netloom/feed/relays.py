@@ -118,9 +118,15 @@ class Relays:
                 await self._fleet.report(host, told, zone)
         except (m.MessageError, JoinError) as error:
             LOG.warning("%s through %s: %s", host, connection.host, error)
-            if self._hub.leave(host, connection):
-                await self._fleet.present(host, False)
-            connection.dismiss(host, str(error))
+            await self._send_away(connection, host, str(error))
+        except Exception:  # a relay that comes back shows nothing to anybody until each of its hosts is answered for
+            LOG.exception("%s through %s", host, connection.host)
+            await self._send_away(connection, host, "the server failed; its log has the reason")
+
+    async def _send_away(self, connection: Connection, host: str, reason: str) -> None:
+        if self._hub.leave(host, connection):
+            await self._fleet.present(host, False)
+        connection.dismiss(host, reason)
 
     async def _let_in(self, connection: Connection, attach: m.Attach) -> None:
         """Raises JoinError, MessageError."""

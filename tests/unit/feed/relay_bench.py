@@ -190,5 +190,5 @@ def run(tmp_path: Path, test: Callable[[RelayBench], Awaitable[None]], within_s:
             await bench.hub.stop()
 
     # A ping in the middle of what a test counts would be counted too.
-    with patch("netloom.feed.hub.PING_S", 3600.0):
+    with patch("netloom.feed.pulse.PING_S", 3600.0):
         asyncio.run(main())

@@ -532,3 +532,29 @@ def test_what_a_host_has_is_reached_before_it_is_told_anything(tmp_path: Path) -
             assert bench.told.reached == [newest]
 
     run(tmp_path, test)
+
+
+def test_a_host_that_the_server_fails_on_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    """It is sent away with a reason at once, however unexpected the failure; the others go on, and it comes again."""
+
+    async def test(bench: RelayBench) -> None:
+        for host in ("h1", "h2"):
+            follow(bench, host)
+        first, second = await see(bench, "h1", "h2")
+        relay, admit, failures = bench.running[0].relay, bench.told.admit, [RuntimeError("a fault of ours")]
+
+        async def fail_once(host: str, issued_s: float) -> None:
+            if host == "h2" and failures:
+                raise failures.pop()
+            await admit(host, issued_s)
+
+        bench.told.admit = fail_once  # type: ignore[method-assign]
+        assert relay._writer is not None
+        relay._writer.transport.abort()
+        await until(lambda: not relay.connected)
+        bench.change("network/both", {"network/both": NetworkRow("both", 1, mtu=1400)})
+        for one in (first, second):
+            await until(lambda one=one: bool(one.views) and one.views[-1][1]["network/both"] == 1400)  # type: ignore[misc]
+        assert not failures and bench.hub.hosts == {"h1", "h2"}
+
+    run(tmp_path, test, within_s=15.0)

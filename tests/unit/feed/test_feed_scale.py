@@ -141,10 +141,10 @@ def test_a_copy_that_went_bad_in_memory_is_found_and_healed(tmp_path: Path) -> N
         held = feed._copies.coming["network/n1"]
         feed._copies.coming["network/n1"] = Slice(held.name, held.revision, {**held.rows, "place/3": make_place(99)})
         sent = bench.hub.frames.sent
-        bench.hub.look_over(bench.hub._hosts["h1"])
+        bench.hub.pulse.look_over(bench.hub._hosts["h1"])
         await until(lambda: bench.hub.frames.sent == sent + 1)
         await until(lambda: dict(feed.slices["network/n1"].rows) == dict(bench.source.slices["network/n1"].rows))
-        bench.hub.look_over(bench.hub._hosts["h1"])
+        bench.hub.pulse.look_over(bench.hub._hosts["h1"])
         writer = feed._writer
         await feed.send_ack(feed.revision, ["p1"], {})
         await until(lambda: bool(bench.told.acks))
@@ -226,7 +226,7 @@ def test_a_host_of_the_version_before_is_told_what_it_can_read(tmp_path: Path) -
                     return found
 
         await read_until("at")
-        bench.hub.look_over(bench.hub._hosts["h1"])
+        bench.hub.pulse.look_over(bench.hub._hosts["h1"])
         bench.change("network/n1", {"place/4": make_place(504, bench.source.revision + 1)})
         await read_until("delta")
         at = await read_until("at")

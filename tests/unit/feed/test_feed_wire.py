@@ -15,9 +15,8 @@ from unittest.mock import patch
 
 import pytest
 
-from netloom.feed import hub as hub_module
 from netloom.feed import messages as m
-from netloom.feed import pki
+from netloom.feed import pki, pulse
 from netloom.feed.cache import Cache
 from netloom.feed.client import Feed, open_stream, request_join
 from netloom.feed.codec import MAX_FROM_SERVER, make_frame, receive_frame
@@ -414,9 +413,9 @@ def test_every_host_is_pinged_again_and_again_and_few_at_once(tmp_path: Path) ->
         pinged: list[str] = []
         turns: list[int] = []
         with (
-            patch.object(hub_module, "PING_S", 0.2),
-            patch.object(hub_module, "PING_PARTS", 4),
-            patch.object(bench.hub, "look_over", lambda connection: pinged.append(connection.host)),
+            patch.object(pulse, "PING_S", 0.2),
+            patch.object(pulse, "PING_PARTS", 4),
+            patch.object(bench.hub.pulse, "look_over", lambda connection: pinged.append(connection.host)),
         ):
             await bench.hub.stop()
             bench.hub.start()
