@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from netloom.feed import messages as m
+from netloom.feed.connection import Connection
 from netloom.feed.grants import Grant
 from netloom.model.slices import Slice
 
@@ -55,6 +56,22 @@ class Fleet(Protocol):
     async def renew(self, host: str, csr: str) -> m.Joined:
         """Raises JoinError."""
         ...
+
+
+class Seats(Protocol):
+    """Who is here, by which connection: the hub, as its relays see it."""
+
+    def has(self, host: str) -> bool: ...
+
+    def seat(self, host: str, connection: Connection) -> None:
+        """The host is there from now on; where it was before it is no more."""
+        ...
+
+    def leave(self, host: str, connection: Connection) -> bool:
+        """Whether the host was there, and is now gone."""
+        ...
+
+    async def acknowledge(self, connection: Connection, host: str, ack: m.Ack) -> None: ...
 
 
 class Gate(Protocol):

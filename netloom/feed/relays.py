@@ -10,20 +10,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from netloom.feed import messages as m
+from netloom.feed.connection import Connection
 from netloom.feed.grants import Grant, check_chain
-from netloom.feed.parts import Fleet, Gate
+from netloom.feed.parts import Fleet, Gate, Seats
 from netloom.feed.pki import JoinError
 from netloom.feed.report import parse_report
 from netloom.feed.turns import Turns
-
-if TYPE_CHECKING:
-    from netloom.feed.connection import Connection
-    from netloom.feed.hub import Hub
 
 LOG = logging.getLogger("netloom.feed")
 GRACE_S = 5.0
@@ -33,10 +29,10 @@ GRACE_S = 5.0
 class Relays:
     """Of one hub: who is here, and what they say for their hosts."""
 
-    def __init__(self, hub: Hub, fleet: Fleet, authority: Callable[[], bytes] | None, gate: Gate | None) -> None:
+    def __init__(self, seats: Seats, fleet: Fleet, authority: Callable[[], bytes] | None, gate: Gate | None) -> None:
         self.here: dict[str, Connection] = {}
         self.grace_s = GRACE_S
-        self._hub = hub
+        self._seats = seats
         self._fleet = fleet
         self._authority = authority
         self._gate = gate
@@ -60,7 +56,7 @@ class Relays:
     def go(self, connection: Connection) -> None:
         if self.here.get(connection.host) is connection:
             del self.here[connection.host]
-        gone = [host for host in connection.attached if self._hub.leave(host, connection)]
+        gone = [host for host in connection.attached if self._seats.leave(host, connection)]
         connection.attached.clear()
         connection.words.clear()
         LOG.info("%s is gone; %d hosts followed through it", connection.host, len(gone))
@@ -76,7 +72,7 @@ class Relays:
             self._turns.add(host, lambda host=host: self._part(host))  # type: ignore[misc]
 
     async def _part(self, host: str) -> None:
-        if not self._hub.has(host):
+        if not self._seats.has(host):
             await self._fleet.present(host, False)
 
     async def stop(self) -> None:
@@ -124,7 +120,7 @@ class Relays:
             await self._send_away(connection, host, "the server failed; its log has the reason")
 
     async def _send_away(self, connection: Connection, host: str, reason: str) -> None:
-        if self._hub.leave(host, connection):
+        if self._seats.leave(host, connection):
             await self._fleet.present(host, False)
         connection.dismiss(host, reason)
 
@@ -146,7 +142,7 @@ class Relays:
         connection.interest.add(f"host/{host}")
         connection.after.append(m.Admitted(host))
         connection.wake.set()
-        self._hub.seat(host, connection)
+        self._seats.seat(host, connection)
         if fresh:
             await self._fleet.present(host, True)
 
@@ -163,13 +159,13 @@ class Relays:
             return
         connection.interest.remove(f"host/{host}")
         connection.wake.set()
-        if self._hub.leave(host, connection):
+        if self._seats.leave(host, connection):
             await self._fleet.present(host, False)
 
     def dismiss(self, connection: Connection, host: str, reason: str) -> None:
         """Let go of one host of a relay."""
         connection.dismiss(host, reason)
-        if self._hub.leave(host, connection):
+        if self._seats.leave(host, connection):
             self._turns.add(host, lambda: self._fleet.present(host, False))
 
     async def _hear(self, connection: Connection, said: m.Said) -> None:
@@ -196,7 +192,7 @@ class Relays:
             self.dismiss(connection, host, str(error))
             return
         if ack.revision <= connection.revision:
-            await self._hub.acknowledge(connection, host, ack)
+            await self._seats.acknowledge(connection, host, ack)
 
     async def _report(self, connection: Connection, host: str, report: m.Report) -> None:
         try:
