@@ -21,7 +21,7 @@ from netloom.feed.connection import Connection
 from netloom.feed.frames import Frames
 from netloom.feed.grants import is_relay
 from netloom.feed.heard import Heard
-from netloom.feed.parts import Fleet, Gate, SliceSource
+from netloom.feed.parts import FAILED, Fleet, Gate, SliceSource
 from netloom.feed.pki import JoinError, Life, find_host_name, find_life, find_tag, read_life
 from netloom.feed.pulse import SILENCE_S, Pulse
 from netloom.feed.relays import Relays
@@ -118,6 +118,9 @@ class Hub:
             level = logging.INFO if str(error) == STOPS else logging.WARNING
             LOG.log(level, "%s: %s", host or "a host without a certificate", error)
             await self._refuse(writer, str(error))
+        except Exception:  # such as a file of tokens that cannot be read
+            LOG.exception("%s", host or "a host without a certificate")
+            await self._refuse(writer, FAILED)
         finally:
             writer.close()
             with suppress(ConnectionError, ssl.SSLError, TimeoutError):

@@ -10,6 +10,9 @@ from netloom.feed.connection import Connection
 from netloom.feed.grants import Grant
 from netloom.model.slices import Slice
 
+FAILED = "the server failed; its log has the reason"
+"""What is said to whom something unexpected happened with."""
+
 
 class SliceSource(Protocol):
     """Slices, kept current while they are followed."""

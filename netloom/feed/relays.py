@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from netloom.feed import messages as m
 from netloom.feed.connection import Connection
 from netloom.feed.grants import Grant, check_chain
-from netloom.feed.parts import Fleet, Gate, Seats
+from netloom.feed.parts import FAILED, Fleet, Gate, Seats
 from netloom.feed.pki import JoinError
 from netloom.feed.report import parse_report
 from netloom.feed.turns import Turns
@@ -117,7 +117,7 @@ class Relays:
             await self._send_away(connection, host, str(error))
         except Exception:  # a relay that comes back shows nothing to anybody until each of its hosts is answered for
             LOG.exception("%s through %s", host, connection.host)
-            await self._send_away(connection, host, "the server failed; its log has the reason")
+            await self._send_away(connection, host, FAILED)
 
     async def _send_away(self, connection: Connection, host: str, reason: str) -> None:
         if self._seats.leave(host, connection):

@@ -168,3 +168,22 @@ def test_a_host_that_asks_and_never_reads_costs_no_memory(tmp_path: Path) -> Non
         del reader
 
     run(tmp_path, test)
+
+
+def test_a_host_that_the_server_fails_on_is_told_so_and_the_log_says_why(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as a file of tokens that the server may not read: neither end is left without a word."""
+
+    async def fail(host: str, issued_s: float) -> None:
+        raise PermissionError("tokens.json")
+
+    async def test(bench: Bench) -> None:
+        bench.told.admit = fail  # type: ignore[method-assign]
+        task = start(bench, bench.feed("h1"))
+        await until(lambda: "the server refuses: the server failed; its log has the reason" in caplog.text)
+        assert "PermissionError: tokens.json" in caplog.text
+        await stop(task)
+
+    with caplog.at_level("INFO", "netloom.feed"):
+        run(tmp_path, test)
