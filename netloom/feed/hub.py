@@ -324,8 +324,7 @@ class Hub:
         connection.words[host] = ack
         word = self._heard.take(host, ack, connection.interest)
         await self._fleet.acknowledge(host, ack.revision, word.wired, word.pending)
-        if word.copies:
-            await self._fleet.take_copies(host, word.copies)
+        await self._fleet.take_copies(host, word.copies)
 
     # -- life ----------------------------------------------------------------------------------------------------------
 

@@ -27,14 +27,13 @@ class Saying:
         self._reports: dict[str, m.Report] = {}
 
     def acknowledge(self, host: str, revision: int, wired: list[str], pending: Mapping[str, str]) -> None:
-        old = self._acks.get(host)
-        self._acks[host] = m.Ack(revision, wired, dict(pending), old.copies if old else {})
+        self._acks[host] = m.Ack(revision, wired, dict(pending))
         self._unsaid.add(host)
         self.words += 1
         self.news.set()
 
     def take_copies(self, host: str, copies: Mapping[str, str]) -> None:
-        """It comes with an acknowledgement, and goes with it."""
+        """They come with an acknowledgement and go with it; one that comes without says that there are none."""
         old = self._acks.get(host)
         if old is not None:
             self._acks[host] = m.Ack(old.revision, old.wired, old.pending, dict(copies))

@@ -6,7 +6,7 @@ counts, for that is who took over; where that gives it up, the other still is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from netloom.intent.draft import Draft
 from netloom.intent.l3.router_binding import ACTIVE, sync_binding
@@ -22,19 +22,26 @@ STATES = (ACTIVE, STANDBY)
 def report_copies(snapshot: Snapshot, context: Context, host: str, copies: Mapping[str, str]) -> Outcome:
     """`copies`: router → state of its copy on the host. Nothing new gives an empty Outcome."""
     draft = Draft(snapshot, context)
-    agent = draft.lookup("agent", "host_type", (host, L3_AGENT))
-    for id, state in copies.items() if agent is not None else ():
+    for id, agent_id in find_news(snapshot, host, copies):
         router = draft.get("router", id)
-        if router is not None and router["ha"] and agent is not None and state in STATES:
-            put_state(draft, router, agent["id"], state)
+        if router is not None:
+            put_state(draft, router, agent_id, copies[id])
     return draft.finish()
+
+
+def find_news(snapshot: Snapshot, host: str, copies: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """(router, agent) of the copies on the host that are shown as other than it says."""
+    agent = snapshot.lookup("agent", "host_type", (host, L3_AGENT))
+    for id, state in copies.items() if agent is not None else ():
+        router = snapshot.get("router", id)
+        if router is not None and router["ha"] and agent is not None and state in STATES:
+            shown = {one["agent_id"]: one["ha_state"] for one in router["l3_agents"]}
+            if shown.get(agent["id"], state) != state:
+                yield id, agent["id"]
 
 
 def put_state(draft: Draft, router: Doc, agent_id: str, state: str) -> None:
     """The state of one copy, and since when it is active."""
-    old = {one["agent_id"]: one["ha_state"] for one in router["l3_agents"]}
-    if old.get(agent_id, state) == state:
-        return
     said = {"ha_state": state, "active_at": draft.base.revision + 1 if state == ACTIVE else 0}
     hostings = [{**one, **said} if one["agent_id"] == agent_id else one for one in router["l3_agents"]]
     sync_binding(draft, draft.put("router", {**router, "l3_agents": hostings}))

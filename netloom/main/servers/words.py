@@ -16,6 +16,7 @@ from typing import Any
 from netloom.feed.pace import Pace
 from netloom.intent.errors import ApiError
 from netloom.intent.l2.port_status import Word
+from netloom.intent.l3.router_copies import find_news
 from netloom.intent.snapshot import Snapshot
 from netloom.main.servers.shown import Shown
 
@@ -144,12 +145,14 @@ class Words:
         return None
 
     async def copies(self, host: str, copies: Mapping[str, str]) -> None:
-        """What the copies of routers on the host are now."""
-        if self._copies.get(host) != copies:
+        """What the copies of routers on the host are now. What it said before may be shown no more: a router that
+        changed its form begins anew."""
+        if self._copies.get(host, {}) != copies or any(find_news(self._snapshot(), host, copies)):
             if wait_s := self._find_pace(host).spend(asyncio.get_running_loop().time()):
                 await asyncio.sleep(wait_s)
             self._copies[host] = dict(copies)
-            await self.write("copies", host, dict(copies))
+            if copies:  # of those that are gone nothing is shown
+                await self.write("copies", host, dict(copies))
 
     def _find_pace(self, host: str) -> Pace:
         """A host that never stops saying something new is written down so often, and no more; the last word stands."""
