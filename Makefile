@@ -1,7 +1,6 @@
 # `make` alone says what there is. Every target gets the machine ready by itself (scripts/setup) and says so.
 SHELL := /bin/bash
 BIN := .venv/bin
-PURE := tests/unit tests/stories tests/property
 .DEFAULT_GOAL := help
 
 # Compiled modules must be kept: without them each of the many processes that tests start compiles everything again.
@@ -27,9 +26,8 @@ lab: system python
 lab-down: python
 	@$(BIN)/netloom lab down
 
-check: static
-	@echo '==> tests: unit, stories, property'
-	@$(BIN)/pytest -q -n 2 -m 'not servers' $(PURE)
+check: python
+	@scripts/check
 
 # One run of pytest counts every test; what failed with real switches and clocks is tried once more, and named.
 test: judges static keystone
@@ -43,11 +41,7 @@ keystone: python
 	@PYTHONPATH=. $(BIN)/python -m tests.peer.keystone
 
 static: python
-	@echo '==> ruff'; $(BIN)/ruff format --quiet --check . || { echo 'to repair: $(BIN)/ruff format'; exit 1; }
-	@$(BIN)/ruff check --quiet .
-	@echo '==> mypy'; $(BIN)/mypy --no-error-summary
-	@echo '==> import contracts'; $(BIN)/lint-imports >.import-contracts 2>&1 || { cat .import-contracts; rm -f .import-contracts; exit 1; }
-	@rm -f .import-contracts
+	@scripts/check static
 
 bench: system python
 	@PYTHONPATH=. $(BIN)/python tests/bench/run.py

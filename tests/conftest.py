@@ -1,4 +1,5 @@
-"""What every test has in common: the examples that property tests try, and failures that are told as they happen.
+"""What every test has in common: the examples that property tests try, failures that are told as they happen, and a
+collector of garbage that leaves alone what is there to stay.
 
 Property tests try the same examples each time, so that a red run names a change and not a chance.
 `HYPOTHESIS_PROFILE=search make check` tries new ones; what it finds becomes an `@example` of its test.
@@ -6,7 +7,9 @@ Property tests try the same examples each time, so that a red run names a change
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Generator
 
 import pytest
 from hypothesis import settings
@@ -33,3 +36,19 @@ class Teller:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Teller(config), "netloom-teller")
+
+
+SELDOM = (100_000, 20, 20)
+"""Of gc.set_threshold. Modules, tests and declarations are some million objects that never go: to look through them
+again and again was a seventh of all that the tests cost."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(*SELDOM)
+        gc.enable()

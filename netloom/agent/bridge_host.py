@@ -6,7 +6,7 @@ An instance's device is known by its name, which is made of its port's id; its n
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from netloom.agent.packet_log import Logged, read_head
@@ -14,7 +14,7 @@ from netloom.agent.parts import Routed
 from netloom.agent.view import find_ports
 from netloom.drivers.bridge.driver import BridgeDriver
 from netloom.drivers.bridge.frames import Frames
-from netloom.drivers.bridge.links import make_mark
+from netloom.drivers.bridge.links import Device, make_mark
 from netloom.drivers.bridge.nflog import Head, PacketHeads
 from netloom.drivers.bridge.watch import LinkWatch
 from netloom.drivers.filter.nft import TABLE
@@ -34,6 +34,8 @@ class BridgeHost:
         self._driver, self._base, self._find_slices = driver, base, find_slices
         self._watch, self._frames, self._heads = LinkWatch(TABLE), Frames(), PacketHeads()
         self._changes = 0  # of devices of ours, by somebody else
+        self._devices: Mapping[str, Device] = {}
+        self._looked = 0  # what the watch had told when they were read
         self._on_logged: Callable[[Logged], None] = lambda packet: None
 
     @property
@@ -42,17 +44,17 @@ class BridgeHost:
         return self._changes
 
     @property
+    def tunnel_ip(self) -> str:
+        return self._base.tunnel_ip
+
+    @property
     def meddlings(self) -> int:
         """Grows when somebody else changed rules of ours."""
         return self._watch.meddled
 
     async def read_facts(self) -> HostFacts:
         """OSError when the kernel does not answer."""
-        devices = await self._driver.read_devices()
-        mark = make_mark({device.index: device for device in devices.values()})
-        if mark != self._driver.mark:
-            self._driver.mark = mark
-            self._changes += 1
+        devices = await self._read_devices()
         found = {}
         for port in find_ports(self._find_slices(), self._base.host):
             device = devices.get(tap_name(port.id))
@@ -64,6 +66,18 @@ class BridgeHost:
             interfaces=found,
             mtus={name: devices[nic].mtu for name, nic in nics if nic in devices},
         )
+
+    async def _read_devices(self) -> Mapping[str, Device]:
+        """As they were when the kernel last told of a change: to read one costs half a millisecond."""
+        news = self._watch.news
+        if not news or news != self._looked:
+            self._devices = await self._driver.read_devices()
+            self._looked = news
+            mark = make_mark({device.index: device for device in self._devices.values()})
+            if mark != self._driver.mark:
+                self._driver.mark = mark
+                self._changes += 1
+        return self._devices
 
     async def wait_change(self, seen: int) -> int:
         return await self._watch.wait(seen)

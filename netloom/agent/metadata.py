@@ -22,6 +22,7 @@ from netloom.agent.metadata_request import Refused, Request, RequestReader, make
 from netloom.drivers.netns import kernel
 from netloom.model.facts import HostFacts
 from netloom.model.slices import Slices
+from netloom.render.caller_book import CallerBook
 from netloom.render.metadata import HTTP, SPACE, Caller, find_callers
 from netloom.render.metadata_space import PORT, find_space_callers
 
@@ -76,13 +77,13 @@ Ask = Callable[[Request, Caller], Awaitable[tuple[int, list[tuple[str, str]], by
 
 Spaces = Mapping[str, tuple[int, Mapping[str, Caller]]]
 """By namespace, the port that requests come to, and who may ask, by address."""
-FindSpaces = Callable[[Slices, HostFacts], Spaces]
+FindSpaces = Callable[[Slices, HostFacts, CallerBook], Spaces]
 
 
-def find_spaces(slices: Slices, facts: HostFacts) -> Spaces:
+def find_spaces(slices: Slices, facts: HostFacts, book: CallerBook) -> Spaces:
     """With Open vSwitch: the host's own namespace, or those of routers and DHCP servers."""
     own = {SPACE: (HTTP, find_callers(slices, facts))} if facts.metadata else {}
-    return own | {name: (PORT, callers) for name, callers in find_space_callers(slices, facts).items()}
+    return own | {name: (PORT, callers) for name, callers in find_space_callers(slices, facts, book).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,7 @@ class MetadataProxy:
         self, folder: Path, settings: MetadataSettings, ask: Ask | None = None, find: FindSpaces | None = None
     ) -> None:
         self._find: FindSpaces = find or find_spaces
+        self._book = CallerBook()
         self._folder = folder
         self._settings = settings
         self._ask: Ask = ask or self._ask_nova
@@ -116,7 +118,7 @@ class MetadataProxy:
 
     def update(self, slices: Slices, facts: HostFacts) -> None:
         """Who may ask from now on."""
-        found = self._find(slices, facts)
+        found = self._find(slices, facts, self._book)
         self._callers = {name: callers for name, (_, callers) in found.items()}
         self._wanted = {name: port for name, (port, _) in found.items()}
         self._wake.set()

@@ -10,9 +10,9 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 
-from netloom.model.driver import Driver, Ordered
+from netloom.model.driver import Driver, Ordered, Settling
 from netloom.model.plan import Failure, Key, Op, Plan, Put, State, Thing
-from netloom.reconcile.plan import join_runs, split_by_driver
+from netloom.reconcile.plan import LOCKS, ends_locks, join_runs, split_by_driver
 
 LOG = logging.getLogger(__name__)
 
@@ -79,10 +79,26 @@ class Mirror:
         Runs that follow one another and have nothing to do with one another go at the same time.
         """
         failures: list[Failure] = []
+        settling = ends_locks(ops)
         for runs in join_runs(split_by_driver(ops, self.owners), self.needs):
+            if settling and any(op.thing.kind in LOCKS for _, run in runs for op in run):
+                if words := await self._settle():
+                    failures += [Failure(op, words) for _, run in runs for op in run]
+                    continue
+                settling = False
             for failed in await asyncio.gather(*(self._apply_noted(name, run) for name, run in runs)):
                 failures += failed
         return failures
+
+    async def _settle(self) -> str:
+        """Wait until what was applied holds for every packet; words where a device does not say that it does."""
+        for name, driver in self._drivers.items():
+            try:
+                if isinstance(driver, Settling):
+                    await driver.settle()
+            except (OSError, TimeoutError) as error:
+                return f"{name} does not say that it goes by what it was told: {error or type(error).__name__}"
+        return ""
 
     async def _apply_noted(self, name: str, run: Plan) -> Sequence[Failure]:
         failed = await self._apply_run(name, run)

@@ -55,6 +55,7 @@ class OvsHost:
             silent=await self._driver.read_silent(self._base.tunnel_bridge),
             underlay_devices=await self._driver.read_underlay(),
             vlan_limit=self._driver.read_vlan_limit(),
+            dead_bonds=await self._driver.read_dead_bonds(),
             mtus={name: mtus[bridge] for name, bridge in self._base.bridge_mappings.items() if bridge in mtus},
         )
 

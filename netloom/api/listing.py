@@ -1,10 +1,10 @@
 """A list request against a snapshot: the fewest candidates that an index gives, then conditions, order, page, bytes.
 
 Law: the answer is that of looking at every object; indexes and remembered orders only make it sooner. Nobody learns by
-a filter or an order what the answer would not show: an attribute that is hidden from the requester meets no condition,
-and stands in an order as if it were null. However many objects there are, nobody else waits for a list: what is looked
-at, sorted and sent is so a piece at a time, and others are served between. Without a limit or an order it costs the
-memory of one piece.
+a filter or an order what the answer would not show: an attribute that is hidden from the requester meets no condition
+(but an owner's, by filters that are declared open), and stands in an order as if it were null. However many objects
+there are, nobody else waits for a list: what is looked at, sorted and sent is so a piece at a time, and others are
+served between. Without a limit or an order it costs the memory of one piece.
 """
 
 from __future__ import annotations
@@ -227,7 +227,8 @@ def name_attribute(condition: Equals | Matches) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WhereShown:
-    """A condition on an attribute that not every object shows these eyes; no object meets it that does not."""
+    """A condition on an attribute that not every object shows these eyes; no object meets it that does not, but for an
+    owner's where the filter is open."""
 
     name: str
     condition: Equals | Matches
@@ -235,7 +236,13 @@ class WhereShown:
     snapshot: Snapshot
 
     def __call__(self, doc: Doc) -> bool:
-        return self.name not in self.eyes.look_of(doc, self.snapshot).hidden and self.condition(doc)
+        return (self.name not in self.eyes.look_of(doc, self.snapshot).hidden or self.is_open(doc)) and self.condition(
+            doc
+        )
+
+    def is_open(self, doc: Doc) -> bool:
+        is_open = isinstance(self.condition, Matches) and self.condition.filter.open
+        return is_open and bool(self.eyes.project) and doc["project_id"] == self.eyes.project
 
 
 @dataclass(frozen=True, slots=True)

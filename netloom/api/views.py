@@ -35,13 +35,14 @@ class Eyes:
     """What a requester may see of one resource.
 
     `sees`: which objects at all. `look`: how those are shown that no test is about. `tests`: attributes that only some
-    objects show. `grants`: attributes that are true of what was granted to the requester's project.
+    objects show. `grants`: attributes that are true of what was granted to `project`, the requester's.
     """
 
     sees: bool | Test
     look: Look = PLAIN
     tests: tuple[tuple[str, Test], ...] = ()
     grants: tuple[Granted, ...] = ()
+    project: str = ""
 
     def may_see(self, doc: Doc, snapshot: Snapshot) -> bool:
         return self.sees if isinstance(self.sees, bool) else self.sees(doc, snapshot)
@@ -74,7 +75,9 @@ def make_eyes(resource: Resource, policy: Policy, requester: Requester) -> Eyes:
         elif verdict is not True:
             tests.append((f.name, verdict))
     sees = policy.decide(f"get_{resource.rule}", requester)
-    return Eyes(sees, Look(frozenset(hidden)), tuple(tests), find_grants(resource, requester.project_id))
+    return Eyes(
+        sees, Look(frozenset(hidden)), tuple(tests), find_grants(resource, requester.project_id), requester.project_id
+    )
 
 
 View = Callable[[Record, Look], bytes]

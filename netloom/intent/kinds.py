@@ -254,6 +254,7 @@ def parse_fixed_ips(value: Any) -> list[dict[str, str]]:
 
 
 def parse_fixed_ip(value: Any) -> dict[str, str]:
+    """Other keys beside its own are let pass and left out, as Neutron does: Octavia sends its own `subnet` along."""
     if not isinstance(value, dict):
         raise ValueError(f"Invalid data format for fixed IP: '{show(value)}'")
     fixed = {}
@@ -262,7 +263,7 @@ def parse_fixed_ip(value: Any) -> dict[str, str]:
     if value.get("ip_address") is not None:
         fixed["ip_address"] = parse_ip_address(value["ip_address"])
     unknown = sorted(show(key) for key in value if key not in ("subnet_id", "ip_address"))
-    if unknown:
+    if unknown and not fixed:
         raise ValueError(f"Unexpected keys supplied: {', '.join(unknown)}")
     return fixed
 

@@ -107,7 +107,8 @@ class Filter:
     """A list filter that is not simply 'attribute equals one of the values', such as fixed_ips=ip_address=….
 
     `matches(doc, values)` decides; `index(values)` may name (index, keys) that already narrow the search.
-    `show(doc, values)`: what of a document is shown where only a part of it is asked for.
+    `show(doc, values)`: what of a document is shown where only a part of it is asked for. `open`: owners ask for
+    their objects by it, though the attribute of its name be hidden from them.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Filter:
     doc: str = ""
     index: Callable[[Sequence[str]], tuple[str, Sequence[Hashable]] | None] | None = None
     show: Callable[[Doc, Sequence[str]], Doc] | None = None
+    open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,21 @@ from typing import Any
 
 from netloom.lab import addressing, instances, vm
 from netloom.lab.client import Client, Doc, open_client
+from netloom.lab.functions import make_profile, take_function
 from netloom.lab.plugs import attach
 from netloom.lab.shell import LabError, Say, wait_for
-from netloom.lab.state import Instance, Lab, Place, check_name, choose_host, with_instance, without_instance
+from netloom.lab.state import (
+    DIRECT,
+    MACVTAP,
+    NORMAL,
+    Instance,
+    Lab,
+    Place,
+    check_name,
+    choose_host,
+    with_instance,
+    without_instance,
+)
 
 ACTIVE_S = 30.0
 KINDS = ("namespace", "vm")
@@ -26,7 +38,7 @@ class Asked:
     """A request for an instance. Without `host`: on the one with the fewest. `keep`: also what failed.
 
     kind: "namespace", or "vm" for a machine with a kernel of its own. address: the one to ask for, of either family.
-    port: one that is there, instead of a network.
+    port: one that is there, instead of a network. vnic_type: of the port that is made, "" being normal.
     """
 
     name: str
@@ -38,6 +50,7 @@ class Asked:
     kind: str = "namespace"
     address: str = ""
     port: str = ""
+    vnic_type: str = ""
 
 
 def boot(place: Place, asked: Asked, say: Say) -> Instance:
@@ -48,10 +61,10 @@ def boot(place: Place, asked: Asked, say: Say) -> Instance:
     if bool(asked.network) == bool(asked.port):
         raise LabError("an instance is booted on a --network, or with a --port that is there: say one of them")
     instance = reserve(place, asked)
-    lab = place.require()
     try:
         with open_client(place.clouds) as client:
-            return start(lab, place, client, asked, instance, say)
+            instance = choose_plug(place, client, asked, instance)
+            return start(place.require(), place, client, asked, instance, say)
     except BaseException as error:
         undo(place, asked, error)
         raise
@@ -83,6 +96,21 @@ def reserve(place: Place, asked: Asked) -> Instance:
     return place.change(add).instances[asked.name]
 
 
+def choose_plug(place: Place, client: Client, asked: Asked, instance: Instance) -> Instance:
+    """The instance with a virtual function, where its port's vnic_type asks for one. Raises LabError."""
+    there = client.find("ports", asked.port)["binding:vnic_type"] if asked.port else ""
+    if asked.vnic_type and there and asked.vnic_type != there:
+        raise LabError(f"port {asked.port} is of vnic_type {there}, not {asked.vnic_type}")
+    vnic_type = asked.vnic_type or there or NORMAL
+    if vnic_type not in (NORMAL, DIRECT, MACVTAP):
+        raise LabError(f"the lab plugs ports of vnic_type {NORMAL}, {DIRECT} and {MACVTAP}, not {vnic_type}")
+    if vnic_type == NORMAL:
+        return instance
+    if asked.kind == "vm":
+        raise LabError(f"--kind vm is plugged into a switch: not with vnic_type {vnic_type}")
+    return take_function(place, asked.name, vnic_type)
+
+
 def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instance, say: Say) -> Instance:
     port = bind_port(client, asked, instance) if asked.port else create_port(client, asked, instance)
     network = client.get(f"networks/{port['network_id']}")["network"]
@@ -98,15 +126,31 @@ def start(lab: Lab, place: Place, client: Client, asked: Asked, instance: Instan
     place.instance(instance.name).mkdir(parents=True, exist_ok=True)
     if instance.kind == "vm":
         return start_machine(lab, place, client, asked, instance, say)
-    say(f"its NIC, plugged into {describe_switch(lab, instance)}")
+    say(f"its NIC, {describe_plug(lab, instance)}")
     instances.make_instance(lab, place, instance, network["mtu"])
     say("the port turns ACTIVE")
     wait_active(client, port["id"])
     subnets = client.list("subnets", network_id=network["id"])
-    wanted = addressing.find_wanted(port, subnets, asked.use_dhcp)
+    wanted = hear(lab, instance, addressing.find_wanted(port, subnets, asked.use_dhcp))
     say(f"addresses by {', '.join(sorted({address.how for address in wanted})) or 'nobody'}")
     addressing.configure(lab.instance_netns(instance.name), place.instance(instance.name), place.directory, wanted)
     return instance
+
+
+def hear(lab: Lab, instance: Instance, wanted: tuple[addressing.Wanted, ...]) -> tuple[addressing.Wanted, ...]:
+    """The addresses as they come to an instance: past its host's switch it is heard by servers that are programs, and
+    hears no router advertisements, which DHCPv6 needs too; what nobody hands out it is told by a config drive."""
+    if not instance.slot:
+        return wanted
+    heard = ("dhcp",) if "dhcp_driver=dnsmasq" in lab.server_options else ()
+    return tuple(one if one.how in heard else replace(one, how="static") for one in wanted)
+
+
+def describe_plug(lab: Lab, instance: Instance) -> str:
+    if not instance.slot:
+        return f"plugged into {describe_switch(lab, instance)}"
+    what = "a macvtap device on the" if instance.vnic_type == MACVTAP else "the"
+    return f"{what} virtual function at PCI slot {instance.slot}"
 
 
 def describe_switch(lab: Lab, instance: Instance) -> str:
@@ -139,10 +183,20 @@ def bind_port(client: Client, asked: Asked, instance: Instance) -> Doc:
     if port["device_id"]:
         raise LabError(f"port {asked.port} is used already, by {port['device_owner'] or 'device'} {port['device_id']}")
     body = {
-        "device_id": instance.device_id, "device_owner": "compute:nova", "binding:host_id": instance.host,
+        "device_id": instance.device_id, "device_owner": "compute:nova", **describe_binding(instance),
     }  # fmt: skip
     bound: Doc = client.send("PUT", f"ports/{port['id']}", json={"port": body})["port"]
     return bound
+
+
+def describe_binding(instance: Instance) -> dict[str, Any]:
+    if not instance.slot:
+        return {"binding:host_id": instance.host}
+    return {
+        "binding:host_id": instance.host,
+        "binding:vnic_type": instance.vnic_type,
+        "binding:profile": make_profile(instance),
+    }
 
 
 def create_port(client: Client, asked: Asked, instance: Instance) -> Doc:
@@ -153,7 +207,7 @@ def create_port(client: Client, asked: Asked, instance: Instance) -> Doc:
         "name": instance.name,
         "device_id": instance.device_id,
         "device_owner": "compute:nova",
-        "binding:host_id": instance.host,
+        **describe_binding(instance),
     }
     if asked.subnet:
         subnet = client.find("subnets", asked.subnet, network_id=network["id"])
@@ -195,7 +249,8 @@ def delete(place: Place, name: str) -> None:
 def release(client: Client, instance: Instance, port_id: str) -> None:
     """A port that was there before the instance stays, bound to no host."""
     if instance.given:
-        free = {"device_id": "", "device_owner": "", "binding:host_id": ""}
+        free: dict[str, Any] = {"device_id": "", "device_owner": "", "binding:host_id": ""}
+        free |= {"binding:profile": {}} if instance.slot else {}
         client.send("PUT", f"ports/{port_id}", json={"port": free})
     else:
         client.delete(f"ports/{port_id}")

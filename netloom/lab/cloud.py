@@ -18,9 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import httpx
-
-from netloom.lab import hosts, processes
+from netloom.lab import bonds, functions, hosts, processes
 from netloom.lab.client import open_client
 from netloom.lab.namespaces import find_namespaces, list_namespaces, remove_namespace
 from netloom.lab.shell import LabError, Say, run, succeeds, wait_for
@@ -52,7 +50,8 @@ SOCKET_PATH_MAX = 107
 class Shape:
     """What a lab is to be: of `hosts` the last `bridge_hosts` switch with Linux bridges, the others with Open vSwitch.
 
-    firewall: firewall_driver of the hosts with Open vSwitch. Options are "section.name=value".
+    firewall: firewall_driver of the hosts with Open vSwitch. Options are "section.name=value". nic_functions, bonds: of
+    the hosts with Open vSwitch (see lab/functions.py, lab/bonds.py).
     """
 
     hosts: int = 3
@@ -61,6 +60,8 @@ class Shape:
     firewall: str = ""
     host_options: tuple[str, ...] = ()
     server_options: tuple[str, ...] = ()
+    nic_functions: int = 0
+    bonds: bool = False
 
 
 def plan_hosts(shape: Shape) -> list[Host]:
@@ -71,12 +72,22 @@ def plan_hosts(shape: Shape) -> list[Host]:
         raise LabError(f"--bridge-hosts {shape.bridge_hosts}: allowed are 0 to {shape.hosts}, of --hosts {shape.hosts}")
     if shape.firewall not in FIREWALLS:
         raise LabError(f"--firewall-driver {shape.firewall}: allowed are {', '.join(filter(None, FIREWALLS))}")
+    if not 0 <= shape.nic_functions <= functions.MOST:
+        raise LabError(f"--nic-functions {shape.nic_functions}: allowed are 0 to {functions.MOST}")
+    if not shape.physnet and (shape.nic_functions or shape.bonds):
+        raise LabError("--nic-functions and --bonds are about NICs on the provider network: not with --no-physnet")
     check_options((*shape.host_options, *shape.server_options))
     first_bridge = shape.hosts - shape.bridge_hosts + 1
-    return [
-        Host(f"h{n}", n, shape.physnet, *((LINUXBRIDGE, "") if n >= first_bridge else (OPENVSWITCH, shape.firewall)))
-        for n in range(1, shape.hosts + 1)
-    ]
+    return [plan_host(shape, number, number >= first_bridge) for number in range(1, shape.hosts + 1)]
+
+
+def plan_host(shape: Shape, number: int, bridges: bool) -> Host:
+    if bridges:
+        return Host(f"h{number}", number, shape.physnet, LINUXBRIDGE)
+    return Host(
+        f"h{number}", number, shape.physnet, OPENVSWITCH, shape.firewall, bonded=shape.bonds,
+        functions=shape.nic_functions,
+    )  # fmt: skip
 
 
 def find_programs(shape: Shape, made: Iterable[Host]) -> tuple[str, ...]:
@@ -101,17 +112,29 @@ def up(place: Place, shape: Shape, prefix: str, say: Say) -> Lab:
         if shape.physnet:
             say(f"a machine outside, at {hosts.OUTSIDE_IP} on the provider network")
             hosts.make_outside(lab, place)
+        if any(host.bonded for host in made):
+            say("a switch that bonds with hosts, on the provider network")
+            bonds.make_partner(lab, place)
         for host in made:
             say(f"host {host.name}: a namespace with {describe_switch(host)}, tunnel address {host.tunnel_ip}")
-            hosts.make_host(lab, place, host)
+            make_host(lab, place, host)
         start_metadata(lab, place, say)
         start_server(lab, place, say)
         start_agents(lab, place, say)
         return place.save(replace(lab, ready=True))
 
 
+def make_host(lab: Lab, place: Place, host: Host) -> None:
+    hosts.make_host(lab, place, host)
+    if host.bonded:
+        bonds.plug_bonded(lab, place, host)
+    if host.functions:
+        functions.make_functions(lab, place, host)
+
+
 def describe_switch(host: Host) -> str:
-    return "Linux bridges" if host.bridges else "an Open vSwitch of its own"
+    more = (", two NICs as one" if host.bonded else "") + (", a NIC with functions" if host.functions else "")
+    return "Linux bridges" if host.bridges else f"an Open vSwitch of its own{more}"
 
 
 def down(place: Place, prefix: str, say: Say) -> bool:
@@ -253,7 +276,7 @@ switch = {host.switch}
 feed_server = unix:{place.feed}
 ovs_rundir = {place.host(host.name)}
 netns_path = {place.spaces(host.name)}
-"""
+{bonds.render_option(host)}{functions.render_options(place, host)}"""
 
 
 def render_switch(place: Place, host: Host) -> str:
@@ -363,6 +386,8 @@ def restart_agent(lab: Lab, place: Place, host: Host) -> None:
 
 
 def answers(url: str) -> bool:
+    import httpx
+
     try:
         return httpx.get(f"{url}/", timeout=2, trust_env=False).status_code < 500
     except httpx.HTTPError:

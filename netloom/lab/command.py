@@ -12,12 +12,14 @@ from typing import Annotated
 import typer
 
 from netloom.lab import boot as booting
-from netloom.lab import cloud, demo, demo_routed, instances, show, switching, trouble, trouble_command, vm
+from netloom.lab import cloud, demo, demo_routed, instances, nic_command, show, switching, trouble, trouble_command, vm
 from netloom.lab import hosts as switches
 from netloom.lab.client import open_client
+from netloom.lab.collect import collect
 from netloom.lab.shell import LabError
-from netloom.lab.state import Lab, Place, find_place, find_prefix
+from netloom.lab.state import OUTSIDE, Lab, Place, find_place, find_prefix
 from netloom.lab.swarm_command import swarm
+from netloom.store.errors import StoreError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,7 +51,7 @@ Name = Annotated[str, typer.Argument(help="The instance's name.", show_default=F
 
 
 def explain_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """A LabError is for the user: its text and no traceback, exit status 1."""
+    """A LabError is for the user, and so is a file or store that cannot be used: its text, no traceback, status 1."""
 
     @wraps(command)
     def run(*args: object, **given: object) -> None:
@@ -58,6 +60,11 @@ def explain_errors(command: Callable[..., None]) -> Callable[..., None]:
         except (LabError, cloud.SecondLab) as error:
             for text in (str(error), *getattr(error, "__notes__", ())):
                 errors.print(f"netloom lab: {text}", style="red", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from None
+        except (OSError, StoreError) as error:
+            if isinstance(error, OSError) and error.filename is None:
+                raise
+            errors.print(f"netloom lab: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             errors.print("netloom lab: interrupted; `netloom lab down` removes what was made", style="red")
@@ -84,6 +91,12 @@ def up(
     firewall_driver: Annotated[
         str, typer.Option(help="Who keeps rules on hosts with Open vSwitch: openvswitch, or iptables_hybrid.")
     ] = "",
+    nic_functions: Annotated[
+        int, typer.Option(help="Give hosts with Open vSwitch a NIC more, with so many virtual functions (SR-IOV).")
+    ] = 0,
+    bonds: Annotated[
+        bool, typer.Option("--bonds", help="Give them two NICs on br-ex, as one (LACP), and a switch that bonds.")
+    ] = False,
     host_option: Annotated[
         list[str] | None, typer.Option(help="section.name=value: what else every agent is told.")
     ] = None,
@@ -98,7 +111,7 @@ def up(
     Examples: `netloom lab up --hosts 5`, `netloom lab up --hosts 3 --bridge-hosts 1 --dhcp-driver dnsmasq`
     """
     shape = cloud.Shape(hosts, bridge_hosts, physnet, firewall_driver, tuple(host_option or ()),
-                        (f"dhcp_driver={dhcp_driver}", *(server_option or ())))  # fmt: skip
+                        (f"dhcp_driver={dhcp_driver}", *(server_option or ())), nic_functions, bonds)  # fmt: skip
     place = here()
     with show.show_progress(console) as say:
         lab = cloud.up(place, shape, find_prefix(os.environ), say)
@@ -129,6 +142,9 @@ def boot(
         "namespace"
     ),
     port: Annotated[str, typer.Option(help="Instead of a network: a port that is there, as Nova takes one.")] = "",
+    vnic_type: Annotated[
+        str, typer.Option(help="direct or macvtap: by a virtual function of the host's NIC; else by its switch.")
+    ] = "",
 ) -> None:
     """Boot an instance: a port through the API, a NIC plugged into its host, addresses by DHCP and RA.
 
@@ -137,7 +153,8 @@ def boot(
     Examples: `netloom lab boot web --network blue --host h2`, `netloom lab boot real --network blue --kind vm`
     """
     with show.show_progress(console) as say:
-        made = booting.boot(here(), booting.Asked(name, network, host, subnet, dhcp, keep, kind, address, port), say)
+        asked = booting.Asked(name, network, host, subnet, dhcp, keep, kind, address, port, vnic_type)
+        made = booting.boot(here(), asked, say)
     console.print(f"{made.name} is up on {made.host}: {' '.join(made.addresses) or 'no address'}")
 
 
@@ -186,6 +203,9 @@ def find_inside(lab: Lab, place: Place, name: str) -> tuple[str, dict[str, str]]
     if name in lab.hosts:
         directory = place.host(name)
         return lab.host_netns(name), {} if lab.hosts[name].bridges else switches.switch_env(directory)
+    if name not in lab.instances and name != OUTSIDE:
+        there = ", ".join((*lab.instances, *lab.hosts, OUTSIDE))
+        raise LabError(f"there is no instance, host or namespace '{name}'; there are: {there}")
     return instances.find_inside(lab, name), {}
 
 
@@ -320,7 +340,8 @@ def restart(
 for one in (trouble_command.kill, trouble_command.start, trouble_command.cut, trouble_command.mend,
             trouble_command.spaces, swarm):  # fmt: skip
     app.command()(explain_errors(one))
-for switching_command in (switching.reach, switching.rate, switching.migrate, switching.tag, switching.untag):
+for switching_command in (switching.reach, switching.rate, switching.migrate, switching.tag, switching.untag,
+                          nic_command.nic, collect):  # fmt: skip
     app.command()(explain_errors(switching_command))
 
 

@@ -65,32 +65,40 @@ def make_host(lab: Lab, place: Place, host: Host) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     make_namespace(netns, place.directory)
     make_nic(lab.underlay, f"h{host.number}", "underlay", netns, "eth0")
-    if host.physnet:
+    single = host.physnet and not host.bonded  # a bonded host's are plugged by lab/bonds.py
+    if single:
         make_nic(lab.underlay, f"p{host.number}", "provider", netns, "eth1")
     if host.bridges:
         # What the kernel sends itself goes through the userspace datapaths of others, which hand frames on as they are.
         run("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off")
         give_tunnel_addresses(netns, "eth0", host)
         return
-    guard(netns, ["eth0", "eth1"] if host.physnet else ["eth0"])
+    guard(netns, ["eth0", "eth1"] if single else ["eth0"])
     start_switch(place, host, netns)
     make_underlay_bridge(place, host, netns)
     if host.physnet:
-        vsctl(place, host.name, *add_bridge(PHYSNET_BRIDGE, "eth1", f"02:00:00:01:00:{host.number:02x}"))
+        mac = f"02:00:00:01:00:{host.number:02x}"
+        vsctl(place, host.name, *add_bridge(PHYSNET_BRIDGE, "eth1" if single else "", mac))
 
 
 def make_nic(underlay: str, port: str, bridge: str, netns: str, device: str) -> None:
     """A cable from the host's `device` to the underlay's `bridge`, both ends up."""
+    make_cable(underlay, port, netns, device)
+    run("ip", "-n", underlay, "link", "set", port, "master", bridge)
+
+
+def make_cable(one: str, port: str, other: str, device: str) -> None:
+    """Two devices, each in its namespace, both up."""
     run(
-        "ip", "link", "add", port, "netns", underlay, "mtu", str(UNDERLAY_MTU),
-        "type", "veth", "peer", "name", device, "netns", netns, "mtu", str(UNDERLAY_MTU),
+        "ip", "link", "add", port, "netns", one, "mtu", str(UNDERLAY_MTU),
+        "type", "veth", "peer", "name", device, "netns", other, "mtu", str(UNDERLAY_MTU),
     )  # fmt: skip
-    run("ip", "-n", underlay, "link", "set", port, "master", bridge, "up")
-    run("ip", "-n", netns, "link", "set", device, "up")
+    for netns, end in ((one, port), (other, device)):
+        run("ip", "-n", netns, "link", "set", end, "up")
 
 
-def guard(netns: str, devices: Iterable[str]) -> None:
-    rules = f"""table netdev netloom_lab {{
+def guard(netns: str, devices: Iterable[str], table: str = "netloom_lab") -> None:
+    rules = f"""table netdev {table} {{
     chain nics {{
         type filter hook ingress devices = {{ {", ".join(devices)} }} priority 0
         drop
@@ -113,10 +121,11 @@ def give_tunnel_addresses(netns: str, device: str, host: Host) -> None:
 
 
 def add_bridge(bridge: str, device: str, mac: str) -> tuple[str, ...]:
+    """With the device as a port, if there is one."""
     return (
         "--may-exist", "add-br", bridge,
         "--", "set", "bridge", bridge, "datapath_type=netdev", f"other-config:hwaddr={mac}",
-        "--", "--may-exist", "add-port", bridge, device,
+        *(("--", "--may-exist", "add-port", bridge, device) if device else ()),
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import shutil
 
+from netloom.lab.functions import plug_function, unplug_function
 from netloom.lab.namespaces import make_namespace, remove_namespace, set_sysctl
 from netloom.lab.plugs import attach, detach, remove_box
 from netloom.lab.shell import CommandFailed, LabError, run
@@ -26,7 +27,10 @@ def make_instance(lab: Lab, place: Place, instance: Instance, mtu: int) -> None:
     """The namespace, its NIC, and the plug. The instance has no address yet."""
     netns = lab.instance_netns(instance.name)
     make_namespace(netns, place.directory, ipv6=True)
-    plug(lab, instance, mtu)
+    if instance.slot:
+        plug_function(lab, place, instance, mtu)
+    else:
+        plug(lab, instance, mtu)
     run("ip", "netns", "exec", netns, "ethtool", "-K", "eth0", "tx", "off")
     set_sysctl(netns, "net.ipv6.conf.eth0.accept_ra", 2)
     attach(lab, place, instance)
@@ -46,7 +50,9 @@ def plug(lab: Lab, instance: Instance, mtu: int) -> None:
 
 def remove_instance(lab: Lab, place: Place, instance: Instance) -> None:
     """The plug, the namespace with what runs in it, and its files. What is gone already is no error."""
-    if instance.port_id and instance.host in lab.hosts:
+    if instance.port_id and instance.host in lab.hosts and instance.slot:
+        unplug_function(lab, place, instance)
+    elif instance.port_id and instance.host in lab.hosts:
         detach(lab, place, instance)
         remove_box(lab, instance)
     if instance.kind == "vm":

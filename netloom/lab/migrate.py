@@ -71,6 +71,8 @@ def check_move(lab: Lab, here: Instance, target: str) -> None:
         raise LabError(f"there is no host '{target}'; there are {', '.join(lab.hosts)}")
     if here.host == target:
         raise LabError(f"{here.name} is on {target} already")
+    if here.slot:
+        raise LabError(f"{here.name} has a virtual function of {here.host}'s NIC, which does not move with it")
     if here.kind == "vm":
         raise LabError(f"{here.name} is a virtual machine, whose program cannot be moved here")
 

@@ -15,9 +15,9 @@ from netloom.lab.state import Instance, Lab, Place
 
 
 def attach(lab: Lab, place: Place, instance: Instance) -> None:
-    """Plug the device, which is there already and up."""
+    """Plug the device, which is there already and up. What a function is plugged by is the NIC's."""
     host = lab.hosts[instance.host]
-    if host.bridges:
+    if host.bridges or instance.slot:
         return
     if instance.hybrid:
         make_hybrid(lab.host_netns(instance.host), instance)

@@ -19,13 +19,15 @@ from typing import Any
 from netloom.lab.shell import LabError
 
 FORMAT = 1
+NORMAL, DIRECT, MACVTAP = "normal", "direct", "macvtap"
 OPENVSWITCH, LINUXBRIDGE, HYBRID = "openvswitch", "linuxbridge", "iptables_hybrid"
 NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$")
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A simulated host. `number` counts from 1 and gives its addresses; `physnet`: it has a second NIC.
+    """A simulated host. `number` counts from 1 and gives its addresses; `physnet`: it has a second NIC; `bonded`: which
+    is two, as one; `functions`: of one NIC more, that has virtual functions (SR-IOV).
 
     switch: "openvswitch" or "linuxbridge"; firewall: its firewall_driver, empty for the switch's own. `options` are
     what its agent alone is told ("section.name=value").
@@ -37,6 +39,8 @@ class Host:
     switch: str = OPENVSWITCH
     firewall: str = ""
     options: tuple[str, ...] = ()
+    bonded: bool = False
+    functions: int = 0
 
     @property
     def bridges(self) -> bool:
@@ -62,7 +66,8 @@ class Instance:
     """An instance: a namespace, or a virtual machine, with one NIC.
 
     `device_id` is chosen before there is a port, which is found by it. `given`: its port was there before it, and
-    stays. `hybrid`: it is plugged by a bridge of its own, as its port's binding says.
+    stays. `hybrid`: it is plugged by a bridge of its own, as its port's binding says. `slot`: it is plugged by the
+    virtual function at this PCI slot.
     """
 
     name: str
@@ -75,11 +80,13 @@ class Instance:
     kind: str = "namespace"  # or "vm"
     given: bool = False
     hybrid: bool = False
+    vnic_type: str = NORMAL
+    slot: str = ""
 
     @property
     def device(self) -> str:
         """The host's end of its cable, named as Nova names it."""
-        return f"tap{self.port_id[:11]}"
+        return f"{'mvt' if self.vnic_type == MACVTAP else 'tap'}{self.port_id[:11]}"
 
 
 OUTSIDE = "outside"
@@ -113,6 +120,10 @@ class Lab:
     def host_netns(self, host: str) -> str:
         return f"{self.prefix}{host}"
 
+    def nic_netns(self, host: str) -> str:
+        """The inside of the host's NIC with functions."""
+        return f"{self.prefix}{host}-nic"
+
     def instance_netns(self, instance: str) -> str:
         return f"{self.prefix}i-{instance}"
 
@@ -120,7 +131,8 @@ class Lab:
         """Every namespace that this state accounts for, those of instances first."""
         instances = [self.instance_netns(name) for name, one in self.instances.items() if one.kind == "namespace"]
         hosts = [self.host_netns(name) for name in self.hosts]
-        return (*instances, *hosts, self.outside, self.underlay)
+        nics = [self.nic_netns(name) for name, host in self.hosts.items() if host.functions]
+        return (*instances, *hosts, *nics, self.outside, self.underlay)
 
 
 def with_instance(lab: Lab, instance: Instance) -> Lab:
@@ -199,6 +211,10 @@ class Place:
     def spaces(self, host: str) -> Path:
         """Where the host's agent keeps the namespaces that it makes: those of several hosts have the same names."""
         return self.host(host) / "netns"
+
+    def sysfs(self, host: str) -> Path:
+        """The device tree of the host's NIC with functions."""
+        return self.host(host) / "sys"
 
     def instance(self, name: str) -> Path:
         return self.directory / "instances" / name

@@ -322,6 +322,13 @@ class Swarm:
             await asyncio.sleep(0.5)
         raise LabError(f"the hosts are not quiet after {deadline_s:g} s")
 
+    async def finish_bring_up(self, watch: Watch) -> None:
+        """Wait until nobody has anything to say, and keep how long each step took. Raises LabError."""
+        await self.wait_idle()
+        watch.note("quiet_s")
+        await self.ask(do="freeze")
+        self.bring_up = watch.noted
+
 
 def find_store(wanted: Wanted, folder: Path) -> str:
     return wanted.database or f"sqlite:///{folder}/netloom.db"
@@ -346,10 +353,7 @@ async def run_swarm(wanted: Wanted, folder: Path, say: Say) -> AsyncIterator[Swa
         await swarm.bring_hosts([relay.feed for relay in swarm.relays] or [server.feed])
         watch.note("all_current_s")
         say("what they hold is acknowledged")
-        await swarm.wait_idle()
-        watch.note("quiet_s")
-        await swarm.ask(do="freeze")
-        swarm.bring_up = watch.noted
+        await swarm.finish_bring_up(watch)
         yield swarm
     finally:
         await swarm.stop_hosts()

@@ -230,10 +230,7 @@ async def run_joined(wanted: Wanted, server: Elsewhere, say: Say) -> AsyncIterat
             say("until all ports are ACTIVE")
             waiting = {project.id for project in plan.projects}
             await wait_for("all ports ACTIVE", lambda: are_active(http, waiting), WAIT_S + shape.hosts)
-            await swarm.wait_idle()
-            watch.note("quiet_s")
-            await swarm.ask(do="freeze")
-            swarm.bring_up = watch.noted
+            await swarm.finish_bring_up(watch)
             yield swarm
         finally:
             say("what was made is removed")

@@ -20,8 +20,8 @@ PARTS = {
     "conntrackd": "conntrackd", "dnsmasq": "dnsmasq",
 }  # fmt: skip
 """What runs on a host, and the words in its command line."""
-NICS = {"underlay": "h", "provider": "p"}
-"""A host's NICs by the network that they are on, and how the other end of the cable is named."""
+NICS = {"underlay": "h", "provider": "p", "provider-2": "q", "functions": "n"}
+"""A host's NICs by what they are for, and how the other end of the cable is named."""
 END_S, START_S = 10.0, 20.0
 
 
@@ -112,7 +112,8 @@ def is_up(lab: Lab, place: Place, host: str) -> bool:
 
 
 def found_nics(host: Host) -> tuple[str, ...]:
-    return tuple(NICS) if host.physnet else ("underlay",)
+    has = {"provider": host.physnet, "provider-2": host.bonded, "functions": bool(host.functions)}
+    return tuple(nic for nic in NICS if has.get(nic, True))
 
 
 def choose_nics(host: Host, only: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from netloom.lab.state import find_place
 console = show.make_console()
 
 Host = Annotated[str, typer.Argument(help="The host.", show_default=False)]
-Nic = Annotated[str, typer.Option(help="Only this network: underlay or provider.", show_default=False)]
+Nic = Annotated[str, typer.Option(help=f"Only this NIC: {', '.join(trouble.NICS)}.", show_default=False)]
 
 
 def kill(
@@ -50,6 +50,9 @@ def cut(host: Host, only: Nic = "") -> None:
     """Pull a host's cables, so that it meets no other host; all on it goes on.
 
     Its agent still hears from the server, which in the lab is a file away.
+
+    A host of `lab up --bonds` has two cables to the provider network, provider and provider-2; functions is that of
+    the NIC of `--nic-functions`.
 
     Examples: `netloom lab cut h2`, `netloom lab cut h2 --only provider`
     """

@@ -11,13 +11,14 @@ from typing import Annotated
 import typer
 
 from netloom import __version__
-from netloom.lab.command import app as lab_app
 from netloom.main.commands.agent import app as agent_app
 from netloom.main.commands.db import app as db_app
+from netloom.main.commands.late import WithLab
 from netloom.main.commands.parts import Files, Sets, explain_errors, parse_sets
 from netloom.main.commands.server import app as server_app
 
 app = typer.Typer(
+    cls=WithLab,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -37,7 +38,6 @@ app = typer.Typer(
 )
 app.add_typer(agent_app, name="agent")
 app.add_typer(db_app, name="db")
-app.add_typer(lab_app, name="lab")
 app.add_typer(server_app, name="server")
 
 

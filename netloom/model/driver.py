@@ -31,6 +31,15 @@ class Driver(Protocol):
 
 
 @runtime_checkable
+class Settling(Protocol):
+    """A driver whose device goes by what it holds a moment after it has taken it."""
+
+    async def settle(self) -> None:
+        """Return when nothing goes by what was there before the last apply. OSError: the device does not answer."""
+        ...
+
+
+@runtime_checkable
 class Ordered(Protocol):
     """A driver whose kinds, or those of others, come in an order though nothing stands on the other: the door last.
 

@@ -60,8 +60,11 @@ class HostFacts:
     taps: Mapping[str, Interface] = field(default_factory=dict)
     exports: Mapping[str, Export] = field(default_factory=dict)  # "netflow", "sflow", "ipfix" → to whom, and how
     bonds: Mapping[tuple[str, str], Bond] = field(default_factory=dict)  # (bridge, name) → its members
+    # Bridge → why the bond on it carries nothing: the switch could open none of its members.
+    dead_bonds: Mapping[str, str] = field(default_factory=dict)
     bandwidths: Mapping[str, int] = field(default_factory=dict)  # physical network → kbit/s that its NIC sends at most
     mtus: Mapping[str, int] = field(default_factory=dict)  # physical network → bytes that its NIC carries in a packet
+    underlay_mtu: int = 0  # bytes that the device with the tunnels' address carries in a packet; 0: not known
     integration_bridge: str = "br-int"
     tunnel_bridge: str = "br-tun"
     permitted_ethertypes: tuple[int, ...] = ()  # frames that security groups say nothing of, and that pass

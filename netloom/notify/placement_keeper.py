@@ -1,7 +1,7 @@
-"""Keeps Placement told of all agents: who is due when, and what becomes of it.
+"""Keeps Placement told of things: who is due when, and what becomes of it.
 
-Law: an agent is told of when what it says changes, after a failure again and again, and now and then in any case;
-`resources_synced` says how the last time went. Nothing is kept between starts: what is held is looked at.
+Law: a thing is told of when what is said of it changes, after a failure again and again, and now and then in any case.
+Nothing is kept between starts: what is held is looked at.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from netloom.intent.errors import ApiError
-from netloom.intent.schema import Doc
 from netloom.notify.outbox import NotTold
-from netloom.notify.placement_wanted import KINDS, Tree, find_claims, find_own, find_refused, render_trees
 from netloom.store.errors import StoreError
 from netloom.store.writer import NotWriting
 
@@ -29,12 +27,12 @@ REST_S = 0.5
 """How often it is looked whether this server tells."""
 GATHER_S = 0.05
 ALONGSIDE = 8
-"""Agents that are told of at the same time."""
+"""Things that are told of at the same time."""
 
 
 @dataclass(slots=True)
 class Schedule:
-    """When each agent is due, in seconds of a clock that only goes forward; told the time."""
+    """When each thing is due, in seconds of a clock that only goes forward; told the time."""
 
     due: dict[str, float] = field(default_factory=dict)
     delays: dict[str, float] = field(default_factory=dict)
@@ -51,9 +49,11 @@ class Schedule:
             del self.due[id]
         return found
 
-    def succeed(self, id: str, now_s: float) -> None:
+    def succeed(self, id: str, now_s: float, look_s: float | None = LOOK_S) -> None:
+        """It is due in `look_s` seconds; None: never, unless it changes."""
         self.delays.pop(id, None)
-        self.due.setdefault(id, now_s + LOOK_S)
+        if look_s is not None:
+            self.due.setdefault(id, now_s + look_s)
 
     def fail(self, id: str, now_s: float) -> None:
         if id not in self.due:
@@ -61,38 +61,33 @@ class Schedule:
             self.delays[id] = min(delay * 2, LAST_RETRY_S)
             self.due[id] = now_s + delay
 
-    def forget(self, id: str) -> None:
-        self.due.pop(id, None)
-        self.delays.pop(id, None)
-
     def clear(self) -> None:
         self.due.clear()
         self.delays.clear()
 
 
-Agents = Mapping[str, Doc]
+Tell = Callable[[str], Awaitable[float | None]]
+"""Tells of one thing; gives after how many seconds it is to be looked at again, None: never. Raises NotTold."""
 
 
 class Keeper:
     """`note` never waits; `run` tells until it is cancelled.
 
-    `tell`: makes Placement hold a tree, or raises NotTold. `agents`: all there are now, by id. `mark`: writes whether
-    an agent is told of. `tells`: whether it is this server that tells.
+    `begin`: opens a turn, and gives how one thing is told of in it. `all`: what there is to tell of. `fail`: says that
+    a thing was not told of. `tells`: whether it is this server that tells.
     """
 
     def __init__(
         self,
-        tell: Callable[[Tree], Awaitable[None]],
-        agents: Callable[[], Agents],
-        mark: Callable[[str, bool], Awaitable[None]],
-        tunnelled: str,
+        begin: Callable[[], Awaitable[Tell]],
+        all: Callable[[], Iterable[str]],
+        fail: Callable[[str, NotTold], None],
         tells: Callable[[], bool] = lambda: True,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tell = tell
-        self._agents = agents
-        self._mark = mark
-        self._tunnelled = tunnelled
+        self._begin = begin
+        self._all = all
+        self._fail = fail
         self._tells = tells
         self._now = now
         self._schedule = Schedule()
@@ -102,11 +97,11 @@ class Keeper:
 
     @property
     def waiting(self) -> int:
-        """How many agents Placement is yet to be told of, as far as it is known."""
+        """How many things Placement is yet to be told of, as far as it is known."""
         return self._waiting + len(self._schedule.delays)
 
     def note(self, ids: Iterable[str]) -> None:
-        """These agents said something else of themselves, came, or went."""
+        """Something else is to be said of these, or they came, or went."""
         if self._telling:
             for id in ids:
                 self._schedule.note(id, self._now())
@@ -122,53 +117,44 @@ class Keeper:
                 await self._turn()
 
     def _change_hands(self) -> None:
-        """Whoever begins to tell looks at all agents; nothing has to be known of what was told before."""
+        """Whoever begins to tell looks at all; nothing has to be known of what was told before."""
         if self._tells() != self._telling:
             self._telling = not self._telling
             self._schedule.clear()
-            self.note(self._agents() if self._telling else ())
+            self.note(self._all() if self._telling else ())
 
     async def _turn(self) -> None:
         if self._wake.is_set():
             await asyncio.sleep(GATHER_S)  # hosts come together
             self._wake.clear()
-        agents, due = self._agents(), self._schedule.take(self._now())
+        due, gate = self._schedule.take(self._now()), asyncio.Semaphore(ALONGSIDE)
         if not due:
             return
-        claims, gate = find_claims(agents.values()), asyncio.Semaphore(ALONGSIDE)
         self._waiting = len(due)
-        await asyncio.gather(*(self._serve(id, agents.get(id), claims, gate) for id in due))
+        try:
+            tell = await self._begin()
+        except Exception:
+            LOG.exception("Placement is not told of %d things", len(due))
+            for id in due:
+                self._schedule.fail(id, self._now())
+        else:
+            await asyncio.gather(*(self._serve(id, tell, gate) for id in due))
+        finally:
+            self._waiting = 0
 
-    async def _serve(self, id: str, agent: Doc | None, claims: Mapping[str, str], gate: asyncio.Semaphore) -> None:
+    async def _serve(self, id: str, tell: Tell, gate: asyncio.Semaphore) -> None:
         async with gate:
             try:
-                if agent is None or agent["agent_type"] not in KINDS:
-                    self._schedule.forget(id)
-                elif await self._tell_of(agent, claims):
-                    self._schedule.succeed(id, self._now())
-                else:
-                    self._schedule.fail(id, self._now())
+                look_s = await tell(id)
+                self._schedule.succeed(id, self._now(), look_s)
+            except NotTold as error:
+                self._fail(id, error)
+                self._schedule.fail(id, self._now())
             except (ApiError, StoreError, NotWriting) as error:
-                LOG.warning("what Placement knows of %s is not noted: %s", agent and agent["host"], error)
+                LOG.warning("what Placement knows of %s is not noted: %s", id, error)
                 self._schedule.fail(id, self._now())
             except Exception:
-                LOG.exception("Placement is not told of %s", agent and agent["host"])
+                LOG.exception("Placement is not told of %s", id)
                 self._schedule.fail(id, self._now())
             finally:
                 self._waiting -= 1
-
-    async def _tell_of(self, agent: Doc, claims: Mapping[str, str]) -> bool:
-        trees = render_trees(agent, self._tunnelled)
-        errors = list(find_refused(trees, agent["host"], claims))
-        for tree in find_own(trees, agent["host"], claims):
-            try:
-                await self._tell(tree)
-            except NotTold as error:
-                errors.append(str(error))
-        if errors:
-            level = logging.DEBUG if agent["resources_synced"] is False else logging.WARNING  # said once
-            words = "; ".join(errors)
-            LOG.log(level, "Placement is not told of %s on %s: %s", agent["agent_type"], agent["host"], words)
-        if trees and agent["resources_synced"] is not (not errors):
-            await self._mark(agent["id"], not errors)
-        return not errors

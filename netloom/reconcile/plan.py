@@ -50,6 +50,12 @@ def does_end(puts: Iterable[Put], removes: Iterable[Remove]) -> bool:
     return not any(op.thing.kind in LOCKS for op in puts) and any(op.thing.kind == "iptables" for op in removes)
 
 
+def ends_locks(ops: Plan) -> bool:
+    """Whether all locks go, and flows hold in their place: for every packet, before the first of them goes."""
+    puts = [op for op in ops if isinstance(op, Put)]
+    return does_end(puts, [op for op in ops if isinstance(op, Remove)])
+
+
 OpT = TypeVar("OpT", Put, Remove)
 
 

@@ -15,8 +15,10 @@ from netloom.render.scene import find_network, find_ports
 
 def render_functions(slices: Slices, facts: HostFacts) -> Iterator[Thing]:
     """One for each port at a PCI slot whose network a NIC of this host carries."""
+    holders = find_holders(slices, facts)
     for port in find_ports(slices, facts.host):
-        network = find_network(slices.get(f"network/{port.network_id}")) if port.pci_slot else None
+        held = bool(port.pci_slot) and holders[port.pci_slot] == port.id
+        network = find_network(slices.get(f"network/{port.network_id}")) if held else None
         segment = find_segment(network, facts) if network else None
         if network is None or segment is None:
             continue
@@ -47,14 +49,22 @@ def find_mbps(kbps: int) -> int:
     return -(-kbps // 1000)
 
 
+def find_holders(slices: Slices, facts: HostFacts) -> dict[str, str]:
+    """By PCI slot, the port that has the function: of several that say so the first by id, whoever came first."""
+    found = ((port.pci_slot, port.id) for port in find_ports(slices, facts.host) if port.pci_slot)
+    return dict(sorted(found, reverse=True))
+
+
 def find_segment(network: NetworkRow, facts: HostFacts) -> Segment | None:
     kinds = ("flat", "vlan")
     found = (s for s in network.segments if s.network_type in kinds and s.physical_network in facts.device_mappings)
     return next(found, None)
 
 
-def find_reason(port: PortRow, network: NetworkRow, facts: HostFacts) -> str:
+def find_reason(port: PortRow, network: NetworkRow, slices: Slices, facts: HostFacts) -> str:
     """Why the function cannot be set; empty: it can, as far as the host knows."""
+    if (holder := find_holders(slices, facts)[port.pci_slot]) != port.id:
+        return f"the function at PCI slot {port.pci_slot} is port {holder}'s"
     if find_segment(network, facts) is None:
         return f"no NIC for SR-IOV of host {facts.host} carries network {network.id}"
     if port.vnic_type == MACVTAP and port.pci_slot not in facts.taps:

@@ -27,7 +27,7 @@ from netloom.render.group_book import GroupBook
 from netloom.render.make import make_thing
 from netloom.render.memory import Memory, keep_groups
 from netloom.render.metadata import find_door, render_service, render_way
-from netloom.render.metadata_space import render_redirects
+from netloom.render.metadata_space import LinkBook, render_redirects
 from netloom.render.mirrors import render_mirrors
 from netloom.render.network_book import NetworkBook
 from netloom.render.qos import find_limits
@@ -56,6 +56,7 @@ class Renderer:
         self._hybrid = HybridBook()
         self._spaces = SpaceBook()
         self._routers = RouterBook()
+        self._links = LinkBook()
         self._base: tuple[Any, tuple[Thing, ...]] | None = None
         self._memory = Memory()
         self._rest: Groups = {}
@@ -86,7 +87,7 @@ class Renderer:
         groups |= self._spaces.render(slices, facts)
         groups |= self._servers.render(slices, facts)
         if facts.metadata_redirect:
-            groups["metadata"] = render_redirects(slices, facts)
+            groups["metadata"] = render_redirects(slices, facts, self._links)
         groups |= self._routers.render(slices, networks, facts)
         host = describe_host(facts)
         for id, members in by_network.items():

@@ -10,17 +10,18 @@ that the port's MAC gives. Where two networks of a router have a MAC in common n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
-from netloom.model.address import link_local
 from netloom.model.facts import HostFacts
 from netloom.model.netns import Held, Ruleset
 from netloom.model.plan import Thing
-from netloom.model.slices import CallerRow, InterfaceRow, PlaceRow, PortRow, Slice, Slices
+from netloom.model.slices import InterfaceRow, PlaceRow, PortRow, Slice, Slices, find_changed
 from netloom.model.why import Why
-from netloom.render.dhcp_server import ID_LENGTH, OWNER, is_server, space_name
-from netloom.render.metadata import FAMILIES, Caller
+from netloom.render.caller_book import CallerBook, Callers, Leg
+from netloom.render.dhcp_files import ID_LENGTH, OWNER
+from netloom.render.dhcp_server import is_server, space_name
+from netloom.render.metadata import FAMILIES
 from netloom.render.scene import find_network, find_ports
 from netloom.render.space_scene import find_carried
 
@@ -45,12 +46,40 @@ RULES = f""" chain arrive {{
 RULESET = Ruleset(blake2b(RULES.encode(), digest_size=8).hexdigest(), RULES)
 
 
-def render_redirects(slices: Slices, facts: HostFacts) -> tuple[Thing, ...]:
-    """In each namespace of a router or a DHCP server on this host."""
-    return tuple(find_redirects(slices, facts)) if facts.metadata_redirect else ()
+def render_redirects(slices: Slices, facts: HostFacts, book: LinkBook | None = None) -> tuple[Thing, ...]:
+    """In each namespace of a router or a DHCP server on this host. `book`: what was found before of the networks."""
+    return tuple(find_redirects(slices, facts, book or LinkBook())) if facts.metadata_redirect else ()
 
 
-def find_redirects(slices: Slices, facts: HostFacts) -> Iterator[Thing]:
+class LinkBook:
+    """The ports that could answer by IPv6 on each network's link. A change costs its own rows (law 6), and what is
+    found depends on those that are here now (law 1)."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        """How many rows were looked at since the beginning."""
+        self._held: dict[str, tuple[Slice, dict[str, str]]] = {}
+
+    def find(self, network: Slice) -> dict[str, str]:
+        """Their owners, by port."""
+        old, found = self._held.get(network.name, (None, {}))
+        for key in find_changed(old, network):
+            self.read += 1
+            row = network.rows.get(key)
+            if isinstance(row, PlaceRow) and row.device_owner in (OWNER, *ROUTED):
+                found[key] = row.device_owner
+            else:
+                found.pop(key, None)
+        self._held[network.name] = network, found
+        return {key.removeprefix("place/"): owner for key, owner in found.items()}
+
+    def keep(self, slices: Slices) -> None:
+        """Forget networks that are followed no more."""
+        self._held = {name: held for name, held in self._held.items() if name in slices}
+
+
+def find_redirects(slices: Slices, facts: HostFacts, book: LinkBook) -> Iterator[Thing]:
+    book.keep(slices)
     by = "metadata_space.render_redirects"
     for router, found in find_carried(slices, facts.host):
         why, netns = Why(router.revision, (found.name,), by), f"qrouter-{router.id}"
@@ -64,7 +93,7 @@ def find_redirects(slices: Slices, facts: HostFacts) -> Iterator[Thing]:
             netns, device = space_name(network.id), f"ns-{port.id[:ID_LENGTH]}"
             yield Thing(("ruleset", netns, TABLE), RULESET, why)
             yield Thing(("alias", netns, device, f"{SERVICE}/32"), Held(), why)
-            if is_first(port, slices[f"network/{network.id}"]):
+            if is_first(port, book.find(slices[f"network/{network.id}"])):
                 yield Thing(("alias", netns, device, f"{SERVICE6}/128"), Held(), why)
 
 
@@ -75,55 +104,31 @@ def find_inner(router: Slice, slices: Slices, host: str) -> list[str]:
     return sorted(f"qr-{leg.id[:ID_LENGTH]}" for leg in known)
 
 
-def is_first(port: PortRow, network: Slice) -> bool:
+def is_first(port: PortRow, owners: Mapping[str, str]) -> bool:
     """Of several that could answer by IPv6, whose address is one: a router, or the first DHCP server by id."""
-    owners = [(row.device_owner, row.id) for row in network.rows.values() if isinstance(row, PlaceRow)]
-    return not any(owner in ROUTED or (owner == OWNER and id < port.id) for owner, id in owners)
+    return not any(owner in ROUTED or (owner == OWNER and id < port.id) for id, owner in owners.items())
 
 
-def find_space_callers(slices: Slices, facts: HostFacts) -> dict[str, dict[str, Caller]]:
-    """By namespace, who may ask there, by address."""
+def find_space_callers(slices: Slices, facts: HostFacts, book: CallerBook | None = None) -> dict[str, Callers]:
+    """By namespace, who may ask there, by address. `book`: what was found before, which spares a look at each port."""
     if not facts.metadata_redirect:
         return {}
+    book = book or CallerBook()
+    book.begin()
     found = {
-        f"qrouter-{router.id}": dict(find_behind(part, slices)) for router, part in find_carried(slices, facts.host)
+        f"qrouter-{router.id}": Callers(tuple(find_legs(part, slices, book)))
+        for router, part in find_carried(slices, facts.host)
     }
     for port in find_ports(slices, facts.host):
         if is_server(port):
-            part = slices.get(f"callers/{port.network_id}")
-            found[space_name(port.network_id)] = {**dict(find_near(part)), **dict(find_on(part))}
+            found[space_name(port.network_id)] = Callers(((book.find(port.network_id, slices), None),))
+    book.end()
     return found
 
 
-def find_behind(router: Slice, slices: Slices) -> Iterator[tuple[str, Caller]]:
+def find_legs(router: Slice, slices: Slices, book: CallerBook) -> Iterator[Leg]:
     """Of a router's networks, those whose address is on a subnet that the router is on."""
-    near: dict[str, list[Caller]] = {}
-    parts = {}
-    for row in router.rows.values():
+    for _, row in sorted(router.rows.items()):
         if isinstance(row, InterfaceRow) and row.kind == "internal":
-            subnets = {address.subnet_id for address in row.addresses}
-            parts[row.network_id] = slices.get(f"callers/{row.network_id}")
-            yield from find_on(parts[row.network_id], subnets)
-    for part in parts.values():
-        for ip, caller in find_near(part):
-            near.setdefault(ip, []).append(caller)
-    yield from ((ip, callers[0]) for ip, callers in near.items() if len(callers) == 1)
-
-
-def find_on(part: Slice | None, subnets: set[str] | None = None) -> Iterator[tuple[str, Caller]]:
-    for row in find_rows(part):
-        for address in row.addresses:
-            if subnets is None or address.subnet_id in subnets:
-                yield address.ip, Caller(row.id, row.device_id, row.project_id, address.ip)
-
-
-def find_near(part: Slice | None) -> Iterator[tuple[str, Caller]]:
-    """By the address that each has on the link."""
-    for row in find_rows(part):
-        if row.mac:
-            ip = link_local(row.mac)
-            yield ip, Caller(row.id, row.device_id, row.project_id, ip)
-
-
-def find_rows(part: Slice | None) -> Iterator[CallerRow]:
-    return (row for row in (part.rows.values() if part is not None else ()) if isinstance(row, CallerRow))
+            subnets = frozenset(address.subnet_id for address in row.addresses)
+            yield book.find(row.network_id, slices), subnets

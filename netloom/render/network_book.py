@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from netloom.model.flow import Flow
 from netloom.model.slices import HostRow, PlaceRow, Row, Slice, SubnetRow, find_changed
-from netloom.render.answers.scope import server_address
 from netloom.render.cut import Cut, Things
 from netloom.render.flows.networks import (
     find_answer,
@@ -28,6 +27,7 @@ from netloom.render.flows.tunnels import render_arrivals, render_floods, render_
 from netloom.render.make import make_thing
 from netloom.render.place_index import PlaceIndex, is_remote
 from netloom.render.scene import Plugged, Scene, Tunnel
+from netloom.render.server_addresses import ServerAddresses
 
 
 class NetworkBook:
@@ -46,7 +46,7 @@ class NetworkBook:
         self._subnets: tuple[SubnetRow, ...] = ()  # by id
         self._remotes: dict[str, HostRow] = {}  # other hosts with a tunnel endpoint, by name
         self._moves = 0  # how often a remote came, changed or went
-        self._free: tuple[tuple[SubnetRow, ...], dict[str, str]] = ((), {})  # of these subnets, the first free address
+        self._servers = ServerAddresses()
         self._common: dict[str, tuple[object, Things]] = {}  # what is for all ports, and what it came of
         self._ways = Cut(f"{scene.slice}/way")
         self._answers = Cut(f"{scene.slice}/answer")
@@ -112,7 +112,8 @@ class NetworkBook:
 
     def _render_common(self) -> None:
         central, open_hosts = self._places.servers > 0, self._places.open_hosts.keys() & self._remotes.keys()
-        servers = {} if central else self._find_servers()
+        served = tuple(one for one in self._subnets if has_server(self.scene, one))
+        servers = {} if central else self._servers.find(served, self._places)
         self._keep("services", (self._subnets, central, servers), lambda: self._render_services(central, servers))
         reachable, open_outside = bool(self._remotes), bool(self.scene.provider or open_hosts)
         self._keep(
@@ -129,21 +130,6 @@ class NetworkBook:
         scene, subnets = self.scene, self._subnets
         rules = (*find_arrivals(scene), *find_services(scene, subnets, central))
         return self._make(make_flows(scene, (*rules, *find_server_answers(scene, subnets, servers))))
-
-    def _find_servers(self) -> dict[str, str]:
-        """The DHCP server's address by subnet, where hosts answer for it and no port has it."""
-        taken = self._places.by_ip
-        found = {one.id: one.gateway_ip or self._find_free(one) for one in self._subnets if has_server(self.scene, one)}
-        self._free = self._subnets, found
-        return {id: ip for id, ip in found.items() if ip and ip not in taken}
-
-    def _find_free(self, subnet: SubnetRow) -> str:
-        """Of a subnet without a gateway. It is looked for anew where it was taken, or another became free."""
-        taken, (subnets, found) = self._places.by_ip, self._free
-        held = found.get(subnet.id, "") if subnets == self._subnets else ""
-        if not held or held in taken or any(ip not in taken for ip in self._places.touched_ips):
-            return server_address(subnet, taken)
-        return held
 
     def _render_floods(self, reachable: bool, open_outside: bool) -> Things:
         outside = leave(self.scene, reachable)

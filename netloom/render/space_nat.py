@@ -13,12 +13,12 @@ from hashlib import blake2b
 from netloom.model.address import ip_version
 from netloom.model.netns import Element, Ruleset, Words
 from netloom.model.plan import Thing
-from netloom.model.slices import ForwardingRow, HelperRow
+from netloom.model.slices import ForwardingRow
 from netloom.model.why import Why
 from netloom.render.space_scene import Leg, SpaceScene
 from netloom.render.space_scopes import find_scoped
 
-TABLE, HELPERS = "netloom", "netloom_helpers"
+TABLE, HELPER = "netloom", "netloom_helper"
 PORTED = ("tcp", "udp", "dccp", "sctp")
 """Protocols that have ports to forward."""
 MOST_SHIFTED = 4096
@@ -195,14 +195,19 @@ def render_proxied(scene: SpaceScene) -> Iterator[Thing]:
 
 
 def render_helpers(scene: SpaceScene) -> Iterator[Thing]:
-    """A table of their own: a kernel that lacks one of them refuses that table and no other."""
-    if scene.helpers:
-        yield Thing(("ruleset", scene.netns, HELPERS), make_ruleset(describe_helpers(scene.helpers)), make_why(scene))
+    """A table for each: a kernel that lacks one of them refuses that table and no other."""
+    for name, protocol in sorted({(row.helper, row.protocol) for row in scene.helpers}):
+        ports = [row.port for row in scene.helpers if (row.helper, row.protocol) == (name, protocol)]
+        ruleset = make_ruleset(describe_helper(name, protocol, ports))
+        yield Thing(("ruleset", scene.netns, f"{HELPER}_{name}_{protocol}"), ruleset, make_why(scene))
 
 
-def describe_helpers(rows: tuple[HelperRow, ...]) -> str:
-    kinds = sorted({(row.helper, row.protocol) for row in rows})
-    objects = [f' ct helper {name}_{proto} {{ type "{name}" protocol {proto}; l3proto ip; }}' for name, proto in kinds]
-    uses = [f'  {r.protocol} dport {r.port} ct helper set "{r.helper}_{r.protocol}"' for r in rows]
-    chain = [" chain help { type filter hook prerouting priority filter; policy accept;", *uses, " }"]
-    return "\n".join((*objects, *chain))
+def describe_helper(name: str, protocol: str, ports: list[int]) -> str:
+    return "\n".join(
+        (
+            f' ct helper follow {{ type "{name}" protocol {protocol}; l3proto ip; }}',
+            " chain help { type filter hook prerouting priority filter; policy accept;",
+            *(f'  {protocol} dport {port} ct helper set "follow"' for port in ports),
+            " }",
+        )
+    )

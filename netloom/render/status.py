@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from netloom.model.encapsulation import explain_underlay
 from netloom.model.facts import HostFacts
 from netloom.model.slices import FloatingRow, HostRow, InterfaceRow, NetworkRow, PortRow, RouterRow, Slice, Slices
 from netloom.render import functions
 from netloom.render.router_scene import find_centre
-from netloom.render.scene import choose_segment, find_network, find_ports
+from netloom.render.scene import TUNNELS, choose_segment, find_network, find_ports
 from netloom.render.space_scene import find_router
 
 SNAT_OWNER = "network:router_centralized_snat"
@@ -40,10 +41,10 @@ def find_reason(port: PortRow, slices: Slices, facts: HostFacts) -> str:
     if port.vnic_type in functions.WHOLE:
         return ""
     if port.pci_slot:
-        return functions.find_reason(port, network, facts)
+        return functions.find_reason(port, network, slices, facts)
     if choose_segment(network, facts) is None:
         return f"network {network.id} has no segment that host {facts.host} can carry"
-    if reason := find_mtu_reason(network, facts):
+    if reason := find_bond_reason(network, facts) or find_mtu_reason(network, facts):
         return reason
     if port.device_owner in ROUTER_OWNERS and (reason := find_router_reason(port, slices, facts)):
         return reason
@@ -54,15 +55,26 @@ def find_reason(port: PortRow, slices: Slices, facts: HostFacts) -> str:
     return find_device_reason(port.id, facts)
 
 
+def find_bond_reason(network: NetworkRow, facts: HostFacts) -> str:
+    """A bond that is left with no NIC leads nowhere; with one it goes on, and the agent says what it lacks."""
+    segment = choose_segment(network, facts)
+    bridge = facts.bridge_mappings.get(segment.physical_network, "") if segment is not None else ""
+    return facts.dead_bonds.get(bridge, "")
+
+
 def find_mtu_reason(network: NetworkRow, facts: HostFacts) -> str:
     """A NIC that carries less than the network's packets may have drops the long ones without a word to anybody."""
     segment = choose_segment(network, facts)
-    carried = facts.mtus.get(segment.physical_network, 0) if segment is not None else 0
+    if segment is None:
+        return ""
+    if segment.network_type in TUNNELS:
+        return explain_underlay(network.mtu, segment.network_type, facts.tunnel_ip, facts.host, facts.underlay_mtu)
+    carried = facts.mtus.get(segment.physical_network, 0)
     if not 0 < carried < network.mtu:
         return ""
     return (
         f"network {network.id} has packets of up to {network.mtu} bytes (MTU), and the NIC of physical network "
-        f"{segment.physical_network if segment else ''} on host {facts.host} carries {carried}"
+        f"{segment.physical_network} on host {facts.host} carries {carried}"
     )
 
 

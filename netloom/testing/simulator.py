@@ -62,6 +62,8 @@ _ALWAYS = frozenset(
     if name.startswith(("reg", "tun_", "ct_", "pkt_", "vlan_", "nd_", "metadata", "icmp", "ip_frag"))
 )
 
+_VERSIONS = frozenset({("eth_type", IPV4, None), ("eth_type", IPV6, None)})
+
 
 class SimulationError(Exception):
     """The flows do something that no switch would take, such as to go round in circles."""
@@ -136,8 +138,7 @@ def make_host(facts: HostFacts, things: Iterable[Thing], connections: Connection
 
 def check_tracking(match: Match, body: FlowBody) -> None:
     """Open vSwitch takes a ct action only where the flow says which IP it is."""
-    versions = {("eth_type", IPV4, None), ("eth_type", IPV6, None)}
-    if any(isinstance(action, Ct) for action in body.actions) and not versions.intersection(match):
+    if any(isinstance(action, Ct) for action in body.actions) and _VERSIONS.isdisjoint(match):
         raise SimulationError(f"{format_match(match)}: ct in a flow that does not match an IP ethertype")
 
 

@@ -32,7 +32,9 @@ from tests.dataplane.group_kit import (
     make_members,
     put_in,
 )
-from tests.dataplane.rig import Instance, Rig, await_ping, make_rig, open_socket, wait_active
+from tests.dataplane.rig import Instance, Rig, make_rig
+from tests.dataplane.settled import wait_active
+from tests.dataplane.wire import await_ping, open_socket
 
 ROUNDS = 60
 LONG_S = 2.0

@@ -20,7 +20,9 @@ from typing import Any
 from netloom.drivers.ovs.ovsdb import OvsdbClient
 from tests.dataplane.ovs import start_host, stop_host
 from tests.dataplane.relay import run_relay
-from tests.dataplane.rig import Instance, Pinging, Rig, await_ping, fill, make_rig, open_socket
+from tests.dataplane.rig import Instance, Rig, make_rig
+from tests.dataplane.settled import fill
+from tests.dataplane.wire import Pinging, await_ping, open_socket
 
 Figures = dict[str, Any]
 

@@ -42,7 +42,8 @@ from tests.dataplane.bridge_rig import make_bridge_rig
 from tests.dataplane.group_kit import add_rule, introduce, make_dual_network, make_group
 from tests.dataplane.hybrid_rig import make_hybrid_rig, why_not_hybrid
 from tests.dataplane.ovs import run, start_host, stop_host
-from tests.dataplane.rig import Instance, Rig, make_rig, wait_active
+from tests.dataplane.rig import Instance, Rig, make_rig
+from tests.dataplane.settled import wait_active
 
 ROUNDS = 3
 PORTS, RULES, MEMBERS = 200, 20, 1000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import signal
 import tempfile
@@ -11,19 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pyroute2 import netns as spaces
-
 from netloom.drivers import merge_needs
 from netloom.feed.cache import Cache
 from netloom.main.hosts.agent import make_facts, make_settings
 from netloom.main.hosts.bridge_agent import open_bridges
-from netloom.main.options.host import HostOptions, load_host_options
+from netloom.main.options.host import HostOptions
 from netloom.model.plan import Key, Plan, Thing
 from netloom.reconcile.desired import merge_groups
 from netloom.reconcile.plan import plan
 from netloom.render.bridges.host import render_bridge_host
 from tests.dataplane.ovs import OvsHost, drop_namespaces, run, wait_until
-from tests.dataplane.rig import NO_QUOTA, Instance, Rig, batch, drop_spaces
+from tests.dataplane.rig import NO_QUOTA, Instance, Rig, drop_spaces
 from tests.dataplane.rig_cloud import Cloud, make_cloud, make_wire, stop_keepers
 from tests.faults.server import Server
 from tests.unit.agent.agent_kit import FakeFeed
@@ -42,30 +39,14 @@ class BridgeRig(Rig):
         super().start_agent()
         self.wait_log("keeps host")
 
-    def cable(self, ports: Sequence[Mapping[str, Any]], netns: str, first: int = 0) -> list[Instance]:
-        """A veth for each port: its tap here, the other end in `netns` with the port's MAC."""
-        made = [
-            Instance(port["id"], tap_of(port), netns, f"e{n}", port["mac_address"], port["fixed_ips"][0]["ip_address"])
-            for n, port in enumerate(ports, first)
-        ]
-        lines = [
-            f"link add {one.tap} netns {self.host.netns} up type veth peer name {one.device} netns {netns} "
-            f"address {one.mac}\n"
-            for one in made
-        ]
-        batch("".join(lines))
-        batch("".join(f"link set {one.device} up\n" for one in made), netns)
-        return made
+    def name_tap(self, port: Mapping[str, Any], number: int) -> str:
+        return tap_of(port)
 
     def plug(self, instances: Sequence[Instance]) -> None:
         """Nothing is left to do: the agent knows a tap by its name."""
 
-    def plan_anew(self) -> Plan:
-        spaces.pushns(self.host.netns)
-        try:
-            return asyncio.run(plan_host(load_host_options((), self.settings)))
-        finally:
-            spaces.popns()
+    async def plan_devices(self, options: HostOptions) -> Plan:
+        return await plan_host(options)
 
 
 async def plan_host(options: HostOptions) -> Plan:

@@ -7,10 +7,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from pyroute2 import netns
 
-from tests.dataplane.ovs import SCHEMA, OvsHost, start_host, stop_host
+from tests.dataplane.ovs import SCHEMA, OvsHost, run, start_host, stop_host
 from tests.dataplane.rig_cloud import Cloud, make_cloud
 
 _TOOLS = ("ip", "ovs-vswitchd", "ovsdb-server", "ovs-vsctl", "nft")
@@ -36,6 +38,22 @@ def ovs_host() -> Iterator[OvsHost]:
     finally:
         stop_host(host)
         shutil.rmtree(rundir)
+
+
+@pytest.fixture
+def own_space() -> Iterator[str]:
+    """The test runs in a new namespace, whose name this is; gone afterwards."""
+    if reason := why_not():
+        pytest.skip(reason)
+    name = f"nlt-{uuid4().hex[:8]}"
+    run("ip", "netns", "add", name)
+    netns.pushns(name)
+    try:
+        run("ip", "link", "set", "lo", "up")
+        yield name
+    finally:
+        netns.popns()
+        run("ip", "netns", "del", name)
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from itertools import pairwise
 
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, Rig, open_socket
+from tests.dataplane.rig import Instance, Rig
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud
+from tests.dataplane.wire import open_socket
 
 PORT = 7777
 

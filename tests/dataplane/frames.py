@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from netloom.model.flow import ICMP, ICMPV6, IPV4, SCTP, TCP, UDP
 from netloom.testing.connections import INNER
-from tests.dataplane.rig import add_checksum
+from tests.dataplane.wire import add_checksum
 
 Packet = Mapping[str, int]
 

@@ -14,7 +14,8 @@ from pyroute2 import netns as spaces
 
 from netloom.model.slices import Address, PortRow
 from tests.dataplane.ovs import PATIENCE_S, run
-from tests.dataplane.rig import Instance, Rig, make_echo, open_socket, to_bytes
+from tests.dataplane.rig import Instance, Rig
+from tests.dataplane.wire import make_echo, open_socket, to_bytes
 
 
 def make_row(port: Mapping[str, Any]) -> PortRow:

@@ -9,26 +9,21 @@ import asyncio
 import json
 import os
 import re
-import select
 import shutil
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pyroute2 import netns as spaces
-from pyroute2.netlink.exceptions import NetlinkError
 
 from netloom.agent.neighbour_file import NeighbourFile
 from netloom.agent.ovs_host import OvsHost as SwitchView
@@ -49,7 +44,7 @@ from netloom.model.plan import Key, Plan, Thing
 from netloom.reconcile.desired import merge_groups
 from netloom.reconcile.plan import plan
 from netloom.render.host import render_host
-from tests.dataplane.ovs import PATIENCE_S, OvsHost, drop_namespaces, run, start_host, stop_host, wait_until
+from tests.dataplane.ovs import PATIENCE_S, OvsHost, drop_namespaces, run, start_host, stop_host
 from tests.faults.server import Server
 
 PROJECT = "p1"
@@ -101,8 +96,8 @@ class Rig:
         except urllib.error.HTTPError as error:
             raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
 
-    def make_network(self, name: str, cidr: str) -> str:
-        network = self.ask("POST", "networks", {"network": {"name": name}})["network"]["id"]
+    def make_network(self, name: str, cidr: str, **given: Any) -> str:
+        network = self.ask("POST", "networks", {"network": {"name": name, **given}})["network"]["id"]
         subnet = {"network_id": network, "cidr": cidr, "ip_version": 4}
         self.ask("POST", "subnets", {"subnet": subnet})
         self.networks[name] = network
@@ -146,9 +141,13 @@ class Rig:
         """What somebody who knows nothing but the slices on disk would do to this host's devices."""
         spaces.pushns(self.host.netns)
         try:
-            return asyncio.run(plan_host(load_host_options((), self.settings)))
+            return asyncio.run(self.plan_devices(load_host_options((), self.settings)))
         finally:
             spaces.popns()
+
+    async def plan_devices(self, options: HostOptions) -> Plan:
+        """As `plan_anew`, in the host's namespace."""
+        return await plan_host(options)
 
     def run_netloom(self, *arguments: str) -> None:
         done = subprocess.run([*NETLOOM, *arguments], capture_output=True, text=True, timeout=60, check=False)
@@ -182,10 +181,11 @@ class Rig:
     # -- instances -----------------------------------------------------------------------------------------------------
 
     def cable(self, ports: Sequence[Mapping[str, Any]], netns: str, first: int = 0) -> list[Instance]:
-        """A veth for each port: one end here, named t<number>, the other in `netns` with the port's MAC."""
+        """A veth for each port: one end here, the other in `netns` with the port's MAC."""
         made = [
             Instance(
-                port["id"], f"t{n}", netns, f"e{n}", port["mac_address"], port["fixed_ips"][0]["ip_address"]
+                port["id"], self.name_tap(port, n), netns, f"e{n}", port["mac_address"],
+                port["fixed_ips"][0]["ip_address"],
             )
             for n, port in enumerate(ports, first)
         ]  # fmt: skip
@@ -197,6 +197,9 @@ class Rig:
         batch("".join(lines))
         batch("".join(f"link set {one.device} up\n" for one in made), netns)
         return made
+
+    def name_tap(self, port: Mapping[str, Any], number: int) -> str:
+        return f"t{number}"
 
     def plug(self, instances: Sequence[Instance]) -> None:
         """All of them in one transaction of ovs-vsctl, once the agent has made the bridge; returns when the switch has
@@ -293,167 +296,3 @@ def drop_spaces(folder: Path) -> None:
     for path in folder.iterdir() if folder.is_dir() else ():
         run("umount", str(path), check=False)
         path.unlink(missing_ok=True)
-
-
-class Pinging:
-    """`ping` from one instance to another, a hundred a second, until `stop`; then what was lost. `answered` grows."""
-
-    def __init__(self, source: Instance, address: str, every_s: float = 0.01) -> None:
-        command = ["ip", "netns", "exec", source.netns, "ping", "-n", "-i", str(every_s), address]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.answered: set[int] = set()
-        self._reading = threading.Thread(target=self._read, daemon=True)
-        self._reading.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.answered.update(int(number) for number in re.findall(r"icmp_seq=(\d+) ttl", line))
-
-    def wait_more(self, count: int = 10) -> None:
-        """Until so many more were answered."""
-        wanted = len(self.answered) + count
-        wait_until(lambda: len(self.answered) >= wanted)
-
-    def stop(self) -> tuple[int, list[int]]:
-        """(replies, the numbers that were never answered). One that is under way when it ends is not counted."""
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(PATIENCE_S)
-        self._reading.join(PATIENCE_S)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        got = self.answered
-        assert got, "nothing was ever answered"
-        return len(got), sorted(set(range(1, max(got))) - got)
-
-
-# -- frames, and the moment they come ---------------------------------------------------------------------------------
-
-
-def open_socket(netns: str, device: str) -> socket.socket:
-    """A raw socket on a device of another namespace: made by a thread that went there.
-
-    To bind it takes the kernel some ten milliseconds, so whoever measures opens it before.
-    """
-    made: list[socket.socket] = []
-
-    def work() -> None:
-        spaces.setns(netns)
-        made.append(socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)))
-        made[0].bind((device, 0))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    made[0].setblocking(False)
-    return made[0]
-
-
-def add_checksum(data: bytes) -> int:
-    """RFC 1071."""
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def make_echo(one: Instance, mac: str, address: str, mark: bytes) -> bytes:
-    """An ICMP echo request from an instance, as a frame; `mark`, of 16 bytes, comes back in the reply."""
-    icmp = struct.pack("!BBHHH", 8, 0, 0, 7, 1) + mark
-    icmp = icmp[:2] + struct.pack("!H", add_checksum(icmp)) + icmp[4:]
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(icmp), 1, 0, 64, 1, 0)
-    head += socket.inet_aton(one.address) + socket.inet_aton(address)
-    head = head[:10] + struct.pack("!H", add_checksum(head)) + head[12:]
-    return to_bytes(mac) + to_bytes(one.mac) + b"\x08\x00" + head + icmp
-
-
-def to_bytes(mac: str) -> bytes:
-    return bytes.fromhex(mac.replace(":", ""))
-
-
-def await_ping(
-    wire: socket.socket, one: Instance, other: Instance, every_s: float = 0.001, timeout_s: float = PATIENCE_S
-) -> float:
-    """Ping `other` from `one`, on whose device `wire` is, until it answers; the moment (time.perf_counter) it did."""
-    mark = os.urandom(16)  # so that a late reply to an earlier one is not taken for an answer
-    frame = make_echo(one, other.mac, other.address, mark)
-    wanted = to_bytes(one.mac) + to_bytes(other.mac) + b"\x08\x00"
-    end = time.perf_counter() + timeout_s
-    while time.perf_counter() < end:
-        wire.send(frame)
-        while select.select([wire], [], [], every_s)[0]:
-            got = wire.recv(2048)
-            if got[:14] == wanted and got[42:58] == mark:
-                return time.perf_counter()
-    raise AssertionError(f"{other.address} never answered {one.address}")
-
-
-def wait_active(rig: Rig, timeout_s: float = 60, **where: str) -> None:
-    """Until every port is ACTIVE."""
-
-    def all_active() -> bool:
-        return all(port["status"] == "ACTIVE" for port in rig.list_ports(**where, fields="status"))
-
-    wait_until(all_active, timeout_s)
-
-
-def wait_applied(rig: Rig, timeout_s: float = PATIENCE_S) -> None:
-    """Until every host that is connected to the server has acknowledged all that the API has said so far."""
-    behind = "netloom_feed_hosts_behind"
-    wait_until(lambda: read_figure(rig, behind) == 0, timeout_s, lambda: read_figure(rig, behind))
-
-
-def read_figure(rig: Rig, name: str) -> float:
-    """One of the figures that the server has at /metrics."""
-    with urllib.request.urlopen(f"{rig.server.url}/metrics", timeout=60) as reply:
-        found = re.search(rf"^{name} ([0-9.e+]+)$", reply.read().decode(), re.MULTILINE)
-    assert found, name
-    return float(found[1])
-
-
-def wait_quiet(rig: Rig, *but: str) -> None:
-    """Until nothing was written for a second, and there is nothing to do at this host: what hosts say of themselves is
-    written some time after, and may change what they are told."""
-    seen, since = -1.0, time.monotonic()
-
-    def is_quiet() -> bool:
-        nonlocal seen, since
-        now = read_figure(rig, "netloom_store_commit_seconds_count")
-        if now != seen:
-            seen, since = now, time.monotonic()
-        return time.monotonic() - since > 1
-
-    wait_until(is_quiet)
-    wait_planned(rig, but=but)
-
-
-def wait_planned(*rigs: Rig, timeout_s: float = PATIENCE_S, but: Collection[str] = ()) -> None:
-    """Until what the API said is applied, and somebody without a memory has nothing to do at any of these hosts. Who
-    looks while the agent is at work may see half of a change, and devices that go meanwhile: that is no answer yet.
-    `but`: kinds of things that do not count, as nobody here knows them."""
-    seen: dict[str, object] = {}
-    wait_applied(rigs[0], timeout_s)
-
-    def is_level(rig: Rig) -> bool:
-        try:
-            seen[rig.name] = tuple(op for op in rig.plan_anew() if op.thing.kind not in but)
-        except (OSError, NetlinkError, AssertionError) as error:
-            seen[rig.name] = repr(error)
-        return seen[rig.name] == ()
-
-    wait_until(lambda: all(is_level(rig) for rig in rigs), timeout_s, lambda: seen)
-
-
-def fill(rig: Rig, count: int, networks: int = 10) -> list[Instance]:
-    """Start the agent and give it `count` ports on ten networks, plugged and ACTIVE; the two of them that can ping."""
-    rig.start_agent()
-    rig.wait_log("following")
-    crowd, talkers = rig.make_space("crowd"), []
-    for n in range(networks):
-        network = rig.make_network(f"n{n}", f"10.0.{n}.0/24")
-        ports = rig.make_ports(network, count // networks)
-        booted = [rig.boot(port, number) for number, port in enumerate(ports[:2])] if n == 0 else []
-        talkers += booted
-        rig.plug([*booted, *rig.cable(ports[len(booted) :], crowd, 1 + n * 100 + len(booted))])
-    wait_active(rig)
-    return talkers

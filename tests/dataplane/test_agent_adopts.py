@@ -9,7 +9,9 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import NETLOOM, Instance, Pinging, Rig, make_rig, wait_active, wait_planned
+from tests.dataplane.rig import NETLOOM, Instance, Rig, make_rig
+from tests.dataplane.settled import wait_active, wait_planned
+from tests.dataplane.wire import Pinging
 
 pytestmark = pytest.mark.dataplane
 

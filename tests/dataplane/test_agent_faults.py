@@ -11,18 +11,9 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import (
-    Instance,
-    Pinging,
-    Rig,
-    await_ping,
-    fill,
-    make_rig,
-    open_socket,
-    wait_active,
-    wait_planned,
-    wait_quiet,
-)
+from tests.dataplane.rig import Instance, Rig, make_rig
+from tests.dataplane.settled import fill, wait_active, wait_planned, wait_quiet
+from tests.dataplane.wire import Pinging, await_ping, open_socket
 
 pytestmark = pytest.mark.dataplane
 

@@ -14,7 +14,9 @@ import pytest
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import start_host, stop_host
 from tests.dataplane.relay import Relay, run_relay
-from tests.dataplane.rig import Instance, Pinging, Rig, fill, make_rig, read_duration, wait_quiet
+from tests.dataplane.rig import Instance, Rig, make_rig, read_duration
+from tests.dataplane.settled import fill, wait_quiet
+from tests.dataplane.wire import Pinging
 
 pytestmark = pytest.mark.dataplane
 

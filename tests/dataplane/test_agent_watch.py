@@ -11,7 +11,9 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import Instance, Pinging, Rig, await_ping, make_rig, open_socket, wait_active, wait_planned
+from tests.dataplane.rig import Instance, Rig, make_rig
+from tests.dataplane.settled import wait_active, wait_planned
+from tests.dataplane.wire import Pinging, await_ping, open_socket
 
 pytestmark = pytest.mark.dataplane
 

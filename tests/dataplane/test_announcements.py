@@ -11,7 +11,7 @@ import pytest
 from netloom.render.answers.announce import announce_frame
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import drop_namespaces, run, wait_until
-from tests.dataplane.rig import open_socket
+from tests.dataplane.wire import open_socket
 
 pytestmark = pytest.mark.dataplane
 

@@ -14,9 +14,11 @@ from tests.dataplane.bridge_rig import BridgeRig, make_bridge_rig
 from tests.dataplane.conftest import why_not
 from tests.dataplane.group_kit import add_rule, make_group
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, make_echo, open_socket, wait_active, wait_planned
+from tests.dataplane.rig import Instance
+from tests.dataplane.settled import wait_active, wait_planned
 from tests.dataplane.test_qos import count_arrivals, make_policy
 from tests.dataplane.traffic import measure, try_rate
+from tests.dataplane.wire import make_echo, open_socket
 
 pytestmark = pytest.mark.dataplane
 

@@ -16,8 +16,10 @@ from tests.dataplane.dhcp_clients import get_note, make_script, read_note
 from tests.dataplane.frames import await_frame, drain
 from tests.dataplane.group_kit import make_row
 from tests.dataplane.ovs import PATIENCE_S, run, wait_until
-from tests.dataplane.rig import Instance, Pinging, await_ping, open_socket, wait_active, wait_planned, wait_quiet
-from tests.dataplane.test_groups_rules import say
+from tests.dataplane.rig import Instance
+from tests.dataplane.rule_field import say
+from tests.dataplane.settled import wait_active, wait_planned, wait_quiet
+from tests.dataplane.wire import Pinging, await_ping, open_socket
 
 pytestmark = pytest.mark.dataplane
 
@@ -84,12 +86,13 @@ def is_renewed(client: subprocess.Popen[bytes], told: Path) -> bool:
 
 def test_a_lease_is_renewed_where_addresses_may_be_unknown(house: House, tmp_path: Path) -> None:
     """By unicast, to an address that no port has: also where a tunnel device answers nothing, as ports with address
-    pairs, or without port security, may be asked for what the server does not know."""
+    pairs, or without port security, may be asked for what the server does not know; and on a network of one host."""
     rig = house.rig
     network = rig.make_network("pairs", "10.7.0.0/24")
     (paired,) = rig.make_ports(network, 1, allowed_address_pairs=[{"ip_address": "10.7.0.99"}])
     (free,) = rig.make_ports(network, 1, port_security_enabled=False)
-    instances = [rig.boot(port, number) for number, port in enumerate((paired, free), 7)]
+    local = rig.make_network("local", "10.8.0.0/24", **{"provider:network_type": "local"})
+    instances = [rig.boot(port, number) for number, port in enumerate((paired, free, *rig.make_ports(local, 2)), 20)]
     wait_active(rig)
     wait_planned(rig)
     for one in instances:

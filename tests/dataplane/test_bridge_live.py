@@ -12,7 +12,7 @@ from tests.dataplane.conftest import why_not
 from tests.dataplane.group_kit import Knocking, make_group, make_members, put_in
 from tests.dataplane.hybrid_rig import HybridRig, make_hybrid_rig, why_not_hybrid
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import Pinging, await_ping, open_socket, wait_active, wait_planned
+from tests.dataplane.settled import wait_active, wait_planned
 from tests.dataplane.test_groups_live import (
     MEMBERS,
     RULES,
@@ -22,6 +22,7 @@ from tests.dataplane.test_groups_live import (
     test_rules_change_without_a_window,
     try_deaths,
 )
+from tests.dataplane.wire import Pinging, await_ping, open_socket
 
 pytestmark = pytest.mark.dataplane
 

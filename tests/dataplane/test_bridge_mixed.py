@@ -11,8 +11,9 @@ from tests.dataplane.bridge_rig import make_mixed_cloud
 from tests.dataplane.conftest import why_not
 from tests.dataplane.group_kit import connect, listen
 from tests.dataplane.ovs import PATIENCE_S, run, wait_until
-from tests.dataplane.rig import Instance, Pinging, open_socket
+from tests.dataplane.rig import Instance
 from tests.dataplane.rig_cloud import Cloud, wait_ping
+from tests.dataplane.wire import Pinging, open_socket
 
 pytestmark = pytest.mark.dataplane
 
@@ -130,6 +131,44 @@ def test_a_nic_that_carries_too_little_is_said_so(cloud: Cloud) -> None:
         wait_until(lambda: (found := told())[0] == "DOWN" and words in found[1])  # noqa: B023
         run("ip", "-n", rig.host.netns, "link", "set", "eth1", "mtu", "1600")
         wait_until(lambda: told() == ("ACTIVE", ""))
+
+
+def test_an_underlay_that_carries_too_little_is_said_so(cloud: Cloud) -> None:
+    """The device of the tunnels gets a smaller MTU, then its own: what is wired says so, and what comes meanwhile is
+    not bound; both heal, and no agent was started anew."""
+    network = cloud.make_plain_network("narrow")
+    cloud.make_subnet(network, "10.0.9.0/24")
+    for one, rig in zip(boot_pair(cloud, network), (cloud.hosts["h1"], cloud.hosts["h2"]), strict=True):
+        words = f"need 1500 bytes in vxlan tunnels, and the underlay of host {rig.name} carries 1400"
+
+        def told(id: str = one.id) -> tuple[str, str, str]:
+            (port,) = cloud.api.list_ports(id=id)
+            return port["status"], port["waits_for"] or "", port["binding:vif_type"]
+
+        had = told()
+        device = find_device(rig.host.netns, f"{rig.tunnel_ip}/24")
+        run("ip", "-n", rig.host.netns, "link", "set", device, "mtu", "1400")
+        wait_until(lambda: (found := told())[0] == "DOWN" and words in found[1])  # noqa: B023
+        wait_until(lambda: find_carried(cloud, rig.name) == 1400)  # noqa: B023
+        body = {"port": {"network_id": network, "binding:host_id": rig.name}}
+        late = cloud.api.ask("POST", "ports", body)["port"]
+        assert late["binding:vif_type"] == "binding_failed" and words in late["waits_for"]
+        run("ip", "-n", rig.host.netns, "link", "set", device, "mtu", "1600")
+        wait_until(lambda: told() == had == ("ACTIVE", "", had[2]))  # noqa: B023
+        wait_until(lambda: told(late["id"])[2] == had[2])  # noqa: B023
+        cloud.api.ask("DELETE", f"ports/{late['id']}")
+
+
+def find_device(netns: str, address: str) -> str:
+    """The device that has it."""
+    shown = run("ip", "-n", netns, "-o", "addr", "show").splitlines()
+    return next(line.split()[1] for line in shown if f" {address} " in line)
+
+
+def find_carried(cloud: Cloud, host: str) -> int:
+    """What the host's switch said that its underlay carries."""
+    agents = cloud.api.ask("GET", f"agents?host={host}")["agents"]
+    return int(next(one["configurations"]["tunnel_mtu"] for one in agents if "tunnel_mtu" in one["configurations"]))
 
 
 def test_a_vlan_that_this_kernel_has_not_is_said_so(cloud: Cloud) -> None:

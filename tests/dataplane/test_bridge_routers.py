@@ -12,10 +12,12 @@ import pytest
 from tests.dataplane.bridge_rig import make_mixed_cloud
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, open_socket, to_bytes, wait_planned
+from tests.dataplane.rig import Instance
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, wait_ping
+from tests.dataplane.settled import wait_planned
 from tests.dataplane.test_metadata import DOCUMENT6, SECRET, fetch, is_told, start_nova
 from tests.dataplane.test_routers import external, inside, make_side, serve_tcp, wait_told
+from tests.dataplane.wire import open_socket, to_bytes
 
 pytestmark = pytest.mark.dataplane
 

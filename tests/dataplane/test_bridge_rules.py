@@ -11,9 +11,8 @@ import pytest
 
 from tests.dataplane.bridge_rig import make_bridge_rig
 from tests.dataplane.conftest import why_not
-from tests.dataplane.rig import wait_planned
-from tests.dataplane.rule_field import fill_field
-from tests.dataplane.test_groups_rules import CASES, Case, Field, try_case
+from tests.dataplane.rule_field import CASES, Case, Field, fill_field, try_case
+from tests.dataplane.settled import wait_planned
 
 pytestmark = pytest.mark.dataplane
 

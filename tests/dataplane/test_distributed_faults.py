@@ -18,8 +18,9 @@ from tests.dataplane.distributed_kit import (
     measure_outage,
 )
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Pinging, wait_quiet
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, make_cloud, wait_ping
+from tests.dataplane.settled import wait_quiet
+from tests.dataplane.wire import Pinging
 
 pytestmark = pytest.mark.dataplane
 

@@ -16,8 +16,8 @@ from tests.dataplane.distributed_kit import (
     wait_talk,
 )
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import wait_planned
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, pings, wait_ping
+from tests.dataplane.settled import wait_planned
 
 pytestmark = pytest.mark.dataplane
 

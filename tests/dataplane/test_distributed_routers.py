@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import time
 from typing import Any
 
 import pytest
@@ -15,9 +14,11 @@ from tests.dataplane.distributed_kit import (
     make_tenant,
     read_ttl,
 )
-from tests.dataplane.ovs import happens, run, wait_until
-from tests.dataplane.rig import Instance, open_socket, wait_applied, wait_planned
+from tests.dataplane.ovs import run, wait_until
+from tests.dataplane.rig import Instance
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, pings, wait_ping
+from tests.dataplane.settled import wait_applied, wait_planned
+from tests.dataplane.wire import open_socket
 
 pytestmark = pytest.mark.dataplane
 
@@ -96,20 +97,10 @@ def test_a_router_changes_its_form(cloud: Cloud) -> None:
         wait_applied(cloud.api)  # else the form before would answer
         run("ip", "-n", cloud.outside, "neigh", "flush", "dev", "eth0")
         for netns, address in ((a.netns, c.address), (a.netns, OUTSIDE), (cloud.outside, floating)):
-            wait_ping_or_pause(netns, address)
+            wait_ping(netns, address)
         cloud.wait_router(router)
         wait_states(cloud, router, ["active", "standby"] if ha else [None])
         wait_planned(*cloud.hosts.values())
-
-
-def wait_ping_or_pause(netns: str, address: str) -> None:
-    """As long as packets use it, the userspace datapath of Open vSwitch 3.1 now and then keeps a flow to a port that is
-    gone, whatever the tables say since. It forgets what nobody used for ten seconds: between tries nobody speaks."""
-    for _ in range(3):
-        if happens(lambda: pings(netns, address), 5):
-            return
-        time.sleep(12)
-    wait_ping(netns, address)
 
 
 def wait_states(cloud: Cloud, router: str, states: list[str | None]) -> None:

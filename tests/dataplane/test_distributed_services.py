@@ -9,8 +9,9 @@ import pytest
 
 from tests.dataplane.distributed_kit import boot_bare, find_gateway, listen, make_tenant
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, wait_planned
+from tests.dataplane.rig import Instance
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, pings, wait_ping
+from tests.dataplane.settled import wait_planned
 from tests.dataplane.traffic import measure
 
 pytestmark = pytest.mark.dataplane
@@ -49,7 +50,10 @@ print("ready", flush=True)
 while True:
     c, _ = s.accept()
     c.sendall(b"220 ready\\r\\n")
-    *host, high, low = c.makefile().readline().split()[1].split(",")
+    lines = c.makefile()
+    lines.readline()
+    c.sendall(b"230 in\\r\\n")
+    *host, high, low = lines.readline().split()[1].split(",")
     try:
         with socket.create_connection((".".join(host), int(high) * 256 + int(low)), 1) as data:
             data.sendall(b"hello")
@@ -60,6 +64,8 @@ while True:
 FETCH = """
 import socket, sys
 c = socket.create_connection((sys.argv[1], 21), 2)
+c.recv(100)
+c.sendall(b"USER one\\r\\n")  # the kernel's helper reads no line before it has seen one end
 c.recv(100)
 s = socket.create_server(("", 0))
 s.settimeout(2)

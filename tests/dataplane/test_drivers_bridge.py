@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
-from pyroute2 import netns
 
 from netloom.drivers.bridge.copies import CopyDriver
 from netloom.drivers.bridge.driver import BridgeDriver
@@ -20,7 +17,6 @@ from netloom.model.plan import Key, Put, Remove, Thing
 from netloom.reconcile.plan import plan
 from netloom.render.filters.nft_base import BRIDGE, INET, make_table
 from netloom.testing.conformance import CHECKS, Check, Subject
-from tests.dataplane.conftest import why_not
 from tests.dataplane.hybrid_rig import why_not_hybrid
 from tests.dataplane.ovs import run
 
@@ -30,24 +26,14 @@ MAC = "02:00:00:00:00:0a"
 
 
 @pytest.fixture
-def inside() -> Iterator[str]:
+def inside(own_space: str) -> str:
     """The test runs in a new namespace with taps, NICs, and what others made there."""
-    if reason := why_not():
-        pytest.skip(reason)
-    name = f"nlt-{uuid4().hex[:8]}"
-    run("ip", "netns", "add", name)
-    netns.pushns(name)
-    try:
-        run("ip", "link", "set", "lo", "up")
-        for one, other in (("tapa", "xa"), ("tapb", "xb"), ("eth1", "x1"), ("eth2", "x2"), ("tapz", "xz")):
-            run("ip", "link", "add", one, "type", "veth", "peer", "name", other)
-        run("ip", "addr", "add", "192.0.2.1/24", "dev", "eth1")
-        run("ip", "link", "add", "virbr0", "type", "bridge")
-        run("ip", "link", "set", "tapz", "master", "virbr0", "up")
-        yield name
-    finally:
-        netns.popns()
-        run("ip", "netns", "del", name)
+    for one, other in (("tapa", "xa"), ("tapb", "xb"), ("eth1", "x1"), ("eth2", "x2"), ("tapz", "xz")):
+        run("ip", "link", "add", one, "type", "veth", "peer", "name", other)
+    run("ip", "addr", "add", "192.0.2.1/24", "dev", "eth1")
+    run("ip", "link", "add", "virbr0", "type", "bridge")
+    run("ip", "link", "set", "tapz", "master", "virbr0", "up")
+    return own_space
 
 
 def thing(*key_and_value: object) -> Thing:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
-from pyroute2 import netns
 
 from netloom.drivers.links import LinksDriver, make_veth, remove_link
 from netloom.drivers.nft import TABLE, NftDriver
@@ -16,28 +13,17 @@ from netloom.model.driver import Driver
 from netloom.model.plan import Put, Remove, Thing
 from netloom.reconcile.plan import plan
 from netloom.testing.conformance import CHECKS, Check, Subject
-from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
 
 pytestmark = pytest.mark.dataplane
 
 
 @pytest.fixture
-def inside() -> Iterator[str]:
+def inside(own_space: str) -> str:
     """The test runs in a new namespace with two pairs of devices, a0-a1 and b0-b1."""
-    if reason := why_not():
-        pytest.skip(reason)
-    name = f"nlt-{uuid4().hex[:8]}"
-    run("ip", "netns", "add", name)
-    netns.pushns(name)
-    try:
-        run("ip", "link", "set", "lo", "up")
-        for pair in "ab":
-            run("ip", "link", "add", f"{pair}0", "type", "veth", "peer", "name", f"{pair}1")
-        yield name
-    finally:
-        netns.popns()
-        run("ip", "netns", "del", name)
+    for pair in "ab":
+        run("ip", "link", "add", f"{pair}0", "type", "veth", "peer", "name", f"{pair}1")
+    return own_space
 
 
 async def _stop(driver: Driver) -> None:

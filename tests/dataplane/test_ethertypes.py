@@ -11,7 +11,9 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import Rig, make_rig, open_socket, to_bytes, wait_active, wait_planned
+from tests.dataplane.rig import Rig, make_rig
+from tests.dataplane.settled import wait_active, wait_planned
+from tests.dataplane.wire import open_socket, to_bytes
 
 pytestmark = pytest.mark.dataplane
 

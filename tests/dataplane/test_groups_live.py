@@ -29,7 +29,9 @@ from tests.dataplane.group_kit import (
     put_in,
 )
 from tests.dataplane.ovs import PATIENCE_S, run, wait_until
-from tests.dataplane.rig import Instance, Pinging, Rig, await_ping, make_rig, open_socket, wait_active, wait_planned
+from tests.dataplane.rig import Instance, Rig, make_rig
+from tests.dataplane.settled import wait_active, wait_planned
+from tests.dataplane.wire import Pinging, await_ping, open_socket
 
 pytestmark = pytest.mark.dataplane
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.dataplane.hybrid_rig import HybridRig, make_hybrid_rig, why_not_hybrid
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import wait_planned
+from tests.dataplane.settled import wait_planned
 from tests.dataplane.test_bridge_extras import hear_mark
 from tests.dataplane.test_groups_live import Town, test_what_is_dropped_and_let_pass_is_written_down
 from tests.dataplane.test_qos import make_policy

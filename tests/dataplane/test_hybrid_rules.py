@@ -10,9 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.dataplane.hybrid_rig import make_hybrid_rig, why_not_hybrid
-from tests.dataplane.rig import wait_planned
-from tests.dataplane.rule_field import fill_field
-from tests.dataplane.test_groups_rules import CASES, Case, Field, try_case
+from tests.dataplane.rule_field import CASES, Case, Field, fill_field, try_case
+from tests.dataplane.settled import wait_planned
 
 pytestmark = pytest.mark.dataplane
 

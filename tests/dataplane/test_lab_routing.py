@@ -11,6 +11,8 @@ from netloom.lab.client import open_client
 from netloom.lab.shell import LabError, run, wait_for
 from tests.dataplane.conftest import why_not
 from tests.dataplane.lab_kit import LabUnderTest, make_lab
+from tests.dataplane.rig import Instance
+from tests.dataplane.test_distributed_services import fetch
 
 pytestmark = pytest.mark.dataplane
 
@@ -125,6 +127,50 @@ def test_a_second_gateway_shares_the_way_out(lab: LabUnderTest) -> None:
     assert answers(lab, "a", OUTSIDE)
     lab.openstack("router remove gateway edge world --fixed-ip ip-address=203.0.113.60")
     wait_for("one hop", lambda: f"default via {OUTSIDE}" in inside(lab, host, "ip", "route"), LONG_S)
+
+
+def test_ftp_is_followed_by_a_helper(lab: LabUnderTest) -> None:
+    """The world connects back to what a announced; a helper that the kernel has not got is named and harms no other."""
+    made = lab.place.require()
+    one = Instance("a", "", made.instance_netns("a"), "", "", address_of(lab, "a"))
+    create = "network l3 conntrack helper create edge --protocol tcp -f value -c id"
+    lab.openstack("security group rule create default --protocol tcp")
+    assert fetch(made.outside, one) == b""
+    lab.openstack(f"{create} --helper ftp --port 21")
+    wait_for("FTP", lambda: fetch(made.outside, one) == b"hello", LONG_S)
+    missing = lab.openstack(f"{create} --helper amanda --port 10080").strip()  # kernels know it for UDP alone
+    wait_for("a reason", lambda: "table netloom_helper_amanda_tcp: " in read_reasons(lab), LONG_S)
+    assert fetch(made.outside, one) == b"hello"
+    lab.openstack(f"network l3 conntrack helper delete edge {missing}")
+    wait_for("no reason", lambda: not read_reasons(lab), LONG_S)
+
+
+def read_reasons(lab: LabUnderTest) -> str:
+    """What the router's ports wait for."""
+    with open_client(lab.place.clouds) as client:
+        ports = client.list("ports", device_owner="network:router_gateway")
+    return "".join(port["waits_for"] or "" for port in ports)
+
+
+def test_a_router_keeps_to_its_zones(lab: LabUnderTest) -> None:
+    """It is on a host of a zone that it names, and when that is lost on the other one, though a third is free."""
+    for host in ("h2", "h3"):
+        lab.run("restart", host, "--host-option", "agent.availability_zone=west")
+    lab.openstack_all("router create far --availability-zone-hint west", "router set far --external-gateway world")
+    with open_client(lab.place.clouds) as client:
+        space = f"qrouter-{client.find('routers', 'far')['id']}"
+
+    def places() -> set[str]:
+        return {host for host in HOSTS if (lab.place.spaces(host) / space).exists()}
+
+    wait_for("it is somewhere", lambda: bool(places()), LONG_S)
+    (first,) = places()
+    lab.run("kill", first)
+    wait_for("it moved", lambda: bool(places() - {first}), LONG_S)
+    assert places() | {first} == {"h2", "h3"}
+    lab.run("start", first)
+    lab.openstack_all("router unset far --external-gateway", "router delete far")
+    wait_for("it is gone", lambda: not places(), LONG_S)
 
 
 def test_a_packet_too_long_for_the_next_network_is_refused_by_name(lab: LabUnderTest) -> None:

@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 from pyroute2 import netns as spaces
 
+from netloom.agent.link_facts import LinkFacts
 from netloom.agent.loop import Agent
 from netloom.agent.parts import Parts, Tuning
-from netloom.agent.tap_facts import TapFacts
 from netloom.drivers.links import LinksDriver
 from netloom.drivers.sriov import NO_MAC, SriovDriver, SriovError, run_ip
 from netloom.model.facts import HostFacts
@@ -31,8 +31,8 @@ from netloom.render.answers import Settings
 from netloom.render.functions import render_functions
 from netloom.render.status import find_pending
 from tests.dataplane.ovs import PATIENCE_S, OvsHost, happens, run, wait_until
-from tests.dataplane.rig import open_socket, to_bytes
 from tests.dataplane.tagged import listen_tags, read_tagged
+from tests.dataplane.wire import open_socket, to_bytes
 from tests.unit.agent.agent_kit import FakeFeed, FakeSwitch
 
 pytestmark = pytest.mark.dataplane
@@ -91,7 +91,7 @@ class Running:
     feed: FakeFeed
     agent: Agent
     driver: SriovDriver
-    facts: TapFacts
+    facts: LinkFacts
 
     def say(self, *ports: PortRow) -> None:
         rows: dict[str, Any] = {f"port/{port.id}": port for port in ports}
@@ -105,7 +105,7 @@ class Running:
 def make_running(nic: Nic, sysfs: Path) -> Running:
     driver, feed = SriovDriver(("ens1",), sysfs, nic.run), FakeFeed()
     switch = FakeSwitch(HostFacts("h1", device_mappings={"physnet": ("ens1",)}))
-    facts = TapFacts(switch, driver.read_taps)
+    facts = LinkFacts(switch, {"taps": driver.read_taps})
     parts = Parts(
         feed,
         facts,

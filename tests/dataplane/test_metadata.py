@@ -14,7 +14,8 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, Rig, make_rig, wait_planned
+from tests.dataplane.rig import Instance, Rig, make_rig
+from tests.dataplane.settled import wait_planned
 
 pytestmark = pytest.mark.dataplane
 

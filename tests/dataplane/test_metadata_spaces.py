@@ -11,8 +11,9 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, wait_planned, wait_quiet
+from tests.dataplane.rig import Instance
 from tests.dataplane.rig_cloud import Cloud, make_cloud
+from tests.dataplane.settled import wait_planned, wait_quiet
 from tests.dataplane.test_dhcp_servers import find_server, gets_lease, kill_servers, lease, plug
 from tests.dataplane.test_metadata import SECRET, fetch, is_told, start_nova
 

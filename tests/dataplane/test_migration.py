@@ -8,8 +8,10 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, Pinging, Rig, wait_planned
+from tests.dataplane.rig import Instance, Rig
 from tests.dataplane.rig_cloud import Cloud, make_cloud, wait_ping
+from tests.dataplane.settled import wait_planned
+from tests.dataplane.wire import Pinging
 
 pytestmark = pytest.mark.dataplane
 EVERY_S = 0.005

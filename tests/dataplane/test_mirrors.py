@@ -11,9 +11,11 @@ from dataclasses import replace
 import pytest
 
 from tests.dataplane.ovs import happens, run, wait_until
-from tests.dataplane.rig import Instance, make_echo, open_socket, wait_active, wait_planned
+from tests.dataplane.rig import Instance
 from tests.dataplane.rig_cloud import Cloud
+from tests.dataplane.settled import wait_active, wait_planned
 from tests.dataplane.tagged import add_tag, listen_tags, read_tagged
+from tests.dataplane.wire import make_echo, open_socket
 
 pytestmark = pytest.mark.dataplane
 

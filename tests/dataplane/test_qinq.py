@@ -9,9 +9,10 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import make_echo, open_socket, wait_planned
 from tests.dataplane.rig_cloud import Cloud, wait_ping
+from tests.dataplane.settled import wait_planned
 from tests.dataplane.tagged import add_tag, listen_tags, read_tags
+from tests.dataplane.wire import make_echo, open_socket
 
 pytestmark = pytest.mark.dataplane
 

@@ -11,8 +11,10 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import Instance, Rig, make_echo, make_rig, open_socket, wait_active, wait_planned
+from tests.dataplane.rig import Instance, Rig, make_rig
+from tests.dataplane.settled import wait_active, wait_planned
 from tests.dataplane.traffic import measure, try_rate
+from tests.dataplane.wire import make_echo, open_socket
 
 pytestmark = pytest.mark.dataplane
 

@@ -14,9 +14,11 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, Pinging, Rig, wait_planned, wait_quiet
+from tests.dataplane.rig import Instance, Rig
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, make_cloud, pings, wait_ping
+from tests.dataplane.settled import wait_planned, wait_quiet
 from tests.dataplane.traffic import measure
+from tests.dataplane.wire import Pinging
 
 pytestmark = pytest.mark.dataplane
 
@@ -75,7 +77,11 @@ def serve_tcp(netns: str, *ports: int) -> Iterator[None]:
         "def serve(port):\n"
         " s=socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('',port)); s.listen()\n"
         " print('up', flush=True)\n"
-        " while True:\n  c,a=s.accept(); c.sendall(f'{port} from {a[0]}'.encode()); c.close()\n"
+        " while True:\n"
+        "  c,a=s.accept()\n"
+        "  try: c.sendall(f'{port} from {a[0]}'.encode())\n"
+        "  except OSError: pass\n"  # who called has given up meanwhile; the next one is served
+        "  c.close()\n"
         f"for port in {ports}: threading.Thread(target=serve, args=(port,)).start()\n"
     )
     command = ["ip", "netns", "exec", netns, "python3", "-c", code]

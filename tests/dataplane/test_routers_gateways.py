@@ -12,8 +12,9 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, wait_planned
+from tests.dataplane.rig import Instance
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, make_cloud, pings, wait_ping
+from tests.dataplane.settled import wait_planned
 from tests.dataplane.test_routers import call_tcp, drop_router, inside, serve_tcp, wait_told
 from tests.dataplane.traffic import measure, try_rate
 

@@ -16,8 +16,10 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, Pinging, wait_planned, wait_quiet
+from tests.dataplane.rig import Instance
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, make_cloud, wait_ping
+from tests.dataplane.settled import wait_planned, wait_quiet
+from tests.dataplane.wire import Pinging
 
 pytestmark = pytest.mark.dataplane
 

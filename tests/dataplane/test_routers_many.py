@@ -8,8 +8,9 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import Pinging, wait_quiet
 from tests.dataplane.rig_cloud import OUTSIDE, Cloud, make_cloud, wait_ping
+from tests.dataplane.settled import wait_quiet
+from tests.dataplane.wire import Pinging
 
 pytestmark = pytest.mark.dataplane
 

@@ -16,8 +16,10 @@ from netloom.render.answers.frames import render_frame
 from netloom.testing.story_answers import ask_dhcp4
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import wait_until
-from tests.dataplane.rig import Instance, Rig, make_echo, make_rig, open_socket, to_bytes, wait_active, wait_planned
+from tests.dataplane.rig import Instance, Rig, make_rig
+from tests.dataplane.settled import wait_active, wait_planned
 from tests.dataplane.tagged import add_tag, exchange, listen_tags, read_tagged
+from tests.dataplane.wire import make_echo, open_socket, to_bytes
 
 pytestmark = pytest.mark.dataplane
 

@@ -10,8 +10,9 @@ import pytest
 
 from tests.dataplane.conftest import why_not
 from tests.dataplane.ovs import run, wait_until
-from tests.dataplane.rig import Instance, Rig, wait_planned
+from tests.dataplane.rig import Instance, Rig
 from tests.dataplane.rig_cloud import Cloud, make_cloud, pings, wait_ping
+from tests.dataplane.settled import wait_planned
 
 pytestmark = pytest.mark.dataplane
 

@@ -7,20 +7,24 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
 import pytest
 from pyroute2 import netns as spaces
 
 from netloom.drivers.ovs.driver import OvsDriver
+from netloom.lab.flow_records import Decoder, Seen
+from netloom.model.address import ip_int, mac_int
 from netloom.model.device import Bond, Bridge, Export, Pairs, make_pairs
 from netloom.model.flow import IPV4, UDP
 from netloom.model.plan import Put, Remove, Thing
-from tests.dataplane.collectors import Decoder, Seen
+from tests.dataplane.conftest import why_not
 from tests.dataplane.frames import encode_packet
 from tests.dataplane.ovs import OvsHost, happens, run, wait_until
-from tests.dataplane.rig import open_socket
+from tests.dataplane.rig import make_rig
+from tests.dataplane.settled import wait_active, wait_planned
+from tests.dataplane.wire import open_socket
 
 pytestmark = pytest.mark.dataplane
 
@@ -54,19 +58,23 @@ def add_cable(host: OvsHost, here: str, there: str) -> None:
 
 @pytest.fixture
 def collector(ovs_host: OvsHost) -> Iterator[socket.socket]:
-    """A UDP socket in the host's namespace."""
+    with closing(make_collector(ovs_host.netns)) as wire:
+        yield wire
+
+
+def make_collector(netns: str) -> socket.socket:
+    """A UDP socket in that namespace."""
     made: list[socket.socket] = []
 
     def work() -> None:
-        spaces.setns(ovs_host.netns)
+        spaces.setns(netns)
         made.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
         made[0].bind(("127.0.0.1", 0))
 
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
-    with closing(made[0]) as wire:
-        yield wire
+    return made[0]
 
 
 @pytest.mark.parametrize(
@@ -89,12 +97,11 @@ def test_a_collector_is_told(
     target = f"127.0.0.1:{collector.getsockname()[1]}"
     thing = Thing(("export", "br-int", name), Export((target,), settings))
     apply(host, Put(thing))
-    read: Callable[[bytes], list[Seen]] = getattr(decoder, f"read_{name}")
     with closing(open_socket(host.netns, "ep1")) as wire:
 
         def told() -> bool:
             wire.send(encode_packet(PACKET))
-            return SEEN in read_all(collector, read)
+            return SEEN in read_all(collector, decoder, name)
 
         wait_until(told)
         assert decoder.version == version
@@ -102,11 +109,49 @@ def test_a_collector_is_told(
         assert host.vsctl("get", "bridge", "br-int", name) == "[]"
 
 
-def read_all(wire: socket.socket, read: Callable[[bytes], list[Seen]]) -> list[Seen]:
+EXPORTS = ("netflow", "sflow", "ipfix")
+
+
+def test_an_agent_has_its_switch_tell_and_stop_telling() -> None:
+    """By its options, of what one instance sends to another, in all three protocols; without them the switch has
+    none of it left."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with make_rig() as rig, ExitStack() as stack:
+        wires = {name: stack.enter_context(closing(make_collector(rig.host.netns))) for name in EXPORTS}
+        targets = {f"netloom.{name}_targets": f"127.0.0.1:{wire.getsockname()[1]}" for name, wire in wires.items()}
+        rig.extra = {**targets, "netloom.export_sampling": "1"}
+        rig.start_agent()
+        pair = [rig.boot(port, n) for n, port in enumerate(rig.make_ports(rig.make_network("n0", "10.1.0.0/24"), 2))]
+        rig.plug(pair)
+        wait_active(rig)
+        one, other = pair
+        ends = {"eth_src": mac_int(one.mac), "eth_dst": mac_int(other.mac)}
+        frame = encode_packet({**PACKET, **ends, "ip_src": ip_int(one.address), "ip_dst": ip_int(other.address)})
+        seen = Seen(one.address, other.address, UDP, 4001, 4002)
+        out = stack.enter_context(closing(open_socket(one.netns, one.device)))
+        missing = {name: Decoder() for name in EXPORTS}
+
+        def told(*names: str) -> bool:
+            for name in names:
+                if name in missing and seen in read_all(wires[name], missing[name], name):
+                    del missing[name]
+            return missing.keys().isdisjoint(names)
+
+        wait_until(lambda: out.send(frame) and told("sflow", "ipfix"), seen=missing.keys)
+        wait_until(lambda: told("netflow"), seen=missing.keys)  # of a flow that is over, so nothing is sent meanwhile
+        rig.stop_agent()
+        rig.extra = {}
+        rig.start_agent()
+        wait_until(lambda: all(rig.host.vsctl("get", "bridge", "br-int", name) == "[]" for name in EXPORTS))
+        wait_planned(rig)
+
+
+def read_all(wire: socket.socket, decoder: Decoder, how: str) -> list[Seen]:
     """All that was told within a tenth of a second."""
     found: list[Seen] = []
     while select.select([wire], [], [], 0.1)[0]:
-        found += read(wire.recv(65536))
+        found += decoder.read(how, wire.recv(65536))
     return found
 
 

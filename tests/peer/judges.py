@@ -26,11 +26,20 @@ REQUIREMENTS = (
 )
 ALONE = ("neutron==29.0.0",)
 """Installed without what it depends on: its policy rules need no more than there is."""
-STAMP = VENV / ".installed"
 
 
-def is_installed() -> bool:
-    return STAMP.exists() and STAMP.read_text() == repr((REQUIREMENTS, ALONE))
+def is_installed(name: str, requirements: Sequence[str], alone: Sequence[str] = ()) -> bool:
+    """Whether build/`name` has these."""
+    stamp = find_stamp(ROOT / "build" / name)
+    return stamp.exists() and stamp.read_text() == describe(requirements, alone)
+
+
+def find_stamp(venv: Path) -> Path:
+    return venv / ".installed"
+
+
+def describe(requirements: Sequence[str], alone: Sequence[str]) -> str:
+    return repr((tuple(requirements), tuple(alone)))
 
 
 def install() -> None:
@@ -51,9 +60,8 @@ def install_into(name: str, requirements: Sequence[str], alone: Sequence[str] = 
 
 
 def make_environment(venv: Path, requirements: Sequence[str], alone: Sequence[str]) -> Path:
-    wanted, name = repr((tuple(requirements), tuple(alone))), venv.name
-    python, stamp = venv / "bin" / "python", venv / ".installed"
-    if stamp.exists() and stamp.read_text() == wanted:
+    python, name = venv / "bin" / "python", venv.name
+    if is_installed(name, requirements, alone):
         return python
     print(f"==> build/{name}: pip install {' '.join(requirements)} (a minute the first time)", flush=True)
     shutil.rmtree(venv, ignore_errors=True)
@@ -62,7 +70,7 @@ def make_environment(venv: Path, requirements: Sequence[str], alone: Sequence[st
     subprocess.run([*pip, *requirements], env=plain_environment(), check=True)
     if alone:
         subprocess.run([*pip, "--no-deps", *alone], env=plain_environment(), check=True)
-    stamp.write_text(wanted)
+    find_stamp(venv).write_text(describe(requirements, alone))
     return python
 
 

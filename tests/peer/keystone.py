@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import signal
 import subprocess
-import sys
-import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.server import free_port
+from tests.peer import judges
+from tests.peer.judges import plain_environment
+from tests.peer.wsgi import WsgiServer
 
-ROOT = Path(__file__).resolve().parents[2]
-VENV = ROOT / "build" / "keystone"
+NAME = "keystone"
 REQUIREMENTS = ("keystone==30.0.0", "waitress>=3")
-START_S, STEP_S = 60.0, 180.0
+STEP_S = 180.0
 PASSWORD = "correct horse"
 DOMAIN = {"id": "default"}
 CONFIG = """
@@ -43,36 +39,15 @@ password_hash_rounds = 4
 [token]
 expiration = {token_s}
 """
-# Keystone reads the command line of whatever process imports it. Clients that leave connections open are many: at its
-# limit of a hundred waitress accepts no more, until it closes one that was idle for two minutes.
-SERVE = """
-import sys, waitress
-listen = sys.argv.pop()
-from keystone.wsgi.api import application
-waitress.serve(application, listen=listen, threads=1, connection_limit=2000, asyncore_use_poll=True)
-"""
 
 
 def is_installed() -> bool:
-    return (VENV / ".installed").exists() and (VENV / ".installed").read_text() == repr(REQUIREMENTS)
+    return judges.is_installed(NAME, REQUIREMENTS)
 
 
-def install() -> None:
-    """The virtual environment, made once; about half a minute."""
-    if is_installed():
-        return
-    print(f"==> {VENV.relative_to(ROOT)}: pip install {' '.join(REQUIREMENTS)} (a minute the first time)", flush=True)
-    shutil.rmtree(VENV, ignore_errors=True)
-    environment = plain_environment()
-    subprocess.run([sys.executable, "-m", "venv", str(VENV)], env=environment, check=True)
-    pip = [str(VENV / "bin" / "python"), "-P", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-    subprocess.run([*pip, *REQUIREMENTS], env=environment, check=True)
-    (VENV / ".installed").write_text(repr(REQUIREMENTS))
-
-
-def plain_environment(**more: str) -> dict[str, str]:
-    """Ours, but compiled modules are kept: without them every start compiles all of Keystone again."""
-    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"} | more
+def install() -> Path:
+    """The Python of its virtual environment, made once; about half a minute."""
+    return judges.install_into(NAME, REQUIREMENTS)
 
 
 @dataclass
@@ -80,14 +55,16 @@ class Keystone:
     """A Keystone with its state in `folder`. `make_people` fills it; `ids` names what is in it."""
 
     folder: Path
-    port: int = field(default_factory=free_port)
     token_s: int = 3600
-    process: subprocess.Popen[bytes] | None = None
     ids: dict[str, str] = field(default_factory=dict)
+    server: WsgiServer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.server = WsgiServer("keystone.wsgi.api", self.folder, "/v3")
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v3"
+        return self.server.url
 
     @property
     def config(self) -> Path:
@@ -120,39 +97,18 @@ class Keystone:
 
     def manage(self, *words: str) -> None:
         done = subprocess.run(
-            [str(VENV / "bin" / "keystone-manage"), "--config-file", str(self.config), *words],
+            [str(install().with_name("keystone-manage")), "--config-file", str(self.config), *words],
             env=plain_environment(), capture_output=True, text=True, timeout=STEP_S,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"keystone-manage {words[0]} failed: {done.stderr[-2000:]}")
 
     def start(self) -> None:
-        command = [str(VENV / "bin" / "python"), "-c", SERVE, f"127.0.0.1:{self.port}"]
-        configuration = {"OS_KEYSTONE_CONFIG_FILES": str(self.config), "OS_KEYSTONE_CONFIG_DIR": str(self.folder)}
-        with (self.folder / "log").open("ab") as out:
-            self.process = subprocess.Popen(command, stdout=out, stderr=out, env=plain_environment(**configuration))
-        end = time.monotonic() + START_S
-        while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"Keystone does not start: {(self.folder / 'log').read_text()[-2000:]}")
-            time.sleep(0.1)
-
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(self.url, timeout=5):
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
+        files = {"OS_KEYSTONE_CONFIG_FILES": str(self.config), "OS_KEYSTONE_CONFIG_DIR": str(self.folder)}
+        self.server.start(install(), **files)
 
     def stop(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-            self.process = None
+        self.server.stop()
 
     # -- people --------------------------------------------------------------------------------------------------------
 

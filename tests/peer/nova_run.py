@@ -41,15 +41,15 @@ def write_facts(folder: Path, cloud: Keystone, server: Server) -> Path:
     return path
 
 
-def drive(python: Path, facts: Path) -> list[dict[str, str]]:
-    """A line for each step that Nova took: its name, and what went wrong."""
+def drive(python: Path, facts: Path, driver: Path = DRIVER) -> list[dict[str, str]]:
+    """A line for each step that the driver took: its name, and what went wrong."""
     done = subprocess.run(
-        [str(python), "-P", "-W", "ignore", str(DRIVER), str(facts)],
+        [str(python), "-P", "-W", "ignore", str(driver), str(facts)],
         env=judges.plain_environment(), capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
     )  # fmt: skip
     steps = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if not steps:
-        raise RuntimeError(f"Nova's code did not run: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{driver.stem} did not run: {done.stderr[-2000:]}")
     return steps
 
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import time
-import urllib.error
 import urllib.parse
 import urllib.request
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.faults.server import free_port
-from tests.peer.judges import install_into, plain_environment
+from tests.peer.judges import install_into
+from tests.peer.wsgi import WsgiServer
 
 REQUIREMENTS = ("openstack-placement==16.0.0", "waitress>=3")
-START_S = 90.0
 CONFIG = """
 [DEFAULT]
 use_stderr = true
@@ -28,13 +22,6 @@ sync_on_startup = true
 [api]
 auth_strategy = noauth2
 """
-# Placement reads the command line of whatever process imports it.
-SERVE = """
-import sys, waitress
-listen = sys.argv.pop()
-from placement.wsgi.api import application
-waitress.serve(application, listen=listen, threads=2)
-"""
 
 
 @dataclass
@@ -42,43 +29,24 @@ class Placement:
     """The service, with its state in `folder`."""
 
     folder: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
+    server: WsgiServer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.server = WsgiServer("placement.wsgi.api", self.folder, threads=2)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.server.url
 
     def start(self) -> None:
         """Returns when it answers."""
         python = install_into("placement", REQUIREMENTS)
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "placement.conf").write_text(CONFIG.format(folder=self.folder))
-        environment = plain_environment(OS_PLACEMENT_CONFIG_DIR=str(self.folder))
-        with (self.folder / "log").open("ab") as out:
-            command = [str(python), "-c", SERVE, f"127.0.0.1:{self.port}"]
-            self.process = subprocess.Popen(command, stdout=out, stderr=out, env=environment, cwd=self.folder)
-        end = time.monotonic() + START_S
-        while not self.answers():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"Placement does not start: {(self.folder / 'log').read_text()[-2000:]}")
-            time.sleep(0.1)
-
-    def answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(self.url, timeout=5):
-                return True
-        except (urllib.error.URLError, OSError):
-            return False
+        self.server.start(python, OS_PLACEMENT_CONFIG_DIR=str(self.folder))
 
     def stop(self) -> None:
-        if self.process is not None:
-            self.process.send_signal(signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
-            self.process.kill()
-            self.process.wait()
-            self.process = None
+        self.server.stop()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

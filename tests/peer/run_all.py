@@ -11,11 +11,23 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from xml.etree import ElementTree
 
-from tests.peer import ansible_run, judges, keystone, neutron_units_run, nova_run, sdk_run, tempest_run
+from tests.peer import (
+    ansible_run,
+    judges,
+    keystone,
+    neutron_units_run,
+    nova_run,
+    octavia_run,
+    routed_run,
+    sdk_run,
+    tempest_run,
+)
 
 RESULTS = judges.ROOT / "build" / "peer.xml"
 JUDGES: Mapping[str, Callable[[], tuple[list[str], bool]]] = {
     "Nova's own network code (two minutes)": nova_run.run,
+    "Octavia's own driver (a minute)": octavia_run.run,
+    "Nova's API and Placement, told of routed networks (a minute)": routed_run.run,
     "Ansible's collection openstack.cloud, each playbook twice (two minutes)": ansible_run.run,
     "openstacksdk's own functional tests of networking (four minutes)": sdk_run.run,
     "Neutron's own unit tests of its API (five minutes)": neutron_units_run.run,

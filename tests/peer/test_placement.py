@@ -157,5 +157,12 @@ def check_request(server: Server, placement: Placement, tree: dict[str, dict[str
         "allocations": found["allocations"], "project_id": "p", "user_id": "u", "consumer_generation": None,
     }  # fmt: skip
     placement.ask("PUT", "/allocations/22222222-2222-4222-8222-222222222222", consumer)
+    # Three ports of 4,000 fit into (10,000 - 3) × 1.5, and no fourth: it has no candidate, and is not taken either.
+    for number in (3, 4):
+        assert placement.ask("GET", f"/allocation_candidates?{query}")["allocation_requests"]
+        placement.ask("PUT", f"/allocations/{number}2222222-2222-4222-8222-222222222222", consumer)
+    assert not placement.ask("GET", f"/allocation_candidates?{query}")["allocation_requests"]
+    with pytest.raises(urllib.error.HTTPError, match="409"):
+        placement.ask("PUT", "/allocations/52222222-2222-4222-8222-222222222222", consumer)
     with pytest.raises(urllib.error.HTTPError, match="409"):  # it is in use
         placement.ask("DELETE", f"/resource_providers/{bridge}")

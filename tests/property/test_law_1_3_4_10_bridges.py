@@ -16,9 +16,7 @@ from netloom.model.plan import Plan, Put, State
 from netloom.model.slices import (
     Address,
     FollowRow,
-    GroupRow,
     HostRow,
-    MemberRow,
     NetworkRow,
     PlaceRow,
     PortRow,
@@ -38,6 +36,7 @@ from netloom.testing import nft_simulator as nft
 from netloom.testing.simulator import Packet
 from netloom.testing.story_packets import make_packet
 from netloom.testing.story_world import World
+from tests.property.security_rows import make_group, make_members
 
 IDS = tuple(f"{n}0000000-0000-4000-8000-000000000000" for n in range(1, 5))
 NEEDS = {
@@ -100,16 +99,12 @@ def make_slices(world: tuple[tuple[dict[str, object], ...], tuple[list[tuple[str
                     rows[f"host/{one['host']}"] = HostRow(str(one["host"]), end, ("vxlan",))
         found[f"network/{network}"] = Slice(f"network/{network}", 1, rows)
     for name, given_rules in zip(("g0", "g1"), rules, strict=True):
-        rows = {f"group/{name}": GroupRow(name, stateful)}
-        for n, (direction, port_number, remote) in enumerate(given_rules):
-            protocol = 6 if port_number > 0 else -1
-            rule = RuleRow(f"{name}{n}", direction, 4, protocol, port_number, port_number, "", remote)
-            rows[f"rule/{rule.id}"] = rule
-        found[f"group/{name}"] = Slice(f"group/{name}", 1, rows)
-        members: dict[str, Row] = {
-            f"member/{port.id}": MemberRow(port.id, tuple(a.ip for a in port.addresses))
-            for port, _ in ports if name in port.groups
-        }  # fmt: skip
+        made = [
+            RuleRow(f"{name}{n}", direction, 4, 6 if number > 0 else -1, number, number, "", remote)
+            for n, (direction, number, remote) in enumerate(given_rules)
+        ]
+        found[f"group/{name}"] = Slice(f"group/{name}", 1, make_group(name, made, stateful))
+        members = make_members(name, (port for port, _ in ports))
         found[f"members/{name}"] = Slice(f"members/{name}", 1, members)
     return found
 

@@ -16,7 +16,8 @@ from netloom.feed.frames import Frames
 from netloom.feed.pki import Life
 from netloom.model.delta import SliceDelta, apply_delta
 from netloom.model.digest import digest_rows
-from netloom.model.slices import Address, FollowRow, PlaceRow, Row, Slice, find_leads
+from netloom.model.slices import Address, FollowRow, PlaceRow, Row, Slice
+from tests.unit.feed.test_feed_wire import Source
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -27,27 +28,13 @@ def make_place(number: int, revision: int) -> PlaceRow:
     )
 
 
-class Held:
-    """Slices of a test; a host that leads to one network."""
+class Held(Source):
+    """A host that leads to one network."""
 
     def __init__(self) -> None:
-        self.revision = 1
         rows: dict[str, Row] = {f"place/{n}": make_place(n, 1) for n in range(20)}
         lead: dict[str, Row] = {"follow/network/n": FollowRow("network/n")}
-        self.slices = {"network/n": Slice("network/n", 1, rows), "host/h": Slice("host/h", 1, lead)}
-
-    def follow(self, name: str) -> Slice | None:
-        return self.slices.get(name)
-
-    def unfollow(self, name: str) -> None:
-        pass
-
-    def slice(self, name: str) -> Slice | None:
-        return self.slices.get(name)
-
-    def leads(self, name: str) -> frozenset[str]:
-        found = self.slices.get(name)
-        return find_leads(found.rows) if found else frozenset()
+        super().__init__({"network/n": Slice("network/n", 1, rows), "host/h": Slice("host/h", 1, lead)})
 
     def change(self, number: int, goes: bool, aged: bool) -> SliceDelta:
         """`aged`: the row's revision grows with it, as it should."""

@@ -15,11 +15,9 @@ from netloom.model.plan import Thing
 from netloom.model.slices import (
     Address,
     FollowRow,
-    GroupRow,
     MemberRow,
     NetworkRow,
     PortRow,
-    PrefixRow,
     Row,
     RuleRow,
     Segment,
@@ -28,6 +26,7 @@ from netloom.model.slices import (
 )
 from netloom.render.bridges.host import BridgeRenderer
 from netloom.render.host import Renderer
+from tests.property.security_rows import make_group, make_prefixes
 
 IDS = ("2e8bbfcd-9a9e-4a4b-9c2e-0000000000aa", "3e8bbfcd-9a9e-4a4b-9c2e-0000000000bb")
 Render = Callable[[Slices, HostFacts], Mapping[str, tuple[Thing, ...]]]
@@ -64,9 +63,9 @@ def make_slices(world: World) -> Slices:
     rows: dict[str, dict[str, Row]] = {
         "host/h1": own,
         "network/n0": {"network/n0": NetworkRow("n0", 1, segments=(Segment("local"),))},
-        "group/g0": {"group/g0": GroupRow("g0"), "rule/r": RuleRow("r", "ingress", 4, 6, 80, 80, remote=remote)},
-        "group/g1": {"group/g1": GroupRow("g1"), "follow/x": FollowRow("members/g1")},
-        "addresses/a0": {f"prefix/{one}": PrefixRow(one) for one in found},
+        "group/g0": make_group("g0", [RuleRow("r", "ingress", 4, 6, 80, 80, remote=remote)]),
+        "group/g1": {**make_group("g1"), "follow/x": FollowRow("members/g1")},
+        "addresses/a0": make_prefixes(*found),
     }
     if held is not None:
         rows["members/g1"] = {f"member/{id}": MemberRow(id, addresses) for id, addresses in held.items()}

@@ -11,12 +11,8 @@ from netloom.model.delta import SliceDelta, apply_delta
 from netloom.model.plan import Put, State
 from netloom.model.slices import (
     Address,
-    FollowRow,
-    GroupRow,
-    MemberRow,
     NetworkRow,
     PortRow,
-    PrefixRow,
     Row,
     RuleRow,
     Segment,
@@ -27,10 +23,12 @@ from netloom.model.slices import (
 from netloom.reconcile.desired import merge_groups
 from netloom.reconcile.plan import plan
 from netloom.render.host import Renderer, render_host
-from netloom.testing.simulator import SimHost, make_host, send
+from netloom.testing.connections import Connections
+from netloom.testing.simulator import make_host, send
 from netloom.testing.story_packets import make_packet
 from netloom.testing.story_world import World, make_facts, make_slices
 from tests.examples import count_examples
+from tests.property.security_rows import make_group, make_members, make_prefixes
 
 NEEDS = {"flow": frozenset({"bridge", "switch_port"}), "switch_port": frozenset({"bridge"})}
 GROUPS = ("g0", "g1")
@@ -80,17 +78,11 @@ def make_world(state: State_) -> World:
 
 
 def make_groups(state: State_, world: World) -> dict[str, dict[str, Row]]:
-    found: dict[str, dict[str, Row]] = {"addresses/a0": {f"prefix/{state.prefix}": PrefixRow(state.prefix)}}
+    found = {"addresses/a0": make_prefixes(state.prefix)}
     for name, given_rules in zip(GROUPS, state.rules, strict=True):
-        rows: dict[str, Row] = {f"group/{name}": GroupRow(name, stateful=not state.free)}
-        rows |= {f"rule/{name}{rule.id}": replace(rule, id=f"{name}{rule.id}") for rule in given_rules}
-        rows |= {f"follow/{rule.remote}": FollowRow(rule.remote) for rule in given_rules if rule.remote}
-        found[f"group/{name}"] = rows
-        found[f"members/{name}"] = {
-            f"member/{port.id}": MemberRow(port.id, tuple(a.ip for a in port.addresses))
-            for port in world.ports.values()
-            if name in port.groups
-        }
+        named = (replace(rule, id=f"{name}{rule.id}") for rule in given_rules)
+        found[f"group/{name}"] = make_group(name, named, not state.free)
+        found[f"members/{name}"] = make_members(name, world.ports.values())
     return found
 
 
@@ -100,19 +92,15 @@ def render_state(world: World) -> State:
 
 def find_deliveries(world: World, state: State) -> set[tuple[str, str, str]]:
     """(sender, what, device) of all that arrives, of the first packets of connections."""
-    found = set()
+    found, host = set(), make_host(make_facts(world, "h1"), state.values())
     for name in world.ports:
         for other in world.ports:
             for words in TRIES if other != name else ():
-                host = make_sim(world, state)
+                anew = replace(host, connections=Connections())
                 packet = make_packet(world, world.ports[name], [*words.split(), "to", other])
-                walk = send({"h1": host}, "h1", f"tap-{name}", packet)
+                walk = send({"h1": anew}, "h1", f"tap-{name}", packet)
                 found |= {(name, words, device) for device in walk.devices}
     return found
-
-
-def make_sim(world: World, state: State) -> SimHost:
-    return make_host(make_facts(world, "h1"), state.values())
 
 
 def name_set(port: int, remote: str) -> RuleRow:

@@ -23,13 +23,10 @@ from netloom.intent.operation import Requester
 from netloom.intent.operations import make_create
 from netloom.intent.schema import Doc, parse_create
 from netloom.intent.snapshot import Snapshot
-from netloom.main.options.server import ServerOptions, load_server_options
+from netloom.main.options.server import ServerOptions
 from netloom.main.servers.fleet import Fleet, serve_fleet
-from netloom.store.context import make_contexts
-from netloom.store.engine import open_store
-from netloom.store.journal import SqlJournal
-from netloom.store.load import load_snapshot
 from netloom.store.writer import Writer
+from tests.unit.main.fleet_kit import make_options, open_writers
 
 ADMIN = Requester(user_id="admin", project_id="p1", roles=("admin",), is_admin=True)
 TOLD = {"tunnel_types": ["vxlan"], "tunneling_ip": "192.0.2.1"}
@@ -208,20 +205,14 @@ def test_a_host_reads_and_changes_nothing_beyond_its_ports(sessions: list[tuple[
     """Every message there is, in any order, with others' names in it, over TLS with a certificate that is good."""
 
     async def main(folder: Path) -> None:
-        options = load_server_options((), {"state_path": str(folder), "netloom.feed_listen": f"unix:{folder}/s"})
-        store = open_store(options.database_url)
-        writer = Writer(SqlJournal(store), load_snapshot(store, CATALOG), make_contexts(options.settings))
-        try:
-            async with serve_fleet(options, writer) as fleet:
-                world = await make_world(writer, fleet, options)
-                before = writer.snapshot
-                for polite, moves in [(True, []), *sessions]:
-                    check_read(world, await play(world, moves, polite))
-                await fleet.finish()
-                check_changed(world, before, writer.snapshot)
-        finally:
-            await writer.close()
-            store.close()
+        options = make_options(folder)
+        async with open_writers(options) as (writer,), serve_fleet(options, writer) as fleet:
+            world = await make_world(writer, fleet, options)
+            before = writer.snapshot
+            for polite, moves in [(True, []), *sessions]:
+                check_read(world, await play(world, moves, polite))
+            await fleet.finish()
+            check_changed(world, before, writer.snapshot)
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(main(Path(folder)))

@@ -8,7 +8,7 @@ Whatever passes in one passes in all.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -19,13 +19,9 @@ from netloom.model.flow import ICMPV6, IPV4, IPV6, Nat, SetField
 from netloom.model.slices import (
     Address,
     AddressPair,
-    FollowRow,
-    GroupRow,
     LogMark,
-    MemberRow,
     NetworkRow,
     PortRow,
-    PrefixRow,
     Row,
     RuleRow,
     Segment,
@@ -44,6 +40,7 @@ from netloom.testing.story_packets import make_packet
 from netloom.testing.story_traffic import make_answer, make_error, make_more
 from netloom.testing.story_world import World, make_facts, make_slices
 from tests.examples import count_examples
+from tests.property.security_rows import make_group, make_members, make_prefixes
 
 ID = "2e8bbfcd-9a9e-4a4b-9c2e-0000000000aa"
 PEER = "77777777-9a9e-4a4b-9c2e-0000000000bb"
@@ -64,11 +61,31 @@ class Rules:
     logged: str = ""  # what is written down of the port, which changes nothing
 
 
-@dataclass
-class Trio:
-    """The three renderings, each with the connections that it knows."""
+class Rendered:
+    """What a world is to each of the three, made once for all its packets."""
 
-    connections: dict[str, Connections] = field(default_factory=dict)
+    def __init__(self, world: World) -> None:
+        slices, facts = make_slices(world, "h1"), make_facts(world, "h1")
+        own = replace(facts.interfaces[ID], name=device("qvo", ID), mac=MAC)
+        hybrid = replace(facts, hybrid=True, interfaces={ID: own})
+        things = merge_groups(render_host(slices, hybrid))[0].values()
+        self.chains = iptables.make_chains(things)
+        self.hybrid = make_host(hybrid, things)
+        self.native = make_host(facts, merge_groups(render_host(slices, facts))[0].values())
+        self.far = render_sim_host(make_slices(world, "h2"), make_facts(world, "h2"))
+        bridged = HostFacts("h1", "192.0.2.1", ("vxlan",), interfaces={ID: Interface(tap_name(ID), 7, MAC)})
+        self.filter = nft.make_filter(merge_groups(render_bridge_host(slices, bridged))[0].values())
+
+
+class Trio:
+    """The three renderings of a world, each with the connections that it knows; those outlive the world."""
+
+    def __init__(self, world: World) -> None:
+        self.connections: dict[str, Connections] = {}
+        self.show(world)
+
+    def show(self, world: World) -> None:
+        self.world, self.rendered = world, Rendered(world)
 
     def of(self, name: str) -> Connections:
         return self.connections.setdefault(name, Connections())
@@ -92,76 +109,57 @@ def make_world(state: Rules) -> World:
 
 
 def make_groups(state: Rules, world: World) -> dict[str, dict[str, Row]]:
-    prefixes = (state.prefix, "2001:db8::8/125")
-    found: dict[str, dict[str, Row]] = {"addresses/a0": {f"prefix/{one}": PrefixRow(one) for one in prefixes}}
+    found = {"addresses/a0": make_prefixes(state.prefix, "2001:db8::8/125")}
     for name, rules in zip(GROUPS, state.rules, strict=True):
-        rows: dict[str, Row] = {f"group/{name}": GroupRow(name, stateful=state.stateful)}
-        rows |= {f"rule/{name}{n}": replace(rule, id=f"{name}{n}") for n, rule in enumerate(rules)}
-        rows |= {f"follow/{rule.remote}": FollowRow(rule.remote) for rule in rules if rule.remote}
-        found[f"group/{name}"] = rows
-        found[f"members/{name}"] = {
-            f"member/{port.id}": MemberRow(
-                port.id, (*(a.ip for a in port.addresses), *(pair.ip for pair in port.pairs))
-            )
-            for port in world.ports.values()
-            if name in port.groups
-        }
+        named = (replace(rule, id=f"{name}{n}") for n, rule in enumerate(rules))
+        found[f"group/{name}"] = make_group(name, named, state.stateful)
+        found[f"members/{name}"] = make_members(name, world.ports.values())
     return found
 
 
 # -- the same packet in each -------------------------------------------------------------------------------------------
 
 
-def find_verdicts(trio: Trio, world: World, packet: Packet, out: bool) -> dict[str, bool]:
+def find_verdicts(trio: Trio, packet: Packet, out: bool) -> dict[str, bool]:
     return {
-        "openvswitch": try_switch(trio, "openvswitch", world, packet, out, hybrid=False),
-        "iptables": try_iptables(trio, world, packet, out),
-        "nft": try_nft(trio, world, packet, out),
+        "openvswitch": try_switch(trio, "openvswitch", trio.rendered.native, packet, out),
+        "iptables": try_iptables(trio, packet, out),
+        "nft": try_nft(trio, packet, out),
     }
 
 
-def try_switch(trio: Trio, name: str, world: World, packet: Packet, out: bool, hybrid: bool) -> bool:
+def try_switch(trio: Trio, name: str, near: SimHost, packet: Packet, out: bool) -> bool:
     """Through Open vSwitch on both hosts."""
     sender, target = (ID, PEER) if out else (PEER, ID)
-    facts = make_facts(world, "h1")
-    if hybrid:
-        held = facts.interfaces[ID]
-        facts = replace(facts, hybrid=True, interfaces={ID: replace(held, name=device("qvo", ID))})
-    things = merge_groups(render_host(make_slices(world, "h1"), facts))[0].values()
-    hosts: dict[str, SimHost] = {"h1": make_host(facts, things, trio.of(name))}
-    hosts["h2"] = render_sim_host(make_slices(world, "h2"), make_facts(world, "h2"), trio.of(f"{name} far"))
+    hosts = {
+        "h1": replace(near, connections=trio.of(name)),
+        "h2": replace(trio.rendered.far, connections=trio.of(f"{name} far")),
+    }
     at = "h1" if out else "h2"
     walk = send(hosts, at, hosts[at].facts.interfaces[sender].name, packet)
     into = hosts["h2" if out else "h1"].facts.interfaces[target].name
     return into in walk.devices
 
 
-def try_iptables(trio: Trio, world: World, packet: Packet, out: bool) -> bool:
+def try_iptables(trio: Trio, packet: Packet, out: bool) -> bool:
     """Through the port's own bridge, then or before that Open vSwitch."""
-    facts = replace(make_facts(world, "h1"), hybrid=True)
-    facts = replace(facts, interfaces={ID: Interface(device("qvo", ID), 7, MAC)})
-    things = merge_groups(render_host(make_slices(world, "h1"), facts))[0].values()
-    chains = iptables.make_chains(things, trio.of("iptables"))
+    chains = replace(trio.rendered.chains, connections=trio.of("iptables"))
     ways = (device("tap", ID), device("qvb", ID))
 
     def own() -> bool:
         return iptables.passes(chains, *(ways if out else ways[::-1]), packet)
 
     def switch() -> bool:
-        return try_switch(trio, "hybrid", world, packet, out, hybrid=True)
+        return try_switch(trio, "hybrid", trio.rendered.hybrid, packet, out)
 
     return own() and switch() if out else switch() and own()
 
 
-def try_nft(trio: Trio, world: World, packet: Packet, out: bool) -> bool:
+def try_nft(trio: Trio, packet: Packet, out: bool) -> bool:
     """Between the port's tap and the tunnel device of its bridge."""
-    tap = tap_name(ID)
-    facts = HostFacts("h1", "192.0.2.1", ("vxlan",), interfaces={ID: Interface(tap, 7, MAC)})
-    things = merge_groups(render_bridge_host(make_slices(world, "h1"), facts))[0].values()
-    ways = (tap, "vxlan-101")
-    return nft.passes(
-        nft.make_filter(things, trio.of("nft")), bridge_name("n0"), *(ways if out else ways[::-1]), packet
-    )
+    held = replace(trio.rendered.filter, connections=trio.of("nft"))
+    ways = (tap_name(ID), "vxlan-101")
+    return nft.passes(held, bridge_name("n0"), *(ways if out else ways[::-1]), packet)
 
 
 # -- what happens ------------------------------------------------------------------------------------------------------
@@ -299,14 +297,15 @@ def find_pieces(packet: Packet) -> tuple[Packet, Packet]:
     return {**bare, "ip_frag": FIRST}, {**bare, "ip_frag": LATER}
 
 
-def find_piecewise(trio: Trio, world: World, packet: Packet, out: bool) -> dict[str, bool]:
+def find_piecewise(trio: Trio, packet: Packet, out: bool) -> dict[str, bool]:
     """The kernel puts pieces together before any rule sees them; Open vSwitch judges each, and all must pass."""
     trio.connections["openvswitch"] = Puzzle(trio.of("openvswitch"), packet)
-    switch = [try_switch(trio, "openvswitch", world, piece, out, hybrid=False) for piece in find_pieces(packet)]
+    native = trio.rendered.native
+    switch = [try_switch(trio, "openvswitch", native, piece, out) for piece in find_pieces(packet)]
     return {
         "openvswitch": all(switch),
-        "iptables": try_iptables(trio, world, packet, out),
-        "nft": try_nft(trio, world, packet, out),
+        "iptables": try_iptables(trio, packet, out),
+        "nft": try_nft(trio, packet, out),
     }
 
 
@@ -340,14 +339,14 @@ stories = st.tuples(st.tuples(st.just("say"), said), st.lists(events, max_size=7
 @given(states, stories)
 def test_a_packet_passes_all_three_firewalls_or_none(state: Rules, happened: list[tuple[str, object]]) -> None:
     """Whoever keeps a rule, it means the same: for each packet the three agree."""
-    world, trio = make_world(state), Trio()
+    trio = Trio(make_world(state))
     last: tuple[Packet, bool] | None = None
     for kind, what in happened:
         if kind == "change":
             assert isinstance(what, Rules)
-            world = make_world(replace(what, stateful=state.stateful))
+            trio.show(make_world(replace(what, stateful=state.stateful)))
             continue
-        made = make_event(world, kind, what, last)
+        made = make_event(trio.world, kind, what, last)
         if made is None:
             continue
         packet, out = made
@@ -355,7 +354,7 @@ def test_a_packet_passes_all_three_firewalls_or_none(state: Rules, happened: lis
             continue  # a question to DHCP never leaves the host that it is asked on
         if kind == "pieces" and not (state.stateful and may_be_in_pieces(packet)):
             continue
-        verdicts = (find_piecewise if kind == "pieces" else find_verdicts)(trio, world, packet, out)
+        verdicts = (find_piecewise if kind == "pieces" else find_verdicts)(trio, packet, out)
         assert len(set(verdicts.values())) == 1, (kind, what, out, verdicts)
         if kind in ("say", "say by pair", "answer", "more"):
             last = made

@@ -10,18 +10,19 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import groupby
 from typing import Any, TypeVar
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from netloom.drivers.bridge import links, tables
+from netloom.drivers.bridge import entries, links, tables
 from netloom.model.bridge import VxlanDevice
 from netloom.model.driver import Driver
 from netloom.model.plan import Failure, Key, Op, Put, State, Thing
 
 DEVICES = frozenset({"brq", "vxlan", "vlan"})
-KINDS = DEVICES | {"bridge_port", "bridge_fdb", "tunnel_fdb", "neighbour"}
+KINDS = DEVICES | {"bridge_port"} | entries.KINDS
 NEEDS: Mapping[str, frozenset[str]] = {
     "bridge_port": DEVICES,
     "bridge_fdb": frozenset({"bridge_port"}),
@@ -41,8 +42,8 @@ def put_vxlan(ipr: IPRoute, key: Key, want: VxlanDevice) -> None:
     kept = () if there is None else find_kept(ipr, there)
     links.put_vxlan(ipr, key, want)
     if there is not None and there.index != links.require(ipr, key[1]):
-        for thing in kept:
-            PUT[thing.kind](ipr, thing.key, thing.value)
+        for failure in apply_ops(ipr, [Put(thing) for thing in kept]):
+            raise OSError(failure.reason)
 
 
 def find_kept(ipr: IPRoute, device: links.Device) -> tuple[Thing, ...]:
@@ -59,16 +60,10 @@ PUT: Mapping[str, Hand] = {
     "vxlan": put_vxlan,
     "vlan": links.put_vlan,
     "bridge_port": links.put_port,
-    "bridge_fdb": tables.put_bridge_fdb,
-    "tunnel_fdb": tables.put_tunnel_fdb,
-    "neighbour": tables.put_neighbour,
 }
 REMOVE: Mapping[str, Hand] = {
     **dict.fromkeys(DEVICES, links.remove_device),
     "bridge_port": links.remove_port,
-    "bridge_fdb": tables.remove_bridge_fdb,
-    "tunnel_fdb": tables.remove_tunnel_fdb,
-    "neighbour": tables.remove_neighbour,
 }
 
 
@@ -121,7 +116,7 @@ class BridgeDriver:
 
     def _apply_all(self, ops: Sequence[Op]) -> list[Failure]:
         with IPRoute() as ipr:
-            failures = [failure for op in ops if (failure := apply_one(ipr, op))]
+            failures = apply_ops(ipr, ops)
             if any(op.thing.kind in DEVICES or op.thing.kind == "bridge_port" for op in ops):
                 self.mark = links.make_mark(links.read_devices(ipr))
         return failures
@@ -130,6 +125,17 @@ class BridgeDriver:
 def read_devices() -> Mapping[str, links.Device]:
     with IPRoute() as ipr:
         return {device.name: device for device in links.read_devices(ipr).values()}
+
+
+def apply_ops(ipr: IPRoute, ops: Sequence[Op]) -> list[Failure]:
+    """In their order, entries of tables that follow one another at once."""
+    failures: list[Failure] = []
+    for are_entries, run in groupby(ops, lambda op: op.thing.kind in entries.KINDS):
+        if are_entries:
+            failures += entries.apply_entries(list(run))
+        else:
+            failures += [failure for op in run if (failure := apply_one(ipr, op))]
+    return failures
 
 
 def apply_one(ipr: IPRoute, op: Op) -> Failure | None:

@@ -1,4 +1,5 @@
-"""Where MACs lead, and whose MAC an address has: the tables of bridges and of tunnel devices. Raises NetlinkError.
+"""Where MACs lead, and whose MAC an address has: the tables of bridges and of tunnel devices as they are. Raises
+NetlinkError. They are changed by `entries`.
 
 Ours is what is static on devices of ours; what the kernel learned or put there for itself is not looked at.
 """
@@ -6,30 +7,13 @@ Ours is what is static on devices of ours; what the kernel learned or put there 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from typing import Any
 
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
-from netloom.drivers.bridge.links import Device, find_bridges, find_device, require
+from netloom.drivers.bridge.entries import FAMILIES, PERMANENT, STATIC
+from netloom.drivers.bridge.links import Device, find_bridges
 from netloom.model.bridge import Leads, Neighbour
-from netloom.model.plan import Key, Thing
-
-PERMANENT, STATIC = 0x80, 0x40  # NUD_PERMANENT, NUD_NOARP
-SELF, MASTER = 0x02, 0x04  # NTF_SELF, NTF_MASTER
-FAMILIES = {4: 2, 6: 10}
-NO_SUCH = (2, 19, 95)  # of a device that is in no bridge any more the kernel knows no such table
-
-
-class tolerated(suppress):
-    """That it is gone already is no failure."""
-
-    def __init__(self) -> None:
-        super().__init__()
-
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> bool:
-        return isinstance(value, NetlinkError) and value.code in NO_SUCH
+from netloom.model.plan import Thing
 
 
 def read_things(ipr: IPRoute, devices: Mapping[int, Device]) -> Iterator[Thing]:
@@ -46,48 +30,3 @@ def read_things(ipr: IPRoute, devices: Mapping[int, Device]) -> Iterator[Thing]:
             if found["ifindex"] in tunnels | bridges and found["state"] & PERMANENT and found.get("lladdr"):
                 key = ("neighbour", devices[found["ifindex"]].name, found.get("dst"))
                 yield Thing(key, Neighbour(found.get("lladdr")))
-
-
-def put_bridge_fdb(ipr: IPRoute, key: Key, want: object) -> None:
-    _, device, mac = key
-    ipr.fdb("replace", ifindex=require(ipr, device), lladdr=mac, state=STATIC, flags=MASTER)
-
-
-def remove_bridge_fdb(ipr: IPRoute, key: Key, value: object) -> None:
-    _, device, mac = key
-    index = find_device(ipr, device)
-    if index is not None:
-        with tolerated():
-            ipr.fdb("del", ifindex=index, lladdr=mac, flags=MASTER)
-
-
-def put_tunnel_fdb(ipr: IPRoute, key: Key, want: object) -> None:
-    """One MAC may lead to several hosts, so entries are appended; one that is there stays."""
-    _, device, mac, end = key
-    try:
-        ipr.fdb("append", ifindex=require(ipr, device), lladdr=mac, dst=end, state=PERMANENT, flags=SELF)
-    except NetlinkError as error:
-        if error.code != 17:
-            raise
-
-
-def remove_tunnel_fdb(ipr: IPRoute, key: Key, value: object) -> None:
-    _, device, mac, end = key
-    index = find_device(ipr, device)
-    if index is not None:
-        with tolerated():
-            ipr.fdb("del", ifindex=index, lladdr=mac, dst=end, flags=SELF)
-
-
-def put_neighbour(ipr: IPRoute, key: Key, want: Neighbour) -> None:
-    _, device, ip = key
-    family = FAMILIES[6 if ":" in ip else 4]
-    ipr.neigh("replace", ifindex=require(ipr, device), dst=ip, lladdr=want.mac, family=family, state=PERMANENT)
-
-
-def remove_neighbour(ipr: IPRoute, key: Key, value: object) -> None:
-    _, device, ip = key
-    index = find_device(ipr, device)
-    if index is not None:
-        with tolerated():
-            ipr.neigh("del", ifindex=index, dst=ip, family=FAMILIES[6 if ":" in ip else 4])

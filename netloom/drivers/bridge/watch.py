@@ -19,24 +19,32 @@ NFNL_SUBSYS_NFTABLES = 10
 NEW_GENERATION = NFNL_SUBSYS_NFTABLES << 8 | 15
 TABLE, MAKER = 1, 2
 """Attributes: of a change the name of the table, of a new generation the number of the thread that made it."""
+NO_TABLE = b"\0"
 OWN_THREADS = Path("/proc/self/task")
 
 
 class LinkWatch:
-    """`wait` counts from 1: what is there at the first look is new. `meddled`: how often others changed `table`."""
+    """`wait` counts from 1: what is there at the first look is new. `meddled`: how often others changed `table`, where
+    there is one to be watched."""
 
     def __init__(self, table: str = "") -> None:
-        self._table = table.encode() + b"\0"
+        self._table = table.encode() + NO_TABLE
         self._sockets: list[socket.socket] = []
         self._count = 1
         self._changed = asyncio.Event()
         self._touched = False
         self.meddled = 0
 
+    @property
+    def news(self) -> int:
+        """Another number after each change; 0: nobody listens yet, so there may have been any."""
+        return self._count if self._sockets else 0
+
     async def wait(self, seen: int) -> int:
         """Return when something changed since `seen`; the number to give next time."""
         if not self._sockets:
             self._open(NETLINK_ROUTE, RTMGRP_LINK, self._take_links)
+        if self._table != NO_TABLE and len(self._sockets) < 2:
             self._open(NETLINK_NETFILTER, 1 << NFNLGRP_NFTABLES - 1, self._take_rules)
         while self._count == seen:
             self._changed.clear()

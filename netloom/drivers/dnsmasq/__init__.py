@@ -16,6 +16,7 @@ import shutil
 import signal
 import subprocess
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
@@ -156,14 +157,17 @@ def put_server(place: Path, want: DhcpServer, space: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
     config = place / name_config(want.config)
     lists = {name: getattr(want, name) for name in LISTS}
+    there = {name: read(place / name) for name in LISTS}
     pid = find_pid(place)
     lasts = bool(pid) and find_config(place) == config and is_running(pid, config)
-    if lasts and not (place / CHANGING).exists() and all(read(place / name) == text for name, text in lists.items()):
+    known = lasts and not (place / CHANGING).exists()
+    if known and there == lists:
         return
     (place / CHANGING).touch()
     for name, text in lists.items():
-        write(place / name, text)
-    kept, gone = sort_leases(read(place / "leases") or "", want.hosts)
+        if there[name] != text:
+            write(place / name, text)
+    kept, gone = find_leases(place / "leases", there["hosts"] if known else None, want.hosts)
     if lasts and not gone:
         os.kill(pid, signal.SIGHUP)
     else:
@@ -175,6 +179,32 @@ def put_server(place: Path, want: DhcpServer, space: Path) -> None:
         write(config, want.config.replace(FOLDER, str(place)))
         start_server(config, space)
     (place / CHANGING).unlink()
+
+
+def find_leases(path: Path, before: str | None, hosts: str) -> tuple[str, str]:
+    """Leases that stay, and those whose host is gone: looked for where a line went since the list was `before`, or an
+    address came that has a lease. None: it is not known what was before."""
+    text = "" if before == hosts else read(path)
+    if not text:
+        return "", ""
+    if before is not None:
+        was, now = find_other_lines(before, hosts)
+        if was <= now and not any(f" {find_host(line)[1]} " in text for line in now - was):
+            return text, ""
+    return sort_leases(text, hosts)
+
+
+def find_other_lines(before: str, after: str) -> tuple[set[str], set[str]]:
+    """What differs, as the lines around the first and the last that do: some may be in both. Found by comparing text
+    with text, so that a line more among thousands is not looked for line by line."""
+    most = min(len(before), len(after))
+    same = bisect_left(range(most), True, key=lambda n: before[: n + 1] != after[: n + 1])
+    first = before.rfind("\n", 0, same) + 1
+    left = most - first
+    end = bisect_left(range(left), True, key=lambda n: before[-n - 1 :] != after[-n - 1 :])
+    stop = before.find("\n", len(before) - end) + 1 if end else 0
+    tail = len(before) - stop if stop else 0
+    return set(before[first : len(before) - tail].splitlines()), set(after[first : len(after) - tail].splitlines())
 
 
 def sort_leases(text: str, hosts: str) -> tuple[str, str]:

@@ -309,7 +309,7 @@ def apply_one(ipr: IPRoute, op: Op) -> None:
     kind, _, *rest = op.thing.key
     put, want = isinstance(op, Put), op.thing.value
     if kind == "ruleset":
-        put_ruleset(rest[0], want) if put else nftables.run_nft(nftables.render_drop(rest[0]))
+        apply_ruleset(rest[0], want if put else None)
     elif kind == "veth":
         apply_veth(ipr, op)
     elif kind in ("address", "alias"):
@@ -322,6 +322,14 @@ def apply_one(ipr: IPRoute, op: Op) -> None:
     elif kind == "rule":
         version, mark = rest
         links.put_rule(ipr, version, mark, want) if put else links.remove_rule(ipr, version, mark)
+
+
+def apply_ruleset(table: str, want: Ruleset | None) -> None:
+    """nft's complaint names nothing, so the table is put before it."""
+    try:
+        put_ruleset(table, want) if want is not None else nftables.run_nft(nftables.render_drop(table))
+    except nftables.NftError as error:
+        raise nftables.NftError(f"table {table}: {error}") from error
 
 
 def put_ruleset(table: str, want: Ruleset) -> None:

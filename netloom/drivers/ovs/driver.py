@@ -16,18 +16,20 @@ from netloom.drivers.ovs import config, rows
 from netloom.drivers.ovs.bridge import BridgeFlows
 from netloom.drivers.ovs.channel import Channel, ChannelLost, OnPacket
 from netloom.drivers.ovs.config import OvsdbDriver
-from netloom.drivers.ovs.forget import forget_flows
+from netloom.drivers.ovs.forget import PURGE, WAIT, Forgetter, ask_switch, has_userspace
 from netloom.drivers.ovs.ovsdb import OvsdbLost
 from netloom.drivers.ovs.pulse import Pulse
 from netloom.model.facts import Interface
 from netloom.model.flow import Action
-from netloom.model.plan import Failure, Key, Op, Put, Remove, State, Thing
+from netloom.model.plan import Failure, Key, Op, Put, State, Thing
 
 LOG = logging.getLogger(__name__)
 
 KINDS = config.KINDS | {"flow", "meter"}
 SPOKEN = ("flow", "meter")
 """Kinds that are held by OpenFlow; the others by the database."""
+STEERING = ("flow", "switch_port", "bridge")
+"""Kinds that decide where packets go."""
 NEEDS: Mapping[str, frozenset[str]] = {
     **config.NEEDS,
     "meter": frozenset({"bridge"}),
@@ -48,6 +50,7 @@ class OvsDriver:
         self.epoch = 0  # grows when a bridge came back, perhaps with empty tables
         self.meddlings = 0  # grows when somebody else changed flows of ours
         self._busy = 0
+        self._forgetter = Forgetter(rundir, timeout_s)
         self._pulse = Pulse(self._find_channel, lambda: self._busy > 0, self._note_pulse)
 
     @property
@@ -92,10 +95,15 @@ class OvsDriver:
             failures += await (self._speak(kind, mine) if kind else self._config.apply(mine))
             for bridge in sorted({op.thing.key[1] for op in mine if op.thing.kind == "mirror"}):
                 await self._flows(bridge).refresh()
-        if any(isinstance(op, Remove) and op.thing.kind == "switch_port" for op in ops):
-            await forget_flows(self._rundir, self._timeout_s)
+        if any(op.thing.kind in STEERING for op in ops) and has_userspace(self._config.tables):
+            self._forgetter.note_change()
         await self._drop_gone()
         return failures
+
+    async def settle(self) -> None:
+        """The flows of the datapath follow those of the tables a moment later, and longer where there are many or the
+        machine is busy: have them forgotten after that moment."""
+        await ask_switch(self._rundir, self._timeout_s, WAIT, PURGE)
 
     async def _speak(self, kind: str, ops: Sequence[Op]) -> list[Failure]:
         """By OpenFlow, each bridge its own."""
@@ -209,6 +217,11 @@ class OvsDriver:
         await self._config.read_bridges()
         return rows.read_mtus(self._config.tables)
 
+    async def read_dead_bonds(self) -> dict[str, str]:
+        """By bridge, why the bond on it carries nothing."""
+        await self._config.read_bridges()
+        return rows.read_dead_bonds(self._config.tables)
+
     async def read_strays(self, bridge: str) -> dict[tuple[str, str], int]:
         """By (type, remote address), the tunnel ports on `bridge` for one remote host each."""
         await self._config.read_bridges()
@@ -224,9 +237,11 @@ class OvsDriver:
         return await self._config.read_bridges()
 
     def describe(self) -> dict[str, Any]:
-        """What the switch can, under Neutron's names; nothing while its database was not read."""
-        found = rows.read_capabilities(self._config.tables)
-        return {"ovs_capabilities": found, "vlan_limit": self.read_vlan_limit()} if found else {}
+        """What the switch can, under Neutron's names, and the NICs of its bonds; nothing while its database was not
+        read."""
+        found, bonds = rows.read_capabilities(self._config.tables), rows.read_members(self._config.tables)
+        told = {"ovs_capabilities": found, "vlan_limit": self.read_vlan_limit()} if found else {}
+        return {**told, **({"bonds": bonds} if bonds else {})}
 
     def read_vlan_limit(self) -> int:
         """How many VLAN tags of a frame the switch reads, as last told."""
@@ -245,6 +260,7 @@ class OvsDriver:
 
     async def close(self) -> None:
         await self._pulse.close()
+        await self._forgetter.close()
         for flows in self._bridges.values():
             await flows.close()
         await self._config.close()

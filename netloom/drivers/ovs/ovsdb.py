@@ -30,7 +30,7 @@ MONITORED: Mapping[str, Sequence[str]] = {
     "Port": ("name", "interfaces", "external_ids", "bond_mode", "lacp"),
     "Interface": (
         *("name", "type", "options", "ofport", "ofport_request", "external_ids", "mac_in_use", "error"),
-        *("bfd", "bfd_status", "mtu"),
+        *("bfd", "bfd_status", "mtu", "lacp_current"),
     ),
     "Mirror": ("name", "select_src_port", "select_dst_port", "select_vlan", "output_port", "external_ids"),
     "NetFlow": ("targets", "active_timeout", "engine_id", "engine_type", "external_ids"),

@@ -142,21 +142,62 @@ NICS = ("", "system", "dpdk")
 """Types of interfaces that lead out of the host, where nobody plugged them for a port."""
 
 
+def walk_members(tables: Tables) -> Iterator[tuple[str, Row, list[Row]]]:
+    """(bridge, port row, the rows of its interfaces) of every port: a bond has several."""
+    ports, interfaces = tables.get("Port", {}), tables.get("Interface", {})
+    for bridge in tables.get("Bridge", {}).values():
+        for port in (ports[uuid] for uuid in as_list(bridge["ports"]) if uuid in ports):
+            yield bridge["name"], port, [interfaces[one] for one in as_list(port["interfaces"]) if one in interfaces]
+
+
 def read_underlay(tables: Tables) -> tuple[str, ...]:
-    """Devices of the system on any bridge that carry no iface-id: the host's own NICs."""
-    found = ((port["name"], row) for _, port, row in walk_ports(tables) if row["type"] in ("", "system"))
-    return tuple(sorted(name for name, row in found if "iface-id" not in row["external_ids"]))
+    """Devices of the system on any bridge that carry no iface-id: the host's own NICs, those of bonds too. A bond's
+    that is not there is left out."""
+    found = ((row, len(rows) > 1) for _, _, rows in walk_members(tables) for row in rows)
+    nics = (row["name"] for row, bonded in found if is_kernels(row) and not (bonded and read_ofport(row) == -1))
+    return tuple(sorted(nics))
+
+
+def is_kernels(interface: Row) -> bool:
+    return interface["type"] in ("", "system") and "iface-id" not in interface["external_ids"]
 
 
 def read_mtus(tables: Tables) -> dict[str, int]:
     """By bridge, the most bytes that every NIC on it carries in one packet; without those that the switch knows not."""
-    ports, interfaces, found = tables.get("Port", {}), tables.get("Interface", {}), dict[str, int]()
-    for bridge in tables.get("Bridge", {}).values():
-        held = (ports[uuid] for uuid in as_list(bridge["ports"]) if uuid in ports)
-        rows = (interfaces[uuid] for port in held for uuid in as_list(port["interfaces"]) if uuid in interfaces)
-        mtus = [int(mtu) for row in rows if is_nic(row) for mtu in as_list(row.get("mtu", []))]
-        if mtus:
-            found[bridge["name"]] = min(mtus)
+    found = dict[str, int]()
+    for bridge, _, rows in walk_members(tables):
+        for mtu in (int(mtu) for row in rows if is_nic(row) for mtu in as_list(row.get("mtu", []))):
+            found[bridge] = min(mtu, found.get(bridge, mtu))
+    return found
+
+
+def read_members(tables: Tables) -> dict[str, dict[str, str]]:
+    """By bond of ours, "bridge:name", what the switch says of each NIC in it: its complaint, or that it is in use, by
+    LACP where the bond asks for that."""
+    return {
+        f"{bridge}:{port['name']}": dict(sorted((row["name"], describe_member(port, row)) for row in rows))
+        for bridge, port, rows in walk_members(tables)
+        if len(rows) > 1 and port["external_ids"].get(MARK) == MADE
+    }
+
+
+def describe_member(port: Row, interface: Row) -> str:
+    if read_ofport(interface) == -1:
+        return "".join(as_list(interface["error"])) or "the switch could not open it"
+    if "".join(as_list(port.get("lacp", []))) in ("", "off"):
+        return "in use"
+    agreed = as_list(interface.get("lacp_current", [])) == [True]
+    return "in use, LACP negotiated" if agreed else "LACP not negotiated"
+
+
+def read_dead_bonds(tables: Tables) -> dict[str, str]:
+    """By bridge, why the bond of ours on it carries nothing: the switch could open no NIC of it."""
+    found = {}
+    for bridge, port, rows in walk_members(tables):
+        dead = len(rows) > 1 and port["external_ids"].get(MARK) == MADE and all(read_ofport(row) == -1 for row in rows)
+        if dead:
+            said = sorted(f"{row['name']}: {describe_member(port, row)}" for row in rows)
+            found[bridge] = f"bond {port['name']} of {bridge} has no NIC that works: {'; '.join(said)}"
     return found
 
 

@@ -1,8 +1,9 @@
 """SR-IOV: the kind "vf". A virtual function has its MAC, VLAN and limits set in its NIC, by the physical function.
 
-Law: the functions of the NICs that configuration names are ours; one is there when it has a MAC, and taking it away
-sets it as the NIC had it at first. Which functions a NIC has is read from /sys (virtfn0, virtfn1 …), what is set in
-them from netlink, as `ip -json link show` tells it.
+Law: the functions of the NICs that configuration names, but for those that it excludes, are ours; one is there when it
+has a MAC, and taking it away sets it as the NIC had it at first. Which functions a NIC has is read from the device tree
+(virtfn0, virtfn1 … below /sys), what is set in them from netlink, as `ip -json link show` tells it. `RunIp` is where a
+NIC that is none (tree.py) takes the kernel's place.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from netloom.model.plan import Failure, Key, Op, Put, State, Thing
 
 RunIp = Callable[[Sequence[str]], Awaitable[str]]
 """`ip` with these words; what it prints. SriovError with its complaint."""
+SYSFS = Path("/sys")
 NO_MAC = "00:00:00:00:00:00"
 STATES = {True: "enable", False: "disable"}
 
@@ -38,10 +40,18 @@ async def run_ip(words: Sequence[str]) -> str:
 
 
 class SriovDriver:
-    """Virtual functions of the NICs `devices`, by PCI slot."""
+    """Virtual functions of the NICs `devices`, by PCI slot, but for the slots `excluded`."""
 
-    def __init__(self, devices: Sequence[str], sysfs: Path = Path("/sys"), run: RunIp = run_ip) -> None:
-        self._devices, self._sysfs, self._run = tuple(devices), sysfs, run
+    def __init__(
+        self,
+        devices: Sequence[str],
+        sysfs: Path = SYSFS,
+        run: RunIp = run_ip,
+        excluded: frozenset[str] = frozenset(),
+    ) -> None:
+        self._devices, self._sysfs, self._run, self._excluded = tuple(devices), sysfs, run, excluded
+        self._left: dict[Key, Thing] | None = None  # as read or set last
+        self._works = 0  # grows with each reading and setting
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -57,7 +67,7 @@ class SriovDriver:
         for device in self._devices:
             for link in (self._sysfs / "class/net" / device / "device").glob("virtfn*"):
                 found[link.resolve().name] = device, int(link.name.removeprefix("virtfn"))
-        return found
+        return {slot: place for slot, place in found.items() if slot not in self._excluded}
 
     async def read_taps(self) -> dict[str, Interface]:
         """By PCI slot, the macvtap device that whoever boots instances made on the function there."""
@@ -75,6 +85,17 @@ class SriovDriver:
 
     async def read(self) -> State:
         """The functions that have a MAC."""
+        found = await self._read()
+        self._works, self._left = self._works + 1, dict(found)
+        return found
+
+    async def is_meddled(self) -> bool:
+        """Whether functions are other than they were read or set last; while that goes on nobody knows."""
+        works = self._works
+        found = await self._read()
+        return self._left is not None and works == self._works and list_values(found) != list_values(self._left)
+
+    async def _read(self) -> dict[Key, Thing]:
         slots = {place: slot for slot, place in self.find_slots().items()}
         out: dict[Key, Thing] = {}
         for device in dict.fromkeys(device for device, _ in slots):
@@ -88,18 +109,34 @@ class SriovDriver:
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
         """Each in its own call. A slot that no NIC has fails a Put and satisfies a Remove."""
         slots = self.find_slots()
-        return [failure for op in ops if (failure := await self._apply_one(op, slots.get(op.thing.key[1])))]
+        self._works += 1
+        failures = [failure for op in ops if (failure := await self._apply_one(op, slots.get(op.thing.key[1])))]
+        self._works += 1
+        self._note({op.thing.key: op for op in ops}, {failure.op.thing.key for failure in failures})
+        return failures
+
+    def _note(self, ops: Mapping[Key, Op], failed: set[Key]) -> None:
+        """A function that the NIC refused to set holds nobody knows what: the next look is at all of them."""
+        if failed or self._left is None:
+            self._left = None
+            return
+        kept = {key: thing for key, thing in self._left.items() if key not in ops}
+        self._left = kept | {key: op.thing for key, op in ops.items() if isinstance(op, Put)}
 
     async def _apply_one(self, op: Op, place: tuple[str, int] | None) -> Failure | None:
         if place is None:
-            reason = f"no NIC of {', '.join(self._devices)} has a function at PCI slot {op.thing.key[1]}"
-            return Failure(op, reason) if isinstance(op, Put) else None
+            return Failure(op, self._explain_missing(op.thing.key[1])) if isinstance(op, Put) else None
         words = render_function(op.thing.value) if isinstance(op, Put) else RESET
         try:
             await self._run(["link", "set", "dev", place[0], "vf", str(place[1]), *words])
             return None
         except OSError as error:
             return Failure(op, str(error))
+
+    def _explain_missing(self, slot: str) -> str:
+        if slot in self._excluded:
+            return f"the function at PCI slot {slot} is excluded ([sriov_nic] exclude_devices)"
+        return f"no NIC of {', '.join(self._devices)} has a function at PCI slot {slot}"
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -109,6 +146,10 @@ RESET = (
     *("mac", NO_MAC, "vlan", "0", "spoofchk", "on", "trust", "off"),
     *("max_tx_rate", "0", "min_tx_rate", "0", "state", "auto"),
 )
+
+
+def list_values(state: State) -> dict[Key, object]:
+    return {key: thing.value for key, thing in state.items()}
 
 
 def render_function(want: VirtualFunction) -> tuple[str, ...]:

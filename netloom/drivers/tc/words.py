@@ -19,6 +19,7 @@ TOTAL = 0xFFF0
 QUEUED = 64
 """Packets that wait in a shared queue, over all classes: fewer than fill the buffer of the socket that a switch in
 userspace sends by (208 KiB), or who sends most would have most of that, whatever the classes say."""
+LEAST_QUEUED = 8
 _QDISC = re.compile(rf"^qdisc htb {MAJOR}: dev (\S+) root", re.MULTILINE)
 _CLASS = re.compile(rf"^class htb {MAJOR}:([0-9a-f]+) .*?rate (\S+) ceil (\S+) .*?burst ([0-9.]+[KMG]?b)", re.MULTILINE)
 _FLOW = re.compile(rf"flowid {MAJOR}:([0-9a-f]+)")
@@ -53,10 +54,18 @@ def render_shape(device: str, shape: Shape, switched: bool = True) -> Iterator[s
         yield class_line(device, parent, number, one)
         keys = render_keys(one)
         if shape.total or (keys and switched):
-            yield f"qdisc add dev {device} parent {MAJOR}:{number:x} pfifo limit {max(QUEUED // len(shape.classes), 8)}"
+            yield f"qdisc add dev {device} parent {MAJOR}:{number:x} pfifo limit {count_waiting(shape, one)}"
         if keys:
             what = "protocol all prio 1" if one.mac else "protocol ip prio 2"
             yield f"filter add dev {device} parent {HANDLE} {what} u32 {keys} flowid {MAJOR}:{number:x}"
+
+
+def count_waiting(shape: Shape, one: ShapeClass) -> int:
+    """Packets of a class that wait; of classes that share a total, by its rate: when the switch stands still for a
+    moment all last as long, or those with less would get what is promised to who has nothing left to send."""
+    if not shape.total:
+        return max(QUEUED // len(shape.classes), LEAST_QUEUED)
+    return max(QUEUED * one.rate // sum(each.rate for each in shape.classes), LEAST_QUEUED)
 
 
 def find_default(shape: Shape) -> int:

@@ -21,9 +21,11 @@ from netloom.intent.l2.binding_kinds import (
     socket_details,
     uses_sockets,
 )
+from netloom.intent.l2.guarantees import refuse_guarantee
 from netloom.intent.l2.qinq import QINQ
-from netloom.intent.l2.segments import IP_HEADER, TYPES, SegmentType, find_segments
+from netloom.intent.l2.segments import TYPES, SegmentType, find_segments
 from netloom.intent.schema import Doc
+from netloom.model.encapsulation import explain_underlay
 
 HOST, VNIC_TYPE, PROFILE = "binding:host_id", "binding:vnic_type", "binding:profile"
 VIF_TYPE, VIF_DETAILS = "binding:vif_type", "binding:vif_details"
@@ -205,13 +207,17 @@ def bind_port(draft: Draft, port: Doc) -> dict[str, Any]:
 
 
 def refuse_network(draft: Draft, port: Doc, found: Bound, agent: Doc) -> str:
-    """Why the host cannot carry what is special of the port's network; empty: it can, as far as anybody knows."""
+    """Why the host cannot carry what is special of the port and its network; empty: it can, as far as anybody knows."""
     segment, network = draft.get("segment", found.segment_id), draft.get("network", port["network_id"])
     if segment is None or network is None:
         return ""
     if agent["agent_type"] == BRIDGE_AGENT and (reason := refuse_on_bridges(draft, port, network, agent)):
         return reason
-    return refuse_tags(network, agent) or refuse_mtu(network, TYPES[segment["network_type"]], agent)
+    return (
+        refuse_tags(network, agent)
+        or refuse_mtu(network, TYPES[segment["network_type"]], agent)
+        or refuse_guarantee(draft, port, segment, agent)
+    )
 
 
 def refuse_on_bridges(draft: Draft, port: Doc, network: Doc, agent: Doc) -> str:
@@ -247,16 +253,8 @@ def refuse_tags(network: Doc, agent: Doc) -> str:
 def refuse_mtu(network: Doc, kind: SegmentType, agent: Doc) -> str:
     """Why the host's tunnels cannot carry the network's longest frames."""
     told = agent["configurations"]
-    carried = told.get("tunnel_mtu") or 0
-    if not carried or not kind.tunnel:
-        return ""
-    needed = network["mtu"] + kind.overhead + IP_HEADER[6 if ":" in (told.get("tunneling_ip") or "") else 4]
-    if needed <= carried:
-        return ""
-    return (
-        f"frames of its network (MTU {network['mtu']}) need {needed} bytes in {kind.name} tunnels, and the underlay of "
-        f"host {agent['host']} carries {carried}"
-    )
+    carried, address = told.get("tunnel_mtu") or 0, told.get("tunneling_ip") or ""
+    return explain_underlay(network["mtu"], kind.name, address, agent["host"], carried)
 
 
 def prefer_addressed(draft: Draft, port: Doc, segments: list[Doc]) -> list[Doc]:

@@ -17,6 +17,7 @@ from netloom.intent.l2.segment_choice import find_ranges, has_vlans
 from netloom.intent.operation import Settings
 from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Snapshot
+from netloom.model.encapsulation import IP_HEADER, OVERHEAD
 
 NETWORK_TYPE = "provider:network_type"
 PHYSICAL_NETWORK = "provider:physical_network"
@@ -49,13 +50,11 @@ TYPES = {
         SegmentType("local"),
         SegmentType("flat", physical=True),
         SegmentType("vlan", physical=True, first=1, last=4094),
-        SegmentType("vxlan", first=1, last=2**24 - 1, overhead=30),
-        SegmentType("gre", first=1, last=2**32 - 1, overhead=22),
-        SegmentType("geneve", first=1, last=2**24 - 1, overhead=30),
+        SegmentType("vxlan", first=1, last=2**24 - 1, overhead=OVERHEAD["vxlan"]),
+        SegmentType("gre", first=1, last=2**32 - 1, overhead=OVERHEAD["gre"]),
+        SegmentType("geneve", first=1, last=2**24 - 1, overhead=OVERHEAD["geneve"]),
     )
 }
-
-IP_HEADER = {4: 20, 6: 40}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
 
-from netloom.main.commands.parts import Files, LogFormat, Sets, explain_errors, fail, parse_sets
+from netloom.main.commands.parts import Files, LogFormat, Sets, explain_errors, fail, parse_sets, warn
 
 Hosts = Annotated[
     list[str], typer.Argument(help="Hosts, by the name that Nova calls them.", metavar="HOST...", show_default=False)
@@ -50,9 +51,13 @@ def run(
 
     Example: `netloom agent run --config-file /etc/netloom/netloom.conf`
     """
+    from netloom.main.options.checks import Given
     from netloom.main.options.host import load_host_options
+    from netloom.main.options.places import check_endpoint, make_folder
 
     options = load_host_options(config_file or (), parse_sets(set_, log_format))
+    make_folder(options.state_path, 0o700)
+    check_endpoint(Given("[netloom] metrics_listen"), options.metrics_listen)
     from netloom.main.hosts.agent import join, run_agent
 
     if token:
@@ -73,9 +78,11 @@ def join_server(
     Example: `netloom agent join TOKEN --server netloom.example.org:9697`
     """
     from netloom.main.options.host import load_host_options
+    from netloom.main.options.places import make_folder
 
     given = parse_sets(set_) | ({"netloom.feed_server": server} if server else {})
     options = load_host_options(config_file or (), given)
+    make_folder(options.state_path, 0o700)
     from netloom.main.hosts.agent import join
 
     join(options, token)
@@ -91,13 +98,29 @@ def give_token(hosts: Hosts, config_file: Files = None, set_: Sets = None) -> No
 
     Example: `netloom agent token h1 h2`
     """
+    from netloom.main.options.places import make_folder
     from netloom.main.options.server import load_server_options
 
+    for host in hosts:
+        check_host_name(host)
     options = load_server_options(config_file or (), parse_sets(set_))
+    folder = make_folder(options.state_path) / "feed"
+    if options.database_url.startswith("sqlite:") and not folder.exists():
+        warn(f"no server has run with state_path = {options.state_path} yet: these are for the one that will")
+    from netloom.main.commands.owner import hand_over
     from netloom.main.servers.fleet import make_join_token
 
-    for host in hosts:
-        print(make_join_token(options, host))
+    with hand_over(options.state_path):
+        for host in hosts:
+            print(make_join_token(options, host))
+
+
+def check_host_name(name: str) -> None:
+    """Raises OptionError for what cannot stand in a token and in a certificate (X.520: a name has 64 characters)."""
+    from netloom.main.options.checks import OptionError
+
+    if not re.fullmatch(r"(relay/)?[\w.-]{1,64}", name, re.ASCII) or len(name) > 64:
+        raise OptionError("HOST", name, "allowed: 1 to 64 of letters, digits, '.', '-', '_'; for a relay, relay/NAME")
 
 
 @app.command("list")
@@ -110,10 +133,12 @@ def list_all(config_file: Files = None, set_: Sets = None) -> None:
     from netloom.main.options.server import load_server_options
 
     options = load_server_options(config_file or (), parse_sets(set_))
+    from netloom.main.commands.owner import hand_over
     from netloom.main.servers.hosts import list_hosts
 
-    for line in list_hosts(options):
-        print(line)
+    with hand_over(options.state_path):
+        for line in list_hosts(options):
+            print(line)
 
 
 @app.command("revoke")
@@ -129,10 +154,14 @@ def revoke(hosts: Hosts, config_file: Files = None, set_: Sets = None) -> None:
     from netloom.main.options.server import load_server_options
 
     options = load_server_options(config_file or (), parse_sets(set_))
+    from netloom.main.commands.owner import hand_over
     from netloom.main.servers.hosts import revoke_hosts
 
-    unknown = revoke_hosts(options, hosts)
-    print("\n".join(f"{host}: revoked" for host in hosts if host not in unknown))
+    with hand_over(options.state_path):
+        unknown = revoke_hosts(options, hosts)
+    for host in hosts:
+        if host not in unknown:
+            print(f"{host}: revoked")
     if unknown:
         fail(f"never joined, and may not with a token given before now: {', '.join(unknown)}", 1)
 

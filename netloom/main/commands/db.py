@@ -108,8 +108,11 @@ def restore(
     """
     options = load(config_file, set_)
     from netloom.main.commands import stores
+    from netloom.main.commands.owner import hand_over
+    from netloom.main.options.places import make_folder
 
-    show(stores.restore(options.database_url, source, make_progress(), after))
+    with hand_over(make_folder(options.state_path)):
+        show(stores.restore(options.database_url, source, make_progress(), after))
 
 
 @app.command("move")
@@ -129,8 +132,10 @@ def move(
     """
     options = load(config_file, set_)
     from netloom.main.commands import stores
+    from netloom.main.commands.owner import hand_over
 
-    show(stores.move(options.database_url, to, make_progress()))
+    with hand_over(options.state_path):
+        show(stores.move(options.database_url, to, make_progress()))
 
 
 @app.command("upgrade")
@@ -144,8 +149,11 @@ def upgrade(config_file: Files = None, set_: Sets = None) -> None:
     """
     options = load(config_file, set_)
     from netloom.main.commands import stores
+    from netloom.main.commands.owner import hand_over
+    from netloom.main.options.places import make_folder
 
-    show(stores.upgrade(options.database_url))
+    with hand_over(make_folder(options.state_path)):
+        show(stores.upgrade(options.database_url))
 
 
 @app.command("compact")
@@ -167,10 +175,12 @@ def compact(
     """
     options = load(config_file, set_)
     from netloom.main.commands import stores
+    from netloom.main.commands.owner import hand_over
     from netloom.store.history import History
 
     history = replace(options.history, least=1) if keep is None else History(keep, least=1)
-    show(stores.shorten(options.database_url, history))
+    with hand_over(options.state_path):
+        show(stores.shorten(options.database_url, history))
 
 
 def load(config_file: list[Path] | None, set_: list[str] | None) -> ServerOptions:

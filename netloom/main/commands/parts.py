@@ -15,8 +15,6 @@ from typing import Annotated
 
 import typer
 
-from netloom.main.options.checks import OptionError
-
 
 class LogForm(StrEnum):
     """For people, or for programs."""
@@ -52,11 +50,13 @@ def explain_errors(command: Callable[..., None]) -> Callable[..., None]:
     def run(*args: object, **given: object) -> None:
         try:
             command(*args, **given)
-        except OptionError as error:
-            fail(f"option {error}", 2)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except Exception as error:
+            from netloom.main.options.checks import OptionError
+
+            if isinstance(error, OptionError):
+                fail(f"option {error}", 2)
             if not is_explained(error):
                 raise
             fail(str(error), 1)
@@ -69,16 +69,24 @@ def is_explained(error: Exception) -> bool:
     from netloom.feed.pki import JoinError
     from netloom.store.errors import StoreError
 
-    return isinstance(error, (StoreError, JoinError, PermissionError, ConnectionError))
+    named = isinstance(error, OSError) and error.filename is not None
+    return named or isinstance(error, (StoreError, JoinError, PermissionError, ConnectionError))
+
+
+def warn(text: str) -> None:
+    """One line, whatever a library has written into it."""
+    print(f"netloom: {' '.join(text.split())}", file=sys.stderr)
 
 
 def fail(text: str, status: int) -> None:
-    print(f"netloom: {text}", file=sys.stderr)
+    warn(text)
     raise typer.Exit(status)
 
 
 def parse_sets(values: list[str] | None, log_format: LogForm | None = None) -> dict[str, str]:
     """Option texts by name. Raises OptionError for what has no "="."""
+    from netloom.main.options.checks import OptionError
+
     found = {"use_json": str(log_format is LogForm.json)} if log_format else {}
     for value in values or ():
         name, equals, text = value.partition("=")

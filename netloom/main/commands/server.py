@@ -38,6 +38,8 @@ def server(
     """
     if context.invoked_subcommand is not None:
         return
+    from netloom.main.options.checks import Given
+    from netloom.main.options.places import check_endpoint, make_folder
     from netloom.main.options.relay import is_relay_role, load_relay_options
     from netloom.main.options.server import check_listen, load_server_options
     from netloom.main.servers.relay import run_relay
@@ -45,9 +47,14 @@ def server(
     given = parse_sets(set_, log_format)
     given |= {f"netloom.{name}": value for name, value in (("role", role), ("upstream", upstream)) if value}
     if is_relay_role(config_file or (), given):
-        run_relay(load_relay_options(config_file or (), given), token)
+        relay = load_relay_options(config_file or (), given)
+        make_folder(relay.state_path)
+        for endpoint in (*relay.listen, *filter(None, [relay.metrics_listen])):
+            check_endpoint(Given("[netloom] feed_listen, metrics_listen"), endpoint)
+        run_relay(relay, token)
         return
     options = load_server_options(config_file or (), given)
+    make_folder(options.state_path)
     check_listen(options)
     from netloom.main.servers.server import run_server
 
@@ -92,7 +99,9 @@ def rotate_authority(
     from netloom.main.options.server import load_server_options
 
     options = load_server_options(config_file or (), parse_sets(set_))
+    from netloom.main.commands.owner import hand_over
     from netloom.main.servers.rotation import begin, end
 
     now = datetime.now(UTC)
-    print("\n".join(end(options, now, anyway) if finish else begin(options, now)))
+    with hand_over(options.state_path):
+        print("\n".join(end(options, now, anyway) if finish else begin(options, now)))

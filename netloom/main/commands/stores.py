@@ -11,7 +11,8 @@ from pathlib import Path
 from netloom.intent.catalog import CATALOG
 from netloom.intent.schema import Catalog
 from netloom.store.check import check_store
-from netloom.store.engine import find_database, open_store, upgrade_store
+from netloom.store.engine import find_database, open_reader, open_store, upgrade_store
+from netloom.store.errors import StoreUnavailable
 from netloom.store.history import History, compact
 from netloom.store.move import Progress, move_store
 from netloom.store.restore import restore_store
@@ -53,6 +54,7 @@ def backup(url: str, target: Path, catalog: Catalog = CATALOG) -> Said:
 
 def move(url: str, target: str, progress: Progress) -> list[str]:
     """Copy the store into another engine, or another place, and verify the copy on both sides."""
+    require(url)
     moved = move_store(url, target, progress)
     return [
         f"{moved.target} has {moved.objects} objects and {moved.revisions} revisions, the last {moved.last_revision}, "
@@ -63,6 +65,8 @@ def move(url: str, target: str, progress: Progress) -> list[str]:
 
 def restore(url: str, backup: Path, progress: Progress, after: int = 0) -> list[str]:
     """Put a backup in the place of what the store has."""
+    if not backup.is_file():
+        raise StoreUnavailable(f"{backup} is not there, or no file. Nothing was changed. Name what db backup has made.")
     done = restore_store(url, backup, progress, after)
     given_up = f"; {done.given_up} later revisions were given up" if done.given_up else ""
     return [
@@ -73,6 +77,7 @@ def restore(url: str, backup: Path, progress: Progress, after: int = 0) -> list[
 
 def shorten(url: str, history: History) -> list[str]:
     """Drop what of the log need not be kept, and give the room back to the disk."""
+    require(url)
     store = open_store(url)
     try:
         before = store.database.read_size(store.engine)
@@ -82,6 +87,11 @@ def shorten(url: str, history: History) -> list[str]:
         store.close()
     first = f"{gone} revisions were dropped from the log of {store.name}"
     return [first, f"it takes {render_size(after)} (before: {render_size(before)})"]
+
+
+def require(url: str) -> None:
+    """Raises StoreError where there is no store, for what would otherwise make one and find it empty."""
+    open_reader(url).close()
 
 
 def status(url: str) -> list[str]:

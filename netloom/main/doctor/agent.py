@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from netloom.feed.client import open_stream
+from netloom.main.doctor.clocks import check_clocks
 from netloom.main.doctor.findings import ERROR, WARNING, Check, Finding
 from netloom.main.doctor.machine import Machine, check_certificate, check_clock, check_notes, check_room, check_secret
 from netloom.main.hosts.papers import Papers
@@ -30,7 +31,8 @@ ALWAYS = ("ip", "nft", "tc")
 @dataclass(frozen=True, slots=True)
 class Host:
     """`seen`: devices, addresses and bridges as they are; `switch`: Open vSwitch's version, empty: it does not
-    answer. `underlay_mtu`: what networks in tunnels are counted from. `needs`: programs for what is configured."""
+    answer. `underlay_mtu`: what networks in tunnels are counted from. `needs`: programs for what is configured.
+    `apis`: where servers answer HTTP."""
 
     options: HostOptions
     machine: Machine
@@ -38,6 +40,7 @@ class Host:
     switch: str = ""
     underlay_mtu: int = 1500
     needs: tuple[str, ...] = ()
+    apis: tuple[str, ...] = ()
 
 
 def make_agent_checks(host: Host) -> list[tuple[str, Check]]:
@@ -55,6 +58,7 @@ def make_agent_checks(host: Host) -> list[tuple[str, Check]]:
         ("server", partial(check_server, options)),
         ("disk", partial(check_room, options.state_path)),
         ("clock", partial(check_clock, machine)),
+        ("clocks", partial(check_clocks, host.apis)),
     ]
 
 
@@ -69,14 +73,15 @@ def check_switch(host: Host) -> Iterator[Finding]:
     if not host.switch:
         said = f"Open vSwitch does not answer at {host.options.ovs_rundir}/db.sock"
         yield Finding("switch", ERROR, said, "systemctl start openvswitch-switch, or look at [netloom] ovs_rundir")
-    elif read_version(host.switch) < OLDEST_SWITCH:
+    elif () < read_version(host.switch) < OLDEST_SWITCH:
         oldest = ".".join(map(str, OLDEST_SWITCH))
         yield Finding("switch", WARNING, f"Open vSwitch {host.switch} is older than {oldest}", "upgrade it")
 
 
 def read_version(words: str) -> tuple[int, ...]:
+    """Nothing where Open vSwitch was started by hand and nobody wrote its version into its database."""
     found = re.search(r"(\d+)\.(\d+)", words)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    return (int(found[1]), int(found[2])) if found else ()
 
 
 def check_devices(host: Host) -> Iterator[Finding]:

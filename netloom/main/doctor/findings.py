@@ -47,9 +47,13 @@ def render_findings(findings: Sequence[Finding], as_json: bool) -> str:
         )
     order = (ERROR, WARNING, OK)
     lines = [line for one in sorted(findings, key=lambda f: order.index(f.level)) for line in render_finding(one)]
-    counts = [f"{sum(one.level == level for one in findings)} {name}" for level, name in
-              ((ERROR, "errors"), (WARNING, "warnings"), (OK, "fine"))]  # fmt: skip
+    counts = [count(level, name, findings) for level, name in ((ERROR, "error"), (WARNING, "warning"), (OK, "fine"))]
     return "\n".join([*lines, "", ", ".join(counts)])
+
+
+def count(level: str, name: str, findings: Iterable[Finding]) -> str:
+    found = sum(one.level == level for one in findings)
+    return f"{found} {name}{'' if found == 1 or level == OK else 's'}"
 
 
 def render_finding(finding: Finding) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from netloom.feed.pki import read_life
+from netloom.feed.pki import BACKDATE, read_life
 from netloom.main.doctor.findings import ERROR, WARNING, Finding
 
 LEAST_BYTES, FEW_BYTES = 64 << 20, 1 << 30
@@ -100,7 +100,7 @@ def check_room(folder: Path) -> Iterator[Finding]:
 def check_certificate(name: str, path: Path, machine: Machine, fix: str) -> Iterator[Finding]:
     """That it is good now, and for some time. `fix`: how one gets the next."""
     life = read_life(path.read_bytes())
-    if life.issued_s > machine.now_s:
+    if life.issued_s - BACKDATE.total_seconds() > machine.now_s:
         yield Finding(name, ERROR, f"{path} is not good yet", "this machine's clock is behind, or another's is ahead")
     elif life.ends_s < machine.now_s:
         yield Finding(name, ERROR, f"{path} has ended", fix)

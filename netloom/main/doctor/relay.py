@@ -7,18 +7,20 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
 from netloom.main.doctor.agent import PATIENCE_S, reach
+from netloom.main.doctor.clocks import check_clocks
 from netloom.main.doctor.findings import ERROR, OK, WARNING, Check, Finding
 from netloom.main.doctor.machine import Machine, check_certificate, check_clock, check_notes, check_room, check_secret
 from netloom.main.hosts.papers import Papers
 from netloom.main.options.relay import RelayOptions
 
 
-def make_relay_checks(options: RelayOptions, machine: Machine) -> list[tuple[str, Check]]:
+def make_relay_checks(options: RelayOptions, machine: Machine, apis: Iterable[str] = ()) -> list[tuple[str, Check]]:
+    """`apis`: where servers answer HTTP."""
     return [
         ("relay: options", partial(check_notes, options.notes)),
         ("relay: certificate", partial(check_papers, options, machine)),
@@ -26,6 +28,7 @@ def make_relay_checks(options: RelayOptions, machine: Machine) -> list[tuple[str
         ("relay: state", partial(check_state, options)),
         ("disk", partial(check_room, options.state_path)),
         ("clock", partial(check_clock, machine)),
+        ("clocks", partial(check_clocks, apis)),
     ]
 
 

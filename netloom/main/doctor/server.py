@@ -16,6 +16,8 @@ from sqlalchemy import text
 
 from netloom.api.rules import find_old_names, make_policy_source
 from netloom.intent.catalog import CATALOG
+from netloom.main.commands.owner import find_strangers
+from netloom.main.doctor.clocks import check_server_clocks, compare_clocks
 from netloom.main.doctor.findings import ERROR, WARNING, Check, Finding
 from netloom.main.doctor.machine import (
     Machine,
@@ -33,8 +35,6 @@ from netloom.notify.nova import NovaSettings, render_login
 from netloom.store.engine import find_database, open_reader
 from netloom.store.errors import StoreError, StoreOutdated, StoreTooNew
 
-SKEW_S = 5.0
-"""How far two clocks may be apart before somebody notices."""
 PATIENCE_S = 5.0
 SECRETS = ("token.key", "identity.json", "clouds.yaml", "feed/authority.key", "feed/server.key")
 
@@ -51,6 +51,7 @@ def make_server_checks(options: ServerOptions, machine: Machine) -> list[tuple[s
         ("secrets", partial(check_secrets, options)),
         ("disk", partial(check_room, options.state_path)),
         ("clock", partial(check_clock, machine)),
+        ("clocks", partial(check_server_clocks, options)),
         ("policy", partial(check_policy, options)),
         ("Nova", partial(check_nova, options)),
         ("Placement", partial(check_placement, options)),
@@ -95,12 +96,6 @@ def database_kind(options: ServerOptions) -> str:
     return urlsplit(options.database_url).scheme.partition("+")[0]
 
 
-def compare_clocks(theirs_s: float, ours_s: float, where: str) -> Iterator[Finding]:
-    if abs(theirs_s - ours_s) > SKEW_S:
-        said = f"the clock of {where} is {abs(theirs_s - ours_s):.0f} s {'ahead' if theirs_s > ours_s else 'behind'}"
-        yield Finding("clock", WARNING, said, "run chrony or systemd-timesyncd on every machine")
-
-
 def check_state(options: ServerOptions) -> Iterator[Finding]:
     folder = options.state_path
     if not folder.exists():
@@ -108,13 +103,20 @@ def check_state(options: ServerOptions) -> Iterator[Finding]:
     elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         fix = f"chown -R the folder to the user that runs the server: chown -R netloom: {folder}"
         yield Finding("state", ERROR, f"{folder} cannot be written", fix)
+    elif strangers := find_strangers(folder):
+        names = ", ".join(str(path.relative_to(folder)) for path in strangers[:3]) + (", …" if strangers[3:] else "")
+        said = f"not of the user that {folder} belongs to, whose server may not read it: {names}"
+        yield Finding("state", ERROR, said, f"chown -R --reference={folder} {folder}")
 
 
 def check_shared(options: ServerOptions) -> Iterator[Finding]:
     """That this machine has the authority and the key that servers of the same database have."""
     if not find_database(options.database_url).shared:
         return
-    store = open_reader(options.database_url)
+    try:
+        store = open_reader(options.database_url)
+    except StoreError:
+        return  # the look at the store has told it
     try:
         share = make_share(store)
         found = share.read_all() if share else {}
@@ -175,10 +177,15 @@ def check_tls(options: ServerOptions, machine: Machine) -> Iterator[Finding]:
 
 def check_feed(options: ServerOptions, machine: Machine) -> Iterator[Finding]:
     folder = options.state_path / "feed"
-    fix = "restart the servers one after the other: each makes the next in the last third of its life"
-    for name in ("server.pem", "authority.pem"):
+    for name, fix in FEED_FIXES.items():
         if (folder / name).exists():
             yield from check_certificate("feed certificate", folder / name, machine, fix)
+
+
+FEED_FIXES = {
+    "server.pem": "restart the servers one after the other: each makes the next in the last third of its life",
+    "authority.pem": "netloom server rotate-authority, beside running servers; once ended, every host must join again",
+}
 
 
 def check_secrets(options: ServerOptions) -> Iterator[Finding]:

@@ -26,7 +26,6 @@ from netloom.agent.neighbour_file import NeighbourFile
 from netloom.agent.ovs_host import OvsHost
 from netloom.agent.packet_log import PacketLog
 from netloom.agent.parts import Parts, SliceFeed, Tuning, watch_nothing
-from netloom.agent.tap_facts import TapFacts
 from netloom.drivers.dnsmasq import DnsmasqDriver
 from netloom.drivers.filter.iptables import IptablesDriver, has_leftovers
 from netloom.drivers.filter.watch import FilterWatch
@@ -35,6 +34,8 @@ from netloom.drivers.netns.driver import NetnsDriver
 from netloom.drivers.nft import NftDriver
 from netloom.drivers.ovs.driver import OvsDriver
 from netloom.drivers.sriov import SriovDriver
+from netloom.drivers.sriov.tree import choose_run
+from netloom.drivers.sriov.watch import NicWatch
 from netloom.drivers.tc import TcDriver
 from netloom.feed.cache import Cache
 from netloom.feed.client import RENEW_LOOK_S, Feed, request_join
@@ -50,6 +51,7 @@ from netloom.feed.pki import (
 )
 from netloom.main.hosts.bridge_agent import describe_bridge_host, make_bridge_parts, make_bridge_proxy, open_bridges
 from netloom.main.hosts.papers import Papers as Papers
+from netloom.main.hosts.underlay import describe_underlay, watch_links
 from netloom.main.options.host import HostOptions
 from netloom.main.options.host_checks import check_host, read_devices
 from netloom.main.service import tell_manager
@@ -61,6 +63,7 @@ from netloom.render.host import Renderer
 from netloom.render.status import find_floating, find_pending
 
 LOG = logging.getLogger("netloom.agent")
+WHERE = "look at --server or [netloom] feed_server, by default port 9697 and not the API's, and at firewalls between"
 LOOK_S = 3.0
 """How long a start waits for the switch to say which bridges there are."""
 
@@ -90,7 +93,8 @@ async def request_join_at(addresses: str, token: Token, csr: str) -> Joined:
         try:
             return await request_join(address, token, csr)
         except JoinError as error:
-            problems.append(str(error))
+            silent = str(error).startswith(f"{address}: ")
+            problems.append(f"no server answered at {error} ({WHERE})" if silent else str(error))
     raise JoinError("; ".join(problems))
 
 
@@ -99,6 +103,8 @@ def run_agent(options: HostOptions) -> None:
     set_up_logs(options.log)
     for note in options.notes:
         LOG.info("%s", note)
+    if not options.feed_server:
+        LOG.warning("no [netloom] feed_server is named: this host lives from what it has on disk")
     if options.feed_server and not Papers(options.state_path).whole:
         raise JoinError(f"host {options.host} has not joined: get a token by `netloom agent token {options.host}`")
     asyncio.run(serve_agent(options))
@@ -133,10 +139,12 @@ async def serve_switch(options: HostOptions, driver: OvsDriver) -> None:
     sweep = not options.hybrid and await has_leftovers()
     filters = IptablesDriver() if options.hybrid or sweep else None
     works += [FilterWatch(filters, driver.note_meddling).run()] if filters else []
+    nics = make_nic_driver(options)
+    works += [NicWatch(nics, driver.note_meddling).run()] if nics else []
     LOG.info("netloom %s keeps host %s, %d slices on disk", __version__, options.host, len(feed.slices))
     try:
         async with observe(options, feed) as observed:
-            await run_until_stopped([make_agent(options, feed, driver, proxy, observed, filters).run(), *works])
+            await run_until_stopped([make_agent(options, feed, driver, proxy, observed, filters, nics).run(), *works])
     finally:
         LOG.info("stopped; the data plane stays as it is")
 
@@ -262,8 +270,9 @@ def make_facts(options: HostOptions) -> HostFacts:
 
 def make_nic_driver(options: HostOptions) -> SriovDriver | None:
     """The hands of SR-IOV, where there are NICs for them."""
-    nics = [device for found in options.uplinks.device_mappings.values() for device in found]
-    return SriovDriver(nics) if nics else None
+    uplinks = options.uplinks
+    nics = [device for found in uplinks.device_mappings.values() for device in found]
+    return SriovDriver(nics, uplinks.sysfs, choose_run(uplinks.sysfs), uplinks.excluded) if nics else None
 
 
 def make_agent(
@@ -273,16 +282,18 @@ def make_agent(
     proxy: MetadataProxy | None = None,
     observed: Observed = NOT_OBSERVED,
     filters: IptablesDriver | None = None,
+    nics: SriovDriver | None = None,
 ) -> Agent:
-    """`filters`: the host's rules are kept by iptables, or were, and it is to be left empty."""
+    """`filters`: the host's rules are kept by iptables, or were, and it is to be left empty. `nics`: see
+    `make_nic_driver`."""
     host = OvsHost(driver, make_facts(options))
     spaces = NetnsDriver(options.netns_path, options.state_path / "keepers")
     servers = DnsmasqDriver(options.state_path / "dhcp", options.netns_path)
-    neighbours, nics = NeighbourFile(options.state_path / "neighbours"), make_nic_driver(options)
-    switch = DaemonFacts(JoinedFacts(host, spaces), servers)
+    neighbours = NeighbourFile(options.state_path / "neighbours")
+    facts = watch_links(DaemonFacts(JoinedFacts(host, spaces), servers), options.local_ip, nics)
     parts = Parts(
         feed=feed,
-        facts=TapFacts(switch, nics.read_taps) if nics else switch,
+        facts=facts,
         packets=host,
         drivers={
             "ovs": driver,
@@ -300,7 +311,7 @@ def make_agent(
         chance=random.random,
         find_floating=find_floating,
         find_foreign=driver.find_foreign,
-        describe=driver.describe,
+        describe=lambda: {**driver.describe(), **describe_underlay(facts.known)},
         count_meddlings=lambda: driver.meddlings,
         neighbours=neighbours.load(),
         save_neighbours=neighbours.save,

@@ -18,6 +18,7 @@ from netloom.drivers.dnsmasq import DnsmasqDriver
 from netloom.drivers.filter.nft import FilterDriver
 from netloom.drivers.netns.driver import NetnsDriver
 from netloom.drivers.tc import TcDriver
+from netloom.main.hosts.underlay import describe_underlay, watch_links
 from netloom.main.options.host import HostOptions
 from netloom.model.driver import Driver
 from netloom.model.facts import HostFacts
@@ -74,9 +75,11 @@ def make_bridge_proxy(options: HostOptions) -> MetadataProxy | None:
 def make_bridge_parts(
     feed: SliceFeed, host: BridgeHost, hands: Hands, settings: Settings, proxy: MetadataProxy | None = None
 ) -> Parts:
+    facts = watch_links(DaemonFacts(JoinedFacts(host, hands.netns), hands.dnsmasq), host.tunnel_ip)
     return Parts(
         feed=feed,
-        facts=DaemonFacts(JoinedFacts(host, hands.netns), hands.dnsmasq),
+        facts=facts,
+        describe=lambda: describe_underlay(facts.known),
         packets=host,
         count_meddlings=lambda: host.meddlings,
         drivers=hands.named,

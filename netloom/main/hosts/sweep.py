@@ -12,23 +12,27 @@ from collections.abc import Iterator
 from netloom.drivers.ovs.driver import OvsDriver
 from netloom.main.options.host import HostOptions
 
+PATIENCE_S = 10.0
+"""Until a switch that says nothing counts as one that is away."""
+
 
 class SweepError(Exception):
     """A switch that does not answer, or that refused; its words say what."""
 
 
-def sweep_host(options: HostOptions, really: bool) -> Iterator[str]:
+def sweep_host(options: HostOptions, really: bool, patience_s: float = PATIENCE_S) -> Iterator[str]:
     """A line for each thing, told before it goes. `really`: take it away. Raises SweepError."""
     if options.switch == "linuxbridge":
         return  # all that is in a bridge or table of ours is ours there
-    for words, command in asyncio.run(find_sweeps(options)):
+    for words, command in asyncio.run(find_sweeps(options, patience_s)):
         yield words if really else f"{words}: {' '.join(command)}"
         if really:
             asyncio.run(run(options, command))
 
 
-async def find_sweeps(options: HostOptions) -> list[tuple[str, tuple[str, ...]]]:
-    driver = OvsDriver(options.ovs_rundir, frozenset((options.integration_bridge, options.tunnel_bridge)))
+async def find_sweeps(options: HostOptions, patience_s: float) -> list[tuple[str, tuple[str, ...]]]:
+    own = frozenset((options.integration_bridge, options.tunnel_bridge))
+    driver = OvsDriver(options.ovs_rundir, own, patience_s)
     try:
         await driver.read()
         return list(driver.find_sweeps())

@@ -255,6 +255,16 @@ def parse_file(given: Given, value: str) -> Path:
         raise given.refuse(value, f"allowed: a file that can be read; {error.strerror}") from None
 
 
+def parse_text_file(given: Given, value: str) -> Path:
+    """A file that can be read, and is text."""
+    path = parse_file(given, value)
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise given.refuse(value, f"allowed: a text file in UTF-8; byte {error.start} is none of it") from None
+    return path
+
+
 def check_subset(given: Given, values: Sequence[str], of: Sequence[str], other: str) -> None:
     for value in values:
         if value not in of:

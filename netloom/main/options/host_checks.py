@@ -44,6 +44,7 @@ def check_host(options: HostOptions, seen: Seen) -> HostOptions:
         check_devices(options, seen)
     else:
         check_bridges(options, seen)
+        check_nics(options, seen)
     return replace(options, tunnel_mtu=seen.mtus.get(seen.addresses.get(options.local_ip, ""), 0))
 
 
@@ -69,6 +70,15 @@ def check_devices(options: HostOptions, seen: Seen) -> None:
         if device not in seen.mtus:
             has = f"this host has no such device; it has {list_names(seen.mtus)}"
             raise OptionError("[linux_bridge] physical_interface_mappings", f"{physical}:{device}", has)
+
+
+def check_nics(options: HostOptions, seen: Seen) -> None:
+    """Of SR-IOV: a NIC that is not there has no functions, and never will."""
+    for physical, devices in options.uplinks.device_mappings.items():
+        for device in devices:
+            if device not in seen.mtus:
+                has = f"this host has no such NIC; it has {list_names(seen.mtus)}"
+                raise OptionError("[sriov_nic] physical_device_mappings", f"{physical}:{device}", has)
 
 
 def list_names(names: Mapping[str, int] | frozenset[str] | list[str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from netloom.main.options import checks
 from netloom.main.options.checks import Given
@@ -13,17 +15,20 @@ from netloom.model.device import Bond, Export
 MODES = ("balance-tcp", "balance-slb", "active-backup")
 LACP = ("active", "passive", "off")
 EXPORTS = ("netflow", "sflow", "ipfix")
+SLOT = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 
 
 @dataclass(frozen=True, slots=True)
 class Uplinks:
-    """All of it. bandwidths: kbit/s, (out, in), by bridge."""
+    """All of it. bandwidths: kbit/s, (out, in), by bridge. excluded: PCI slots of functions that are left alone."""
 
     bandwidths: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     device_mappings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     bonds: Mapping[tuple[str, str], Bond] = field(default_factory=dict)
     exports: Mapping[str, Export] = field(default_factory=dict)
     socket_folder: str = "/var/run/openvswitch"
+    excluded: frozenset[str] = frozenset()
+    sysfs: Path = Path("/sys")
 
 
 def load_uplinks(read: Read) -> Uplinks:
@@ -40,6 +45,8 @@ def load_uplinks(read: Read) -> Uplinks:
         parse_bonds(read.given("netloom", "bonds"), read.value("netloom", "bonds")),
         {name: Export(found, make_settings(name, sampling)) for name, found in targets.items() if found},
         read.value("ovs", "vhostuser_socket_dir"),
+        parse_excluded(read.given("sriov_nic", "exclude_devices"), read.value("sriov_nic", "exclude_devices")),
+        Path(str(read.value("sriov_nic", "sysfs"))),
     )
 
 
@@ -69,6 +76,18 @@ def parse_nics(given: Given, values: Iterable[str]) -> dict[str, tuple[str, ...]
             raise given.refuse(value, "allowed: physical_network:NIC")
         found[physical] = (*found.get(physical, ()), checks.parse_device(given, device))
     return found
+
+
+def parse_excluded(given: Given, values: Iterable[str]) -> frozenset[str]:
+    """NIC:slot;slot, as Neutron's SR-IOV agent has it; the slots."""
+    found: set[str] = set()
+    for value in values:
+        device, _, slots = value.partition(":")
+        wanted = [slot.strip() for slot in slots.split(";")]
+        if not device or not all(SLOT.fullmatch(slot) for slot in wanted):
+            raise given.refuse(value, "allowed: NIC:slot;slot, each slot as 0000:07:00.2")
+        found.update(wanted)
+    return frozenset(found)
 
 
 def parse_bonds(given: Given, values: Iterable[str]) -> dict[tuple[str, str], Bond]:

@@ -37,7 +37,7 @@ def load_relay_options(files: Sequence[Path], overrides: Mapping[str, str]) -> R
     if not upstream:
         raise OptionError("[netloom] upstream", "", "a relay needs at least one server or relay to follow: host:port")
     return RelayOptions(
-        state_path=find_state_path(read),
+        state_path=find_state_path(read, "relay"),
         listen=parse_endpoints(read, "feed_listen"),
         upstream=upstream,
         nats_servers=find_nats(read),

@@ -6,7 +6,6 @@ and ml2_conf.ini may be given as they are: what Netloom has no use for is left o
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +24,7 @@ from netloom.main.options import checks
 from netloom.main.options.checks import Given, OptionError
 from netloom.main.options.nova import NovaOptions, make_nova
 from netloom.main.options.placement import PlacementOptions, make_placement
+from netloom.main.options.places import check_endpoint, check_free
 from netloom.main.options.rabbit import make_rabbit
 from netloom.main.options.reading import Read, find_state_path, read_options
 from netloom.main.options.relay import find_nats
@@ -261,22 +261,11 @@ def find_peer_listen(read: Read) -> str:
 def check_listen(options: ServerOptions) -> None:
     """Raises OptionError if somebody listens where this server is to: better now than after the store is open."""
     if options.bind_port:
-        check_free(Given("bind_port"), options.bind_host, options.bind_port)
-    for endpoint in options.feed_listen:
-        host, _, port = endpoint.rpartition(":")
-        if host != "unix" and port != "0":
-            check_free(Given("[netloom] feed_listen"), host.strip("[]"), int(port))
-
-
-def check_free(given: Given, host: str, port: int) -> None:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        allowed = "allowed: an address of this machine and a port that is free"
-        raise given.refuse(f"{host}:{port}", f"{error.strerror}; {allowed}") from None
+        check_free(Given("bind_host, bind_port"), options.bind_host, options.bind_port)
+    for name in ("feed_listen", "peer_listen", "metrics_listen"):
+        value = getattr(options, name)
+        for endpoint in (value,) if isinstance(value, str) else value:
+            check_endpoint(Given(f"[netloom] {name}"), endpoint)
 
 
 def find_policy_file(read: Read) -> Path | None:

@@ -52,7 +52,11 @@ DEFAULT: Sequence[cfg.Opt] = (
         "api_workers", default=1, min=0, max=64,
         help="Processes that serve the API and the hosts, on the same ports; each holds all that is stored.",
     ),
-    cfg.StrOpt("state_path", help="Folder for what is kept: the store, certificates, clouds.yaml, an agent's slices."),
+    cfg.StrOpt(
+        "state_path",
+        help="Folder for what is kept: the store, certificates, clouds.yaml, an agent's slices. Else, for root, "
+        "/var/lib/netloom, of an agent /var/lib/netloom-agent, of a relay /var/lib/netloom-relay.",
+    ),
     cfg.StrOpt(
         "auth_strategy", default="builtin", choices=AUTH_STRATEGIES,
         help="builtin: users of Netloom's own; keystone: those of a Keystone; noauth: everybody is an administrator.",
@@ -244,6 +248,7 @@ GROUPS: Mapping[str, Sequence[cfg.Opt]] = {
     "sriov_nic": (
         cfg.ListOpt("physical_device_mappings", default=[], help="physical_network:NIC, … for SR-IOV."),
         cfg.ListOpt("exclude_devices", default=[], help="NIC:slot;slot, …: functions that are left alone."),
+        cfg.StrOpt("sysfs", default="/sys", help="The device tree that NICs and their functions are found in."),
         *placement_table.make_provider_options("NIC"),
     ),
     "linux_bridge": (
@@ -375,9 +380,16 @@ def make_conf() -> cfg.ConfigOpts:
     return conf
 
 
+HOW_GIVEN = (
+    "An option is given in a file (`--config-file FILE`, again and again, the last one wins; without any,",
+    f"`{CONFIG_FILES[0]}` where there is one), in the environment (`OS_<SECTION>__<OPTION>`, which wins over files),",
+    "or on the command line (`--set name=value` for [DEFAULT], `--set section.name=value`), which wins over both.",
+)
+
+
 def render_reference() -> str:
     """The page that lists every option, for the documentation."""
-    lines = ["# Options", "", "Made from `netloom/main/options/table.py` by `make docs`.", ""]
+    lines = ["# Options", "", "Made from `netloom/main/options/table.py` by `make docs`.", "", *HOW_GIVEN, ""]
     for group, options in GROUPS.items():
         lines += [f"## [{group}]", "", "| option | default | meaning |", "|---|---|---|"]
         lines += [f"| {o.name} | {render_default(o)} | {o.help} |" for o in options]

@@ -13,6 +13,9 @@ def save_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     handle = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(handle, "wb") as out:
         os.fchmod(out.fileno(), mode)
+        if os.geteuid() == 0:  # a command that root types beside a server, which has a user of its own
+            folder = path.parent.stat()
+            os.fchown(out.fileno(), folder.st_uid, folder.st_gid)
         out.write(data)
         out.flush()
         os.fsync(out.fileno())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from netloom.model.filter import Way, make_chain
 from netloom.model.plan import Thing
+from netloom.model.slices import SubnetRow
 from netloom.model.why import HOST, Why
 from netloom.render.bridges.limits import render_received, render_sent
 from netloom.render.bridges.logs import SILENT, WORD, Logging
@@ -30,25 +31,23 @@ def way(family: str, name: str, key: str, to: str, why: Why) -> Thing:
     return Thing(("filter_way", family, name, key), Way(to), why)
 
 
-def render_network_ways(scene: BridgeScene, zone: int) -> Iterator[Thing]:
+def render_network_ways(scene: BridgeScene) -> Iterator[Thing]:
     """The network's bridge and its way out, and the zone of its connections."""
     why = Why(scene.network.revision, (f"network/{scene.network.id}",), "bridges.render_network_ways")
     yield way("inet", "bridges", scene.bridge, "", why)
-    yield way("inet", "zones", scene.bridge, str(zone), why)
+    yield way("inet", "zones", scene.bridge, str(scene.zone), why)
     if scene.uplink:
         yield way("bridge", "ports", scene.uplink, "", why)
 
 
 def render_port_filter(
-    plugged: Plugged, scene: BridgeScene, combination: int, limits: Limits = NOTHING
+    plugged: Plugged, subnets: Iterable[SubnetRow], combination: int, limits: Limits = NOTHING
 ) -> Iterator[Thing]:
     port = plugged.port
     why = Why(port.revision, (f"port/{port.id}", f"network/{port.network_id}"), "bridges.render_port_filter")
     tap, name = tap_name(port.id), f"guard_{port.id[:11]}"
     mark = str(OPEN if is_trusted(port) else combination)
-    yield Thing(
-        ("filter_chain", "bridge", name), make_chain((*render_sent(limits), *render_guard(port, scene.subnets))), why
-    )
+    yield Thing(("filter_chain", "bridge", name), make_chain((*render_sent(limits), *render_guard(port, subnets))), why)
     yield way("bridge", "guards", tap, f"jump {name}", why)
     yield way("bridge", "ports", tap, "", why)
     yield way("bridge", "senders", tap, mark, why)

@@ -11,28 +11,26 @@ from typing import Any
 
 from netloom.model.facts import HostFacts
 from netloom.model.plan import Thing
-from netloom.model.slices import NetworkRow, PortRow, Slice, Slices
+from netloom.model.slices import NetworkRow, PortRow, Slice, Slices, SubnetRow
 from netloom.render.answers.scope import Settings
 from netloom.render.bridges.filters import (
     render_combination,
-    render_network_ways,
     render_port_filter,
     render_tables,
 )
 from netloom.render.bridges.limits import render_shares
 from netloom.render.bridges.logs import SILENT, Logging, find_combination, make_logging
-from netloom.render.bridges.metadata import render_metadata
 from netloom.render.bridges.mirrors import render_mirrors
-from netloom.render.bridges.networks import render_network
+from netloom.render.bridges.network_book import BridgeBook
 from netloom.render.bridges.plugs import find_plugged, render_subports
-from netloom.render.bridges.scene import BridgeScene, make_scene
+from netloom.render.bridges.scene import make_scene
 from netloom.render.dhcp_server import DhcpBook
 from netloom.render.filters.nft_sets import SetBook
 from netloom.render.filters.zones import number_zones
 from netloom.render.flows.groups import Combination, find_sets, make_combinations
 from netloom.render.flows.ports import is_trusted
 from netloom.render.memory import Memory
-from netloom.render.metadata_space import render_redirects
+from netloom.render.metadata_space import LinkBook, render_redirects
 from netloom.render.qos import Limits, find_limits
 from netloom.render.same import Same
 from netloom.render.scene import Plugged, choose_segment, find_network, find_ports
@@ -52,10 +50,12 @@ class BridgeRenderer:
     def __init__(self, settings: Settings | None = None) -> None:
         self._held: dict[str, tuple[tuple[Any, ...], tuple[Thing, ...]]] = {}
         self._seen: set[str] = set()
+        self._networks: dict[str, BridgeBook] = {}
         self._sets = SetBook()
         self._spaces = SpaceBook()
         self._servers = DhcpBook(settings or Settings())
         self._memory = Memory()
+        self._links = LinkBook()
         self._named: frozenset[str] = frozenset()
         self._rest: Groups = {}
 
@@ -81,32 +81,29 @@ class BridgeRenderer:
         groups |= self._render_combinations(combinations.values(), find_loggings(by_network))
         groups |= self._render_devices(ports, by_network, networks, slices, facts)
         self._held = {name: held for name, held in self._held.items() if name in self._seen}
+        self._networks = {id: book for id, book in self._networks.items() if id in by_network}
         return groups
 
     def _render_network(
         self, network: NetworkRow, found: Slice, plugged: tuple[Plugged, ...], slices: Slices, facts: HostFacts,
         zone: int, combinations: dict[tuple[str, ...], Combination],
     ) -> Groups:  # fmt: skip
-        scenes: list[BridgeScene] = []
-
-        def scene() -> BridgeScene:
-            if not scenes:
-                scenes.append(make_scene(found, network, plugged, facts))
-            return scenes[0]
-
-        host = (
-            facts.host, facts.tunnel_ip, facts.tunnel_types, facts.datapath_type, facts.bridge_mappings, facts.metadata,
-        )  # fmt: skip
-        name = f"network/{network.id}"
-        key = (Same(found), plugged, host, zone, tuple(one.port.revision for one in plugged))
-        groups = {name: self._keep(name, key, lambda: render_whole_network(scene(), facts, zone))}
+        book = self._find_book(network, facts, zone)
+        groups: Groups = dict(book.render(found, plugged))
         for one in plugged:
             known = combinations.get(find_combination(one.port))
             number, limits = known.number if known else 0, find_limits(slices, one.port.policy)
             name = f"host/{facts.host}/{one.port.id}"
-            port_key = (Same(found), one, one.port.revision, host, number, limits)
-            groups[name] = self._keep(name, port_key, keep_port(one, scene, number, limits))
+            key = (Same(book.subnets), one, one.port.revision, number, limits)
+            groups[name] = self._keep(name, key, keep_port(one, book.subnets, number, limits))
         return groups
+
+    def _find_book(self, network: NetworkRow, facts: HostFacts, zone: int) -> BridgeBook:
+        scene = make_scene(network, facts, zone)
+        held = self._networks.get(network.id)
+        if held is None or held.scene != scene or held.scene.network.revision != network.revision:
+            held = self._networks[network.id] = BridgeBook(scene)
+        return held
 
     def _render_combinations(self, combinations: Iterable[Combination], loggings: Mapping[str, Logging]) -> Groups:
         groups: Groups = {}
@@ -128,7 +125,7 @@ class BridgeRenderer:
             groups[name] = self._keep(name, (Same(things),), partial(drop_switch, things))
         for id, thing in render_subports(ports, facts):
             groups[f"subport/{id}"] = self._keep(f"subport/{id}", (thing, thing.why), partial(tuple, (thing,)))
-        redirects = render_redirects(slices, facts)
+        redirects = render_redirects(slices, facts, self._links)
         groups["metadata"] = self._keep("metadata", redirects, lambda: redirects)
         shares = tuple(render_shares(by_network, networks, slices, facts))
         groups["uplinks"] = self._keep("uplinks", shares, lambda: shares)
@@ -148,21 +145,15 @@ class BridgeRenderer:
         return held[1]
 
 
-def render_whole_network(scene: BridgeScene, facts: HostFacts, zone: int) -> tuple[Thing, ...]:
-    return (
-        *render_network(scene, facts), *render_network_ways(scene, zone), *render_metadata(scene, facts),
-    )  # fmt: skip
-
-
 def drop_switch(things: tuple[Thing, ...]) -> tuple[Thing, ...]:
     """Without the ports of Open vSwitch: here the devices' names tell whose they are."""
     return tuple(thing for thing in things if thing.kind != "switch_port")
 
 
 def keep_port(
-    one: Plugged, scene: Callable[[], BridgeScene], number: int, limits: Limits
+    one: Plugged, subnets: tuple[SubnetRow, ...], number: int, limits: Limits
 ) -> Callable[[], tuple[Thing, ...]]:
-    return lambda: tuple(render_port_filter(one, scene(), number, limits))
+    return lambda: tuple(render_port_filter(one, subnets, number, limits))
 
 
 def find_combinations(by_network: dict[str, list[Plugged]]) -> set[tuple[str, ...]]:

@@ -6,36 +6,46 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from netloom.model.facts import HostFacts
-from netloom.model.slices import HostRow, NetworkRow, PlaceRow, PortRow, Segment, Slice, SubnetRow
-from netloom.render.scene import Plugged, choose_segment
+from netloom.model.slices import NetworkRow, PlaceRow, PortRow, Segment
+from netloom.render.scene import choose_segment
 
 LONGEST = 15  # IFNAMSIZ - 1
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeScene:
-    """One network on this host. `remotes`: the other hosts with a tunnel endpoint, by name."""
+    """One network on this host, whoever is on it: what all its things depend on.
+
+    `zone`: of its connections. `plain`: the kernel writes the checksums of what goes into devices of ours.
+    """
 
     network: NetworkRow
     host: str
     segment: Segment
-    plugged: tuple[Plugged, ...]
-    subnets: tuple[SubnetRow, ...]
-    places: tuple[PlaceRow, ...]
-    remotes: tuple[HostRow, ...]
+    zone: int = 0
     nic: str = ""  # of a flat or VLAN network
+    tunnel_ip: str = ""
+    plain: bool = False
+    metadata: bool = False
+
+    @property
+    def slice(self) -> str:
+        return f"network/{self.network.id}"
 
     @property
     def bridge(self) -> str:
         return bridge_name(self.network.id)
 
     @property
+    def tunnelled(self) -> bool:
+        return self.segment.network_type == "vxlan"
+
+    @property
     def uplink(self) -> str:
         """The device by which the network leaves this host; empty: it does not."""
-        kind = self.segment.network_type
-        if kind == "vxlan":
+        if self.tunnelled:
             return vxlan_name(self.segment.segmentation_id)
-        return vlan_name(self.nic, self.segment.segmentation_id) if kind == "vlan" else self.nic
+        return vlan_name(self.nic, self.segment.segmentation_id) if self.segment.network_type == "vlan" else self.nic
 
 
 def bridge_name(network_id: str) -> str:
@@ -63,20 +73,18 @@ def vlan_name(nic: str, vlan: int) -> str:
     return f"{short}.{vlan}"[:LONGEST]
 
 
-def make_scene(found: Slice, network: NetworkRow, plugged: tuple[Plugged, ...], facts: HostFacts) -> BridgeScene:
+def make_scene(network: NetworkRow, facts: HostFacts, zone: int) -> BridgeScene:
     """Of a network that has a segment for this host."""
     segment = choose_segment(network, facts) or Segment("local")
-    rows = found.rows.values()
-    remotes = [row for row in rows if isinstance(row, HostRow) and row.name != facts.host and row.tunnel_ip]
     return BridgeScene(
         network=network,
         host=facts.host,
         segment=segment,
-        plugged=plugged,
-        subnets=tuple(sorted((r for r in rows if isinstance(r, SubnetRow)), key=lambda r: r.id)),
-        places=tuple(sorted((r for r in rows if isinstance(r, PlaceRow)), key=lambda r: r.id)),
-        remotes=tuple(sorted(remotes, key=lambda r: r.name)),
+        zone=zone,
         nic=facts.bridge_mappings.get(segment.physical_network, "") if segment.physical_network else "",
+        tunnel_ip=facts.tunnel_ip,
+        plain=facts.datapath_type == "netdev",
+        metadata=facts.metadata,
     )
 
 

@@ -241,10 +241,3 @@ async def settle(agent: Agent) -> float:
         if wait_s > 0:
             return wait_s
     raise AssertionError("the loop does not come to rest")
-
-
-async def until(done: Callable[[], bool]) -> None:
-    """Let the other tasks run until `done`, for five seconds at most."""
-    async with asyncio.timeout(5):
-        while not done():
-            await asyncio.sleep(0)

@@ -10,8 +10,9 @@ import pytest
 from netloom.agent.bucket import Bucket
 from netloom.agent.desk import Desk
 from netloom.model.slices import NetworkRow, Slice, SubnetRow
-from tests.unit.agent.agent_kit import Host, host_slice, network_slice, until
+from tests.unit.agent.agent_kit import Host, host_slice, network_slice
 from tests.unit.answers.answers_kit import dhcp4, read4
+from tests.waiting import until
 
 DISCOVER = dhcp4(1, mac="fa:16:3e:00:00:05")
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from netloom.model.plan import Key, Put, Remove, Thing
-from tests.unit.agent.agent_kit import BRIDGE, Host, host_slice, network_flow, network_slice, port_flow, settle, until
+from tests.unit.agent.agent_kit import BRIDGE, Host, host_slice, network_flow, network_slice, port_flow, settle
+from tests.waiting import until
 
 A_FLOW, B_FLOW, N_FLOW = port_flow("a", 1), port_flow("b", 2), network_flow("n1", 7)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import count
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from urllib.parse import quote
 from netloom.api.app import App, make_app
 from netloom.api.identity.noauth import NoAuth
 from netloom.api.parts import ApiParts, ApiSettings
-from netloom.api.rules import make_policy_source
+from netloom.api.rules import PolicySource, make_policy_source
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Committed, Context, Operation, Requester, Settings
 from netloom.intent.snapshot import Snapshot
@@ -121,9 +122,15 @@ async def exchange(app: App, method: str, path: str, content: bytes, headers: He
     return Reply(start["status"], names, b"".join(part["body"] for part in parts), len(parts))
 
 
+@cache
+def find_policy() -> PolicySource:
+    """The rules as they are declared, which no request changes: made once, since oslo.policy takes long to."""
+    return make_policy_source(CATALOG)
+
+
 def make_client(headers: Headers = MEMBER, **parts: Any) -> Client:
     """A client of a new, empty API."""
     memory = parts.pop("memory", None) or Memory()
     settings = ApiSettings(**parts.pop("settings", {}))
-    given = ApiParts(CATALOG, lambda: memory.snapshot, memory, NoAuth(), make_policy_source(CATALOG), settings)
+    given = ApiParts(CATALOG, lambda: memory.snapshot, memory, NoAuth(), find_policy(), settings)
     return Client(make_app(replace(given, **parts)), headers)

@@ -13,16 +13,15 @@ from netloom.api.identity.noauth import NoAuth
 from netloom.api.identity.users import make_builtin_users, read_passwords, render_clouds_yaml
 from netloom.api.parts import ApiParts, Unauthorized
 from netloom.api.public import make_public
-from netloom.api.rules import make_policy_source
 from netloom.intent.catalog import CATALOG
-from tests.unit.api.api_client import ADMIN, Memory, Reply, exchange
+from tests.unit.api.api_client import ADMIN, Memory, Reply, exchange, find_policy
 
 PUBLIC = "https://cloud.example.org/network"
 
 
 def ask(public: str, path: str) -> Reply:
     memory = Memory()
-    parts = ApiParts(CATALOG, lambda: memory.snapshot, memory, NoAuth(), make_policy_source(CATALOG))
+    parts = ApiParts(CATALOG, lambda: memory.snapshot, memory, NoAuth(), find_policy())
     return asyncio.run(exchange(make_public(make_app(parts), public), "GET", path, b"", ADMIN))  # type: ignore[arg-type]
 
 

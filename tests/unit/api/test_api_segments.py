@@ -142,6 +142,21 @@ def test_networks_by_each_of_their_segments() -> None:
     assert api.get("/v2.0/networks?provider:segmentation_id=x").status == 400
 
 
+def test_members_ask_for_their_own_networks_by_what_they_are_not_shown() -> None:
+    """As in Neutron; not for networks of others that they see."""
+    api = make_api()
+    member = api.as_user(MEMBER)
+    own = api.make("network", **VLAN, project_id="demo")["id"]
+    api.make("network", **{"provider:network_type": "vxlan", "shared": True})
+
+    def find(query: str) -> list[str]:
+        return [one["id"] for one in member.get(f"/v2.0/networks?{query}").json["networks"]]
+
+    assert len(find("")) == 2 and "provider:network_type" not in member.get(f"/v2.0/networks/{own}").json["network"]
+    assert find("provider:network_type=vlan") == find("provider:segmentation_id=100&limit=1") == [own]
+    assert find("provider:network_type=vxlan") == find("provider:segmentation_id=1") == []
+
+
 def test_the_segment_of_a_subnet_is_the_administrators() -> None:
     """Only an administrator puts a subnet on a segment, or sees that it is on one."""
     api = make_api()

@@ -12,7 +12,6 @@ from netloom.api.app import App, make_app
 from netloom.api.identity.builtin import BuiltinIdentity
 from netloom.api.identity.users import make_builtin_users
 from netloom.api.parts import ApiParts
-from netloom.api.rules import make_policy_source
 from netloom.intent.catalog import CATALOG
 from netloom.intent.operation import Settings
 from netloom.store.context import make_contexts, make_id
@@ -20,7 +19,7 @@ from netloom.store.engine import open_store
 from netloom.store.journal import SqlJournal
 from netloom.store.load import load_snapshot
 from netloom.store.writer import Writer
-from tests.unit.api.api_client import exchange
+from tests.unit.api.api_client import exchange, find_policy
 
 STORE, PASSWORDS = make_builtin_users(make_id, make_id, rounds=4)
 
@@ -30,9 +29,7 @@ async def with_server(folder: Path, use: Callable[[App], Awaitable[Any]]) -> Any
     store = open_store(f"sqlite:///{folder}/netloom.db")
     writer = Writer(SqlJournal(store), load_snapshot(store, CATALOG), make_contexts(Settings()))
     identity = BuiltinIdentity(STORE, b"k" * 32)
-    parts = ApiParts(
-        CATALOG, lambda: writer.snapshot, writer, identity, make_policy_source(CATALOG), mounts={"/identity": identity}
-    )
+    parts = ApiParts(CATALOG, lambda: writer.snapshot, writer, identity, find_policy(), mounts={"/identity": identity})
     try:
         return await use(make_app(parts))
     finally:

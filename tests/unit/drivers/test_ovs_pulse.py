@@ -14,6 +14,7 @@ from netloom.drivers.ovs.openflow.fields import CodecError, encode_match
 from netloom.drivers.ovs.pulse import WORDS, Pulse
 from netloom.model.flow import COOKIE_MAGIC
 from tests.unit.drivers.peers import FakeSwitch, serve
+from tests.waiting import until
 
 
 class Mute(FakeSwitch):
@@ -36,12 +37,6 @@ class Mute(FakeSwitch):
                     writer.write(of.encode(of.ECHO_REPLY, message.xid))
                 else:
                     writer.write(self._answer(message))
-
-
-async def until(holds: object) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # type: ignore[operator]
-            await asyncio.sleep(0.005)
 
 
 def test_a_silent_switch_is_noticed_and_its_first_word_too(tmp_path: Path) -> None:

@@ -253,6 +253,45 @@ def test_what_the_switch_can_is_read_from_its_own_row() -> None:
     assert rows.read_vlan_limit({}) == 1
 
 
+def make_bond(lacp: str, **members: dict[str, Any]) -> Tables:
+    """A bond of ours with these interfaces, on br-int."""
+    held = tables("bond0", "eth1")
+    del held["Interface"]["i-bond0"]
+    held["Port"]["p-bond0"] |= {"interfaces": [f"i-{name}" for name in members], "lacp": lacp}
+    held["Port"]["p-bond0"]["external_ids"] = {rows.MARK: rows.MADE}
+    held["Interface"] |= {f"i-{name}": row for name, row in members.items()}
+    return held
+
+
+def test_a_bond_says_how_each_of_its_nics_is() -> None:
+    """By LACP, or without it; and what the switch complains of. One that somebody else made is not told."""
+    good = {**interface_row("eth2", 3), "lacp_current": True}
+    cut, gone = (
+        interface_row("eth3", 4) | {"lacp_current": False},
+        interface_row("eth4", -1) | {"error": "No such device"},
+    )
+    held = make_bond("active", eth4=gone, eth3=cut, eth2=good)
+    told = {"eth2": "in use, LACP negotiated", "eth3": "LACP not negotiated", "eth4": "No such device"}
+    assert rows.read_members(held) == {"br-int:bond0": told}
+    assert rows.read_members(make_bond("off", eth2=good, eth3=cut)) == {
+        "br-int:bond0": {"eth2": "in use", "eth3": "in use"}
+    }
+    held["Port"]["p-bond0"]["external_ids"] = {}
+    assert rows.read_members(held) == {}
+
+
+def test_a_bond_is_dead_when_none_of_its_nics_is_there() -> None:
+    """With one it goes on; and those that are there are guarded, as NICs of no bond are."""
+    gone, other = (interface_row(name, -1) | {"error": "No such device"} for name in ("eth2", "eth3"))
+    dead = make_bond("active", eth3=other, eth2=gone)
+    reason = "bond bond0 of br-int has no NIC that works: eth2: No such device; eth3: No such device"
+    assert rows.read_dead_bonds(dead) == {"br-int": reason}
+    assert rows.read_underlay(dead) == ("eth1",)
+    alive = make_bond("active", eth2=gone, eth3=interface_row("eth3", 4))
+    assert rows.read_dead_bonds(alive) == {}
+    assert rows.read_underlay(alive) == ("eth1", "eth3")
+
+
 def test_a_bridge_carries_what_its_smallest_nic_does() -> None:
     """Both legs of a bond count; devices of instances, the switch's own, and what was not opened do not."""
     held = tables("eth1", "bond", "tap1", "br-int")

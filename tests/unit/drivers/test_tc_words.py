@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +48,18 @@ def test_what_is_put_is_put_in_the_place_of_what_is_there() -> None:
         "filter add dev t1 parent 4e4c: protocol ip prio 2 u32 match u32 0x0a000001 0xffffffff at 12 flowid 4e4c:1",
     ]
     assert [may for _, may in render_commands("t1", Remove(thing))] == [True]
+
+
+def test_who_is_promised_more_has_more_waiting() -> None:
+    """Shares of a NIC wait as long as one another; limits that share nothing wait alike, and nobody has no room."""
+    rates = (12_000, 6_000, 1_000)
+    shared = Shape(
+        tuple(ShapeClass(rate, 20_000, 13, mac=f"fa:16:3e:00:00:0{rate // 1000:x}") for rate in rates), 20_000
+    )
+    apart = Shape(tuple(ShapeClass(rate, rate, 13, source=f"10.0.0.{rate // 1000}") for rate in rates))
+    for shape, limits in ((shared, [40, 20, 8]), (apart, [21, 21, 21])):
+        *_, (made, _) = render_commands("eth1", Put(Thing(("shape", "", "eth1"), shape)))
+        assert [int(found) for found in re.findall(r"pfifo limit (\d+)", made)] == limits
 
 
 def test_only_what_a_switch_sends_by_waits_in_short_queues() -> None:

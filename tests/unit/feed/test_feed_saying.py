@@ -1,4 +1,4 @@
-"""What a relay says for its hosts: of each the newest, to a server that can know of it, and nothing that holds no more."""
+"""What a relay says for its hosts: of each the newest, to a server that can know of it; nothing that holds no more."""
 
 from __future__ import annotations
 

@@ -79,6 +79,14 @@ def test_bad_ports(body: dict[str, Any], type: str, words: str) -> None:
             raise
 
 
+def test_what_others_say_of_an_address_is_left_out() -> None:
+    """Octavia's driver sends what it knows of the subnet along with each address."""
+    given = {"subnet_id": NET, "ip_address": "10.0.0.9", "subnet": None, "moon": 1}
+    assert parse_create(CATALOG["port"], {"network_id": NET, "fixed_ips": [given]})["fixed_ips"] == [
+        {"subnet_id": NET, "ip_address": "10.0.0.9"}
+    ]
+
+
 BAD_SUBNETS: list[tuple[dict[str, Any], str, str]] = [
     ({"cidr": "moon"}, "InvalidInput", "cidr: moon is not in a CIDR format"),
     ({"cidr": 5}, "InvalidInput", "cidr"),

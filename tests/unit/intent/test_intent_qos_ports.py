@@ -211,3 +211,81 @@ def test_a_rule_is_refused_where_nobody_would_enforce_it(
     port = {"id": "p", VIF_TYPE: vif_type}
     with nullcontext() if carried else refused(409, "QosRuleNotSupported", type):
         check_supported({"rules": [{"type": type, **values}]}, port)
+
+
+# -- what a host has left ----------------------------------------------------------------------------------------------
+
+
+def tell_bandwidth(world: Admin, egress: int | None, **defaults: float) -> None:
+    world.host(
+        bridge_mappings={"physnet1": "br-ex"},
+        resource_provider_bandwidths={"br-ex": {"egress": egress, "ingress": None}, "rp_tunnelled": {"egress": 1}},
+        resource_provider_inventory_defaults=defaults,
+    )
+
+
+def bind(world: Admin, network: Doc, policy: Doc, **more: Any) -> Doc:
+    return world.port(network, qos_policy_id=policy["id"], binding__host_id="h1", **more)
+
+
+def test_a_host_promises_no_more_than_it_has() -> None:
+    """Of 2,500 kbit/s two ports get 1,000 each and the third is not bound, in words; when one of them goes, or the host
+    has more, it is."""
+    world = Admin()
+    tell_bandwidth(world, 2500)
+    policy, network = guaranteed(world), world.network(**VLAN)
+    first, second, third = (bind(world, network, policy) for _ in range(3))
+    assert [port[VIF_TYPE] for port in (first, second, third)] == ["ovs", "ovs", "binding_failed"]
+    words = "host h1 has 500 of 2500 kbit/s left to guarantee on physical network physnet1 (egress), and the port needs"
+    assert f"{words} 1000" in third["waits_for"]
+    world.delete("port", first)
+    assert world.update("port", third, name="again")[VIF_TYPE] == "ovs"
+    fourth = bind(world, network, policy)
+    assert fourth[VIF_TYPE] == "binding_failed"
+    tell_bandwidth(world, 3000)
+    assert world.get("port", fourth)[VIF_TYPE] == "ovs"
+
+
+@pytest.mark.parametrize(
+    ("egress", "defaults", "fits"),
+    [
+        (1000, {}, True),
+        (999, {}, False),
+        (1000, {"reserved": 1}, False),
+        (500, {"allocation_ratio": 2.0}, True),
+        (None, {}, True),
+    ],
+)
+def test_what_a_host_has_is_what_placement_would_count(
+    egress: int | None, defaults: dict[str, float], fits: bool
+) -> None:
+    """The total less what is reserved, times the ratio; nothing said, nothing refused."""
+    world = Admin()
+    tell_bandwidth(world, egress, **defaults)
+    port = bind(world, world.network(**VLAN), guaranteed(world))
+    assert (port[VIF_TYPE] == "ovs") is fits
+
+
+def test_what_was_promised_is_not_taken_away() -> None:
+    """More was promised by policies put on ports that are bound: an update leaves them where they are, and a move to
+    another host that is full does not."""
+    world = Admin()
+    tell_bandwidth(world, 1000)
+    policy, network = guaranteed(world), world.network(**VLAN)
+    ports = [world.port(network, binding__host_id="h1") for _ in range(2)]
+    ports = [world.update("port", port, qos_policy_id=policy["id"]) for port in ports]
+    for port in ports:
+        assert world.update("port", port, binding__profile={"seen": "yes"})[VIF_TYPE] == "ovs"
+    world.host("h2", bridge_mappings={"physnet1": "br-ex"}, resource_provider_bandwidths={"br-ex": {"egress": 999}})
+    assert world.update("port", ports[0], binding__host_id="h2")[VIF_TYPE] == "binding_failed"
+
+
+def test_who_is_not_counted() -> None:
+    """A port that Placement has placed, one without a guarantee, and one in a tunnel, where nobody keeps any."""
+    world = Admin()
+    tell_bandwidth(world, 10)
+    policy, network = guaranteed(world), world.network(**VLAN)
+    placed = {"allocation": {"11111111-1111-4111-8111-111111111111": "22222222-2222-4222-8222-222222222222"}}
+    assert bind(world, network, policy, binding__profile=placed)[VIF_TYPE] == "ovs"
+    assert bind(world, network, world.policy())[VIF_TYPE] == "ovs"
+    assert bind(world, world.network(), policy)[VIF_TYPE] == "ovs"

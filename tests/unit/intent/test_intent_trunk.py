@@ -195,6 +195,20 @@ def test_mtu_of_subports() -> None:
         world.trunk(parent, tagged(sub, 5))
 
 
+def test_an_inherited_tag_makes_no_room_for_longer_packets() -> None:
+    """Added to a trunk that is there it is refused as any other, in Neutron's words, until its network's MTU fits."""
+    world = Trunks()
+    wide = world.network(provider__network_type="vlan", provider__physical_network="physnet1")
+    parent, sub = world.port(world.net), world.port(wide)
+    trunk, given = world.trunk(parent), {"sub_ports": [{"port_id": sub["id"], "segmentation_type": "inherit"}]}
+    words = f"MTU 1500 of subport {sub['id']} cannot be greater than MTU 1450 of trunk {parent['id']}."
+    with refused(409, "SubPortMtuGreaterThanTrunkPortMtu", words):
+        world.act("add_subports", trunk, given)
+    world.update("network", wide, mtu=1450)
+    world.act("add_subports", trunk, given)
+    assert world.get("trunk", trunk)["sub_ports"] == [tagged(sub, 100)]
+
+
 def test_a_trunk_that_is_off() -> None:
     """A trunk that is switched off keeps its subports as they are, and itself."""
     world = Trunks()

@@ -10,8 +10,8 @@ import pytest
 
 from netloom.lab.shell import LabError
 from netloom.lab.swarm import Wanted
-from netloom.lab.swarm_command import Asked, read_joining, refuse_elsewhere
 from netloom.lab.swarm_elsewhere import Elsewhere, check_joining, check_server, find_feed, parse_joining
+from netloom.lab.swarm_job import Asked, read_joining, refuse_elsewhere
 from netloom.lab.swarm_plan import Shape
 
 NO_MORE = Asked(changes=1, restart=False, verify=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -39,6 +41,17 @@ def test_the_commands_there_are() -> None:
     names = {" ".join(path) for path in COMMANDS}
     lab = {f"lab {name}" for name in ("up", "boot", "exec", "ping", "status", "down", "demo", "delete")}
     assert lab | {"server", "agent run", "agent join", "agent token", "db upgrade", "version"} <= names
+
+
+HEAVY = ("sqlalchemy", "oslo_config", "cryptography", "httpx", "uvicorn", "msgspec", "netloom.intent")
+
+
+@pytest.mark.parametrize("module", ["netloom.main.cli", "netloom.lab.command"])
+def test_help_comes_at_once(module: str) -> None:
+    """To say what there is, nothing is imported of what the commands need."""
+    asked = f"import sys, {module}; print(*(one for one in {HEAVY} if one in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == []
 
 
 def test_version() -> None:

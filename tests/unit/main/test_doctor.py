@@ -21,9 +21,10 @@ from netloom.feed.pki import AUTHORITY_LIFE, SERVER_LIFE, encode_key, make_key, 
 from netloom.main.cli import app
 from netloom.main.doctor import machine as doctor_machine
 from netloom.main.doctor.agent import Host, find_needs, make_agent_checks, read_switch
+from netloom.main.doctor.clocks import compare_clocks
 from netloom.main.doctor.findings import ERROR, OK, WARNING, Finding, find_status, render_findings, run_checks
 from netloom.main.doctor.machine import Machine
-from netloom.main.doctor.server import compare_clocks, make_server_checks
+from netloom.main.doctor.server import make_server_checks
 from netloom.main.hosts.papers import Papers
 from netloom.main.options.host import load_host_options
 from netloom.main.options.host_checks import Seen
@@ -133,10 +134,12 @@ def test_certificates_that_end_have_ended_or_are_not_good_yet(tmp_path: Path) ->
         return ask_server(state, replace(GOOD, now_s=(NOW + after).timestamp()), **given)
 
     assert at(datetime.timedelta()) == {}
+    assert at(datetime.timedelta(minutes=-4)) == {}  # as of one that somebody else signed a moment ago
     soon, late = at(SERVER_LIFE - datetime.timedelta(days=3)), at(AUTHORITY_LIFE + datetime.timedelta(days=3))
     for name in ("feed certificate", "API certificate"):
         assert soon[name][0] == WARNING and late[name][0] == ERROR
         assert "not good yet" in at(-datetime.timedelta(days=1))[name][1]
+    assert "rotate-authority" in late["feed certificate"][2]
 
 
 def test_a_key_that_is_not_the_certificates(tmp_path: Path) -> None:
@@ -229,6 +232,7 @@ def test_a_good_host_is_fine(tmp_path: Path) -> None:
     assert set(found) == {"certificate"}  # it has not joined yet
     join_host(tmp_path)
     assert set(ask_agent(tmp_path, ovs__local_ip="192.0.2.11", ovs__bridge_mappings="physnet1:br-ex")) == {"server"}
+    assert set(ask_agent(tmp_path, switch="[]")) == {"server"}  # started by hand: its version is not written down
 
 
 @pytest.mark.parametrize(
@@ -309,7 +313,7 @@ def test_findings_are_shown_worst_first() -> None:
     found = [Finding("a", OK, "fine"), Finding("b", WARNING, "soon", "do"), Finding("c", ERROR, "now", "mend")]
     lines = render_findings(found, as_json=False).splitlines()
     assert lines[:3] == ["error   c: now", "        → mend", "warning b: soon"]
-    assert lines[-1] == "1 errors, 1 warnings, 1 fine"
+    assert lines[-1] == "1 error, 1 warning, 1 fine"
     told = json.loads(render_findings(found, as_json=True))
     assert told["healthy"] is False and told["findings"][1]["fix"] == "do"
     assert (find_status(found), find_status(found[:2])) == (1, 0)

@@ -7,7 +7,7 @@ import datetime
 import http.server
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -87,8 +87,8 @@ def test_a_writer_that_cannot_be_reached(tmp_path: Path) -> None:
 
 
 @contextmanager
-def answering(words: bytes) -> Iterator[int]:
-    """Says this to whoever comes."""
+def answering(words: bytes | Callable[[], bytes], asked: bool = False) -> Iterator[int]:
+    """The port of who says this to whoever comes; `asked`: once that one has said something."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -98,7 +98,10 @@ def answering(words: bytes) -> Iterator[int]:
                 except OSError:
                     return
                 with one:
-                    one.sendall(words)
+                    one.settimeout(10)
+                    if asked:
+                        one.recv(4096)
+                    one.sendall(words if isinstance(words, bytes) else words())
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

@@ -12,6 +12,7 @@ from netloom.main.hosts.agent import describe_host, serve_agent
 from netloom.main.options.checks import OptionError
 from netloom.main.options.host import HostOptions
 from netloom.main.options.host_checks import Seen, check_host, read_devices
+from netloom.main.options.host_uplinks import Uplinks
 
 SEEN = Seen(
     {"127.0.0.1": "lo", "192.0.2.1": "eth0", "2001:db8::1": "eth1", "fe80::1": "eth0"},
@@ -61,6 +62,16 @@ def test_a_nic_that_is_not_there_is_refused() -> None:
     error = refuse(options)
     assert (error.option, error.value) == ("[linux_bridge] physical_interface_mappings", "physnet1:eth7")
     assert "eth0, eth1, lo" in error.reason
+
+
+def test_a_nic_of_sriov_that_is_not_there_is_refused() -> None:
+    """Its functions would never come; one that is there is taken."""
+    uplinks = Uplinks(device_mappings={"physnet1": ("eth0",), "physnet2": ("eth1", "ens9")})
+    error = refuse(make_options(uplinks=uplinks))
+    assert (error.option, error.value) == ("[sriov_nic] physical_device_mappings", "physnet2:ens9")
+    assert "eth0, eth1, lo" in error.reason
+    options = make_options(uplinks=replace(uplinks, device_mappings={"physnet1": ("eth0",)}))
+    assert check_host(options, SEEN).uplinks == options.uplinks
 
 
 def test_what_this_machine_has_is_read() -> None:

@@ -91,6 +91,8 @@ def test_copies_share_connections_as_an_l3_agents_file_says(tmp_path: Path) -> N
             "ha_conntrackd_ipv4_mcast_addr",
             "multicast",
         ),
+        ("[sriov_nic]\nexclude_devices = ens1:07:00.2\n", "[sriov_nic] exclude_devices", "0000:07:00.2"),
+        ("[sriov_nic]\nexclude_devices = ens1\n", "[sriov_nic] exclude_devices", "NIC:slot;slot"),
         ("[netloom]\nfeed_server = somewhere\n", "[netloom] feed_server", "host:port"),
         ("[netloom]\nfeed_server = [::1]:x\n", "[netloom] feed_server", "host:port"),
     ],
@@ -101,6 +103,18 @@ def test_a_bad_option_stops_the_agent(tmp_path: Path, text: str, option: str, al
         load(tmp_path, text)
     assert error.value.option == option
     assert allowed in str(error.value)
+
+
+def test_functions_that_are_left_alone_and_the_tree_they_are_in(tmp_path: Path) -> None:
+    """sriov_agent.ini is read as it is; the tree is the kernel's unless it is said to be elsewhere."""
+    uplinks = load(
+        tmp_path,
+        "[sriov_nic]\nphysical_device_mappings = physnet1:ens1, physnet1:ens2\nsysfs = /host/sys\n"
+        "exclude_devices = ens1:0000:07:00.2;0000:07:00.3, ens2:0000:05:00.1\n",
+    ).uplinks
+    assert uplinks.device_mappings == {"physnet1": ("ens1", "ens2")}
+    assert uplinks.excluded == {"0000:07:00.2", "0000:07:00.3", "0000:05:00.1"}
+    assert (str(uplinks.sysfs), str(load(tmp_path).uplinks.sysfs)) == ("/host/sys", "/sys")
 
 
 def test_an_agent_needs_no_server_code() -> None:

@@ -18,7 +18,7 @@ def test_a_switch_that_is_away_is_named(tmp_path: Path) -> None:
     """Nothing is swept by guess: who asks is told where the switch was looked for."""
     options = make_options(tmp_path, **{"netloom.ovs_rundir": str(tmp_path / "ovs")})
     with pytest.raises(SweepError, match=f"Open vSwitch at {tmp_path}/ovs does not answer"):
-        list(sweep_host(options, really=True))
+        list(sweep_host(options, really=True, patience_s=0.1))
 
 
 def test_with_linux_bridges_there_is_nothing_of_others(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Provider:
     generation: int = 0
     traits: set[str] = field(default_factory=set)
     inventories: dict[str, Any] = field(default_factory=dict)
+    aggregates: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -73,8 +74,9 @@ class FakePlacement:
             self.traits.add(rest[0])
             return 201, {}
         if method == "POST":
-            assert body["parent_provider_uuid"] in self.providers, "parents first"
-            self.providers[body["uuid"]] = Provider(body["name"], body["parent_provider_uuid"])
+            parent = body.get("parent_provider_uuid", "")
+            assert not parent or parent in self.providers, "parents first"
+            self.providers[body["uuid"]] = Provider(body["name"], parent)
             return 200, {}
         one = self.providers[rest[0]]
         if method == "DELETE":
@@ -95,6 +97,8 @@ class FakePlacement:
         if part == "traits":
             assert set(body["traits"]) <= self.traits, "traits are made before they are used"
             one.traits = set(body["traits"])
+        elif part == "aggregates":
+            one.aggregates = set(body["aggregates"])
         else:
             one.inventories = {name: {**FILLED, **given} for name, given in body["inventories"].items()}
         one.generation += 1
@@ -122,7 +126,8 @@ class FakePlacement:
             return {"traits": sorted(self.traits & set(query["name"].removeprefix("in:").split(",")))}
         if rest:
             one = self.providers[rest[0]]
-            return {"traits": sorted(one.traits)} if rest[1] == "traits" else {"inventories": one.inventories}
+            lists = {"traits": one.traits, "aggregates": one.aggregates}
+            return {rest[1]: sorted(lists[rest[1]])} if rest[1] in lists else {"inventories": one.inventories}
         return {"resource_providers": [self.show(id) for id in self.providers if self.fits(id, query)]}
 
     def show(self, id: str) -> dict[str, Any]:
@@ -140,3 +145,50 @@ class FakePlacement:
     def root(self, id: str) -> str:
         parent = self.providers[id].parent
         return self.root(parent) if parent else id
+
+
+@dataclass
+class FakeNova:
+    """Aggregates by name: (id, hosts). `hosts`: those that it knows. `away`: answers that come before all others."""
+
+    hosts: set[str] = field(default_factory=set)
+    aggregates: dict[str, tuple[int, set[str]]] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+    away: list[int] = field(default_factory=list)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == "keystone":
+            endpoint = {"interface": "public", "region_id": "one", "url": "http://nova/v2.1"}
+            catalog = [{"type": "compute", "endpoints": [endpoint]}]
+            return httpx.Response(201, json={"token": {"catalog": catalog}}, headers={"X-Subject-Token": "t"})
+        assert request.headers["openstack-api-version"] == "compute 2.41"
+        if self.away:
+            return httpx.Response(self.away.pop(0), text="not now")
+        path = request.url.path.removeprefix("/v2.1")
+        if request.method == "GET":
+            return httpx.Response(200, json={"aggregates": [self.show(name) for name in self.aggregates]})
+        body = json.loads(request.content or b"{}")
+        self.log.append(f"{request.method} {path} {json.dumps(body)}")
+        status, found = self.change(request.method, path.split("/")[2:], body)
+        return httpx.Response(status, json=found)
+
+    def show(self, name: str) -> dict[str, Any]:
+        id, hosts = self.aggregates[name]
+        return {"id": id, "uuid": f"uuid-{id}", "name": name, "hosts": sorted(hosts)}
+
+    def change(self, method: str, rest: Sequence[str], body: Mapping[str, Any]) -> tuple[int, Any]:
+        if not rest:
+            name = body["aggregate"]["name"]
+            self.aggregates[name] = (1 + len(self.log), set())
+            return 200, {"aggregate": {key: value for key, value in self.show(name).items() if key != "hosts"}}
+        name = next(name for name, (id, _) in self.aggregates.items() if str(id) == rest[0])
+        hosts = self.aggregates[name][1]
+        if method == "DELETE":
+            assert not hosts, "an aggregate with hosts in it stays"
+            del self.aggregates[name]
+            return 200, None
+        ((action, given),) = body.items()
+        if given["host"] not in self.hosts:
+            return 404, {}
+        (hosts.add if action == "add_host" else hosts.discard)(given["host"])
+        return 200, {"aggregate": self.show(name)}

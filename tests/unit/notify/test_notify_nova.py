@@ -16,6 +16,7 @@ from netloom.notify.events import PLUGGED, NovaEvent
 from netloom.notify.nova import Nova, NovaSettings
 from netloom.notify.outbox import Outbox
 from netloom.notify.place import FilePlace
+from tests.waiting import running, until
 
 Box = Outbox[NovaEvent]
 
@@ -65,18 +66,10 @@ def run(cloud: Cloud, path: Path, test: Callable[[Box], Awaitable[None]], **give
     async def main() -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(cloud)) as client:
             nova = Outbox("Nova", Nova(SETTINGS, client).send, FilePlace(path / "nova.json"), batch_s=0, **given)
-            sending = asyncio.create_task(nova.run())
-            async with asyncio.timeout(10):
+            async with running(nova.run()):
                 await test(nova)
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
 
     asyncio.run(main())
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0.002)
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,10 @@ import pytest
 from netloom.notify import placement_keeper as module
 from netloom.notify.nova import NovaSettings
 from netloom.notify.placement import Placement, PlacementSettings
+from netloom.notify.placement_agents import make_agent_keeper
 from netloom.notify.placement_keeper import LAST_RETRY_S, LOOK_S, Keeper, Schedule
 from tests.unit.notify.placement_kit import ROOT, FakePlacement, Provider, make_agent
+from tests.waiting import running, until
 
 SETTINGS = PlacementSettings(NovaSettings("http://keystone/v3", "netloom", "secret"))
 BANDWIDTHS = {"br-ex": {"egress": 1000, "ingress": 1000}}
@@ -36,19 +38,11 @@ class Site:
         async def main() -> None:
             async with httpx.AsyncClient(transport=httpx.MockTransport(self.placement)) as client:
                 tell = Placement(SETTINGS, client).tell
-                keeper = Keeper(tell, lambda: self.agents, self.mark, "rp_tunnelled", lambda: self.writing)
-                telling = asyncio.create_task(keeper.run())
-                async with asyncio.timeout(30):
+                keeper = make_agent_keeper(tell, lambda: self.agents, self.mark, "rp_tunnelled", lambda: self.writing)
+                async with running(keeper.run()):
                     await test(keeper)
-                telling.cancel()
-                await asyncio.gather(telling, return_exceptions=True)
 
         asyncio.run(main())
-
-
-async def until(true: Callable[[], bool]) -> None:
-    while not true():
-        await asyncio.sleep(0.002)
 
 
 @pytest.fixture(autouse=True)

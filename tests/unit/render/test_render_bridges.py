@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from netloom.model.address import ip_int, link_local, mac_int
-from netloom.model.bridge import BridgePort, VlanDevice, VxlanDevice
+from netloom.model.bridge import BridgePort, Leads, Neighbour, VlanDevice, VxlanDevice
 from netloom.model.device import Shape, ShapeClass
 from netloom.model.facts import HostFacts, Interface
 from netloom.model.filter import FilterChain, Way
@@ -276,6 +276,37 @@ def test_somebody_has_the_address_of_the_dhcp_server(port: PortRow, dhcp: bool, 
     assert found["bridge_port", "vxlan-5"].value.answers == by_bridge
     assert (("bridge_fdb", "vxlan-5", SERVER_MAC) in found) == by_bridge
     assert ("tunnel_fdb", "vxlan-5", SERVER_MAC, "192.0.2.2") not in found
+
+
+def place(slices: Slices, segment: Segment) -> Slices:
+    """The same on another segment."""
+    part = slices[f"network/{N}"]
+    return {**slices, part.name: Slice(part.name, 1, {**part.rows, part.name: NetworkRow(N, 1, segments=(segment,))})}
+
+
+def find_server(found: dict[Key, Thing]) -> set[tuple[str, ...]]:
+    """Who answers for the DHCP server, where its MAC leads, and which ports the bridge answers by."""
+    keys = {key[:2] for key, thing in found.items() if thing.value in (Neighbour(SERVER_MAC), Leads())}
+    macs = {key[:2] for key in found if key[0] == "bridge_fdb" and key[2] == SERVER_MAC}
+    doors = {key[:2] for key, thing in found.items() if key[0] == "bridge_port" and thing.value.answers}
+    return {key for key in keys if key[0] == "neighbour"} | macs | doors
+
+
+def test_a_network_of_one_host_has_the_dhcp_server_too() -> None:
+    """Where no device leads out, the bridge answers, and the server's MAC leads to one instance's device: to the same
+    whatever the order of ports, and to another when that goes. On a physical network the gateway is a machine."""
+    other = replace(PORT, id=B, mac="fa:16:3e:00:00:02", addresses=(Address("10.0.0.6", "s"),))
+    both = replace(FACTS, interfaces={A: Interface(TAP, 7), B: Interface("tapb0000000-00", 8)})
+    alone = replace(FACTS, interfaces={B: Interface("tapb0000000-00", 8)})
+    local, bridge = Segment("local"), ("neighbour", "brqn0000000-00")
+    for ports in ((PORT, other), (other, PORT)):
+        found = find_server(render(place(serve(*ports), local), both))
+        assert found == {bridge, ("bridge_fdb", TAP), ("bridge_port", TAP)}
+    left = ("bridge_fdb", "tapb0000000-00"), ("bridge_port", "tapb0000000-00")
+    assert find_server(render(place(serve(PORT, other), local), alone)) == {bridge, *left}
+    assert not find_server(render(place(serve(PORT, dhcp=False), local)))
+    for segment in (Segment("flat", "physnet"), Segment("vlan", "physnet", 7)):
+        assert not find_server(render(place(serve(WITH_PAIR), segment)))
 
 
 @pytest.mark.parametrize(("mac", "passing"), [(SERVER_MAC, False), ("fa:16:3e:00:00:09", True)])

@@ -23,7 +23,8 @@ from netloom.model.slices import (
     SubnetRow,
 )
 from netloom.render.answers.scope import Settings
-from netloom.render.dhcp_server import DhcpBook, render_extra
+from netloom.render.dhcp_files import render_extra
+from netloom.render.dhcp_server import DhcpBook
 
 FACTS = HostFacts("h1", datapath_type="netdev")
 SERVER = PortRow(

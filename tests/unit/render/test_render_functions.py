@@ -56,6 +56,15 @@ def test_what_it_waits_for(vnic_type: str, slot: str, taps: dict[str, Interface]
     assert found.get("p", "") == reason
 
 
+def test_a_function_is_one_ports_whoever_says_so() -> None:
+    """Of two ports at one PCI slot one has it, whichever was said first; the other says whose it is."""
+    ports = (replace(PORT, id="q", mac="fa:16:3e:00:00:06", vnic_type="direct"), replace(PORT, vnic_type="direct"))
+    for rows in (ports, ports[::-1]):
+        slices = make_slices(*rows)
+        assert [thing.value for thing in render_functions(slices, FACTS)] == [VirtualFunction(MAC, 101)]
+        assert find_pending(slices, FACTS) == {"q": f"the function at PCI slot {SLOT} is port p's"}
+
+
 def test_a_subport_is_mirrored_by_its_tag() -> None:
     """On the device of its parent; whatever filter the tap has, which speaks of the parent's tags."""
     sub = PortRow("s", "n", "fa:16:3e:00:00:06", parent_id="p", vlan=100)

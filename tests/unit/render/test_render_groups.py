@@ -15,7 +15,6 @@ from netloom.model.flow import Conjunction, Goto, SetField
 from netloom.model.plan import Thing
 from netloom.model.slices import (
     Address,
-    FollowRow,
     GroupRow,
     MemberRow,
     NetworkRow,
@@ -32,6 +31,7 @@ from netloom.render.flows.group_tests import cover_range, find_tests, find_untes
 from netloom.render.flows.groups import find_ids, number_names
 from netloom.render.host import Renderer, render_host
 from netloom.render.pipeline import EGRESS_RULES, INGRESS_FREE, INGRESS_RULES
+from tests.property.security_rows import make_group
 
 Slices = dict[str, Slice]
 NEAR = RuleRow("r1", "ingress", 4, 6, 80, 80, remote="members/web", revision=7)
@@ -45,13 +45,11 @@ def make_slices(rules: list[RuleRow], ports: int = 2, members: int = 3, groups: 
         )
         for n in range(ports)
     }
-    web: dict[str, Row] = {"group/web": GroupRow("web"), **{f"rule/{rule.id}": rule for rule in rules}}
-    web |= {f"follow/{rule.remote}": FollowRow(rule.remote) for rule in rules if rule.remote}
     crowd: dict[str, Row] = {
         f"member/m{n}": MemberRow(f"m{n}", (f"10.1.0.{n}", f"2001:db8::{n:x}")) for n in range(members)
     }
     found: dict[str, dict[str, Row]] = {
-        "host/h1": own, "group/web": web, "members/web": crowd, "group/ssh": {"group/ssh": GroupRow("ssh")},
+        "host/h1": own, "group/web": make_group("web", rules), "members/web": crowd, "group/ssh": make_group("ssh"),
         "network/n": {"network/n": NetworkRow("n", 1, segments=(Segment("local"),))},
         "addresses/a": {"prefix/10.1.0.0/32": PrefixRow("10.1.0.0/32")},
     }  # fmt: skip

@@ -20,7 +20,7 @@ from netloom.model.slices import (
     SubnetRow,
 )
 from netloom.render.space import SpaceBook
-from netloom.render.space_nat import HELPERS, RULESET
+from netloom.render.space_nat import RULESET
 from netloom.render.space_scopes import scope_number
 from tests.unit.render.space_kit import (
     FACTS,
@@ -181,15 +181,15 @@ def test_what_is_translated_may_cross_and_what_is_not_stays_in_its_scope() -> No
     assert [line for line in lines if line in order] == order
 
 
-def test_helpers_are_a_table_of_their_own() -> None:
-    """A kernel that has none of them refuses that table, and translates all the same."""
-    things = render(ROUTER, INSIDE, HelperRow("c1", "tcp", 21, "ftp"), HelperRow("c2", "tcp", 2121, "ftp"))
-    texts = {thing.key[2]: thing.value.text for thing in things if thing.kind == "ruleset"}
-    assert texts.keys() == {"netloom", HELPERS}
-    assert texts[HELPERS].splitlines() == [
-        ' ct helper ftp_tcp { type "ftp" protocol tcp; l3proto ip; }',
+def test_each_helper_is_a_table_of_its_own() -> None:
+    """A kernel that has not got one of them refuses that table, follows the others, and translates all the same."""
+    rows = (HelperRow("c1", "tcp", 21, "ftp"), HelperRow("c2", "tcp", 2121, "ftp"), HelperRow("c3", "udp", 69, "tftp"))
+    texts = {thing.key[2]: thing.value.text for thing in render(ROUTER, INSIDE, *rows) if thing.kind == "ruleset"}
+    assert texts.keys() == {"netloom", "netloom_helper_ftp_tcp", "netloom_helper_tftp_udp"}
+    assert texts["netloom_helper_ftp_tcp"].splitlines() == [
+        ' ct helper follow { type "ftp" protocol tcp; l3proto ip; }',
         " chain help { type filter hook prerouting priority filter; policy accept;",
-        '  tcp dport 21 ct helper set "ftp_tcp"', '  tcp dport 2121 ct helper set "ftp_tcp"', " }",
+        '  tcp dport 21 ct helper set "follow"', '  tcp dport 2121 ct helper set "follow"', " }",
     ]  # fmt: skip
 
 

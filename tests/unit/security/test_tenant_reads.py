@@ -190,12 +190,14 @@ def test_a_router_of_others_takes_no_interface_and_none_of_others_is_taken(cloud
 
 
 def test_what_is_hidden_is_not_found_by_asking_for_it(cloud: FullCloud) -> None:
-    """A tenant cannot try values of attributes that it is not shown: where its ports run, which VLAN or VNI it has."""
+    """A tenant cannot try values of attributes that it is not shown: where its ports run, which VLAN or VNI those
+    networks have that are not its own."""
     provider = "provider:segmentation_id"
     inner = next(one for one in cloud.admin.get("/v2.0/networks").json["networks"] if one["name"] == "outer")
     port = next(one for one in cloud.admin.get("/v2.0/ports").json["ports"] if one["binding:host_id"] == "h1")
+    same = f"id={inner['id']}"
     lists = {
-        "networks": (f"{provider}={inner[provider]}", "provider:network_type=vxlan", f"id={inner['id']}"),
+        "networks": (f"{provider}={inner[provider]}", f"{same}&provider:network_type=vxlan", same),
         "ports": ("binding:host_id=h1", "binding:host_id=h1&binding:host_id=h2", f"id={port['id']}"),
     }
     for path, (*hidden, shown) in lists.items():

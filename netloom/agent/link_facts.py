@@ -1,6 +1,7 @@
-"""The facts of a host whose NICs have functions: with the macvtap devices that stand on them, as they come and go.
+"""The facts of a host that its devices tell, and no switch: macvtap devices on functions of NICs, and what the device
+with the tunnel address carries.
 
-Law: the devices are asked for when the kernel said that some changed, and not for each turn of the loop.
+Law: the kernel is asked when it said that some device changed, and not for each turn of the loop.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from netloom.agent.parts import FactsSource
 from netloom.drivers.bridge.watch import LinkWatch
-from netloom.model.facts import HostFacts, Interface
+from netloom.model.facts import HostFacts
 
 LOG = logging.getLogger(__name__)
-ReadTaps = Callable[[], Awaitable[Mapping[str, Interface]]]
+Read = Callable[[], Awaitable[object]]
 
 
 class Links(Protocol):
@@ -29,14 +30,15 @@ class Links(Protocol):
     def close(self) -> None: ...
 
 
-class TapFacts:
-    """As the facts that it is given, with `taps`; a device that changed is a change, once it changed the taps."""
+class LinkFacts:
+    """As the facts that it is given, with those of `reads`, by name; a device that changed is a change, once one of
+    them is another."""
 
-    def __init__(self, facts: FactsSource, read_taps: ReadTaps, watch: Links | None = None) -> None:
-        self._facts, self._read_taps = facts, read_taps
+    def __init__(self, facts: FactsSource, reads: Mapping[str, Read], watch: Links | None = None) -> None:
+        self._facts, self._reads = facts, reads
         self._watch: Links = watch or LinkWatch()
-        self._taps: Mapping[str, Interface] = {}
-        self._looked = 0  # the watch's number when the taps were read
+        self.known: Mapping[str, Any] = {}
+        self._looked = 0  # the watch's number when they were read
         self._seen = 0
         self._turn = 0
 
@@ -46,26 +48,33 @@ class TapFacts:
 
     async def read_facts(self) -> HostFacts:
         await self._look()
-        return replace(await self._facts.read_facts(), taps=self._taps)
+        return replace(await self._facts.read_facts(), **self.known)
 
     async def _look(self) -> bool:
-        """Whether the taps are others than before."""
+        """Whether what is known is other than before."""
         number = await self._watch.wait(0)  # never 0, so this is the number now
         if number == self._looked:
             return False
-        self._looked = number
-        before = self._taps
-        try:
-            self._taps = dict(await self._read_taps())
-        except OSError as error:
-            LOG.warning("macvtap devices as before: %s", error)
-        return before != self._taps
+        found = await self._read()
+        self._looked = number  # not before: who waits may be cancelled while the kernel is asked
+        before, self.known = self.known, {**self.known, **found}
+        return before != self.known
+
+    async def _read(self) -> dict[str, object]:
+        """All but what cannot be read now."""
+        found = {}
+        for name, read in self._reads.items():
+            try:
+                found[name] = await read()
+            except OSError as error:
+                LOG.warning("%s as before: %s", name, error)
+        return found
 
     async def wait_change(self, seen: int) -> int:
         """One waits at a time; `seen` is what it was given last."""
         if seen < self._turn:
             return self._turn
-        waits = [asyncio.ensure_future(self._facts.wait_change(self._seen)), asyncio.ensure_future(self._wait_taps())]
+        waits = [asyncio.ensure_future(self._facts.wait_change(self._seen)), asyncio.ensure_future(self._wait_links())]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             numbers = {wait: wait.result() for wait in done}  # what broke one of them is the caller's to see
@@ -77,7 +86,7 @@ class TapFacts:
         self._turn += 1
         return self._turn
 
-    async def _wait_taps(self) -> int:
+    async def _wait_links(self) -> int:
         while True:
             number = await self._watch.wait(self._looked)
             if await self._look():
