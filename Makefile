@@ -12,7 +12,7 @@ help:
 	@echo 'make lab-down   remove it'
 	@echo 'make test       everything: make check, then real Open vSwitch, faults and other clients (root)'
 	@echo 'make check      format, lint, types, import contracts, pure tests; under a minute, no root'
-	@echo 'make peer       against others (fetched into build/): Keystone, Tempest, the openstack command, openstacksdk, Ansible, Nova, Neutron'
+	@echo 'make peer       against others (fetched into build/): Keystone, Tempest, the openstack command, openstacksdk, Ansible, Nova, Octavia, Placement, Neutron'
 	@echo 'make bench      the figures; make bench-stores: of the database engines and several processes'
 	@echo 'make bench-scale  a thousand simulated hosts and more: what a change, a restart, a million ports cost'
 	@echo 'make bench-throughput  with and without security groups on each switch; make bench-routing: the forms of routers'

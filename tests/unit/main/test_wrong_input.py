@@ -14,9 +14,10 @@ from netloom.main.cli import app
 from netloom.main.options.checks import OptionError
 from netloom.main.options.reading import read_options
 
+pytestmark = pytest.mark.timeout(60)
+"""What is not refused would run."""
 runner = CliRunner()
 AGENT = ["agent", "run", "--set", "netloom.feed_server=127.0.0.1:1"]
-"""One that would end at once if it were not refused: it has not joined."""
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
