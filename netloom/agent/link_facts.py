@@ -1,7 +1,8 @@
 """The facts of a host that its devices tell, and no switch: macvtap devices on functions of NICs, and what the device
 with the tunnel address carries.
 
-Law: the kernel is asked when it said that some device changed, and not for each turn of the loop.
+Law: the kernel is asked when it said that some device changed, and not for each turn of the loop, but for what it did
+not answer.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class LinkFacts:
         self._watch: Links = watch or LinkWatch()
         self.known: Mapping[str, Any] = {}
         self._looked = 0  # the watch's number when they were read
+        self._missed: dict[str, str] = {}  # what could not be read then, and why
         self._seen = 0
         self._turn = 0
 
@@ -47,13 +49,13 @@ class LinkFacts:
         return self._facts.epoch
 
     async def read_facts(self) -> HostFacts:
-        await self._look()
+        await self._look(again=bool(self._missed))
         return replace(await self._facts.read_facts(), **self.known)
 
-    async def _look(self) -> bool:
-        """Whether what is known is other than before."""
+    async def _look(self, again: bool = False) -> bool:
+        """Whether what is known is other than before. `again`: also where no device changed."""
         number = await self._watch.wait(0)  # never 0, so this is the number now
-        if number == self._looked:
+        if number == self._looked and not again:
             return False
         found = await self._read()
         self._looked = number  # not before: who waits may be cancelled while the kernel is asked
@@ -61,13 +63,16 @@ class LinkFacts:
         return before != self.known
 
     async def _read(self) -> dict[str, object]:
-        """All but what cannot be read now."""
-        found = {}
+        """All but what cannot be read now; that is tried again by the next turn."""
+        found, missed = {}, {}
         for name, read in self._reads.items():
             try:
                 found[name] = await read()
             except OSError as error:
-                LOG.warning("%s as before: %s", name, error)
+                missed[name] = str(error)
+                if self._missed.get(name) != missed[name]:
+                    LOG.warning("%s as before: %s", name, error)
+        self._missed = missed
         return found
 
     async def wait_change(self, seen: int) -> int:

@@ -125,7 +125,7 @@ class Agent:
         ops = self._plan(view, None if fresh or not self._level else changed)
         due = self._find_due(ops)
         plan_s = watch.lap()
-        failures = await self._mirror.apply(due)
+        failures = await self._mirror.apply(due, self._retries.held.values())
         apply_s = watch.lap()
         self._note(due, failures, drift, requests)
         refused = {failure.op.thing.key for failure in failures}

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from netloom.model.driver import Driver, Ordered, Settling
 from netloom.model.plan import Failure, Key, Op, Plan, Put, State, Thing
-from netloom.reconcile.plan import LOCKS, ends_locks, join_runs, split_by_driver
+from netloom.reconcile.backoff import Refusal
+from netloom.reconcile.plan import FLOW, LOCKS, ends_locks, join_runs, split_by_driver
 
 LOG = logging.getLogger(__name__)
 
@@ -73,16 +74,18 @@ class Mirror:
         """Kinds that cannot be planned for now: their device is not known."""
         return frozenset(kind for kind, name in self.owners.items() if name in self._stale)
 
-    async def apply(self, ops: Plan) -> list[Failure]:
-        """Apply a plan, each driver's runs in the plan's order, and remember what came of it.
+    async def apply(self, ops: Plan, held: Iterable[Refusal] = ()) -> list[Failure]:
+        """Apply a plan, each driver's runs in the plan's order, and remember what came of it. `held`: what was refused
+        before, and is not there either.
 
         Runs that follow one another and have nothing to do with one another go at the same time.
         """
         failures: list[Failure] = []
-        settling = ends_locks(ops)
+        settling, tried = ends_locks(ops), {op.thing.key for op in ops}
+        waiting = [refusal for refusal in held if refusal.op.thing.key not in tried] if settling else []
         for runs in join_runs(split_by_driver(ops, self.owners), self.needs):
             if settling and any(op.thing.kind in LOCKS for _, run in runs for op in run):
-                if words := await self._settle():
+                if words := find_open([*failures, *waiting]) or await self._settle():
                     failures += [Failure(op, words) for _, run in runs for op in run]
                     continue
                 settling = False
@@ -131,6 +134,12 @@ class Mirror:
 
 def is_new(op: Op) -> bool:
     return isinstance(op, Put) and op.before is None and op.thing.kind != "bridge"
+
+
+def find_open(refused: Iterable[Failure | Refusal]) -> str:
+    """Why what holds beside the flows has to stay: those that are to hold in its place are not as they should be."""
+    reasons = [one.reason for one in refused if one.op.thing.kind == FLOW]
+    return f"a flow in its place was refused: {reasons[0]}" if reasons else ""
 
 
 def find_after(driver: Driver) -> Mapping[str, frozenset[str]]:

@@ -32,7 +32,8 @@ class Connection:
     """`sent`: the revision it was sent of each slice, -1: none; `behind`: what it must be told, None: find out then.
 
     `attached`: of a relay, the hosts that it speaks for, and by whose word. `words`: what it said last of itself, or
-    of each of those hosts. `after`: what it is told after the next `at`. `due`: what it finds on the bus.
+    of each of those hosts. `after`: what it is told after the next `at`, or before it, of who is let go of. `due`: what
+    it finds on the bus.
     """
 
     host: str
@@ -94,6 +95,7 @@ class Connection:
         self.attached.pop(host, None)
         self.words.pop(host, None)
         self.interest.remove(f"host/{host}")
+        self.after = [word for word in self.after if word != m.Admitted(host)]
         self.after.append(m.Dismissed(host, reason))
         self.wake.set()
 

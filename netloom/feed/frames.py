@@ -59,7 +59,10 @@ class Frames:
 
         `gone`: what it may follow no longer.
         """
-        frames = [make_frame(m.Gone(name)) for name in gone]
+        after, connection.after = connection.after, []
+        # A relay lets a host go before it hears that what the host led to is gone: the host would sweep it.
+        frames = [make_frame(message) for message in after if isinstance(message, m.Dismissed)]
+        frames += [make_frame(m.Gone(name)) for name in gone]
         first = connection.revision < 0 and not connection.is_relay
         behind, connection.behind = connection.behind, {}
         # A host's own slice goes last: when a port appears in it, the network it needs is there already.
@@ -72,10 +75,10 @@ class Frames:
             frames += [make_frame(m.Gone(name)) for name in connection.have if name not in connection.sent]
             connection.have = {}
         connection.revision = self._revision()
-        after, connection.after = connection.after, []
         at = m.At(connection.revision, list(dict.fromkeys(connection.requests)))
         connection.requests.clear()
-        frames += [make_frame(message) for message in (at, *after)]
+        frames.append(make_frame(at))
+        frames += [make_frame(message) for message in after if not isinstance(message, m.Dismissed)]
         return join_parts(frames)
 
     def _make_frame(self, connection: Connection, name: str, delta: SliceDelta | None) -> bytes:

@@ -149,11 +149,16 @@ class Relay:
             self._send(self._attached[host])
 
     def _forget(self, host: str) -> None:
-        self.saying.forget(host)
-        if self._attached.pop(host, None) is not None:
+        if self._let_go(host):
             self._send(m.Detach(host))
-        self._returning.answer(host)
         self._settle()
+
+    def _let_go(self, host: str) -> bool:
+        """Whether it was here. Who comes again is not let in by an answer to who was here before."""
+        self.saying.forget(host)
+        self._returning.answer(host)
+        self._admitted = [other for other in self._admitted if other != host]
+        return self._attached.pop(host, None) is not None
 
     # -- the hub's fleet -----------------------------------------------------------------------------------------------
 
@@ -216,6 +221,8 @@ class Relay:
             if self.connected:
                 self._alone_since = time.monotonic()
             self.connected, self._writer, self._fresh = False, None, True
+            self._returning = Returning()  # what it told and is not shown yet, the next connection tells anew
+            self._admitted.clear()
             await asyncio.sleep(self._dial.fail(served))
 
     async def _connect(self, address: str) -> None:
@@ -223,7 +230,6 @@ class Relay:
             reader, writer = await open_stream(address, self._context())
         try:
             self._upper.begin()
-            self._admitted.clear()
             upper = find_relay(writer)
             grant = self._grant(upper) if upper else None
             hello = m.Hello(self.name, m.VERSION, self._program, self._copies.describe(), grant=grant)
@@ -280,9 +286,7 @@ class Relay:
                 self._returning.hear(at)
                 self._settle()
             case m.Admitted() as admitted:
-                self._admitted.append(admitted.host)
-                self._returning.answer(admitted.host)
-                self._settle()
+                self._admit(admitted.host)
             case m.Dismissed() as dismissed:
                 self._answer(dismissed.host, dismissed.reason)
             case m.JoinedFor() as joined:
@@ -302,6 +306,14 @@ class Relay:
         self._returning.begin(self._attached, self._since)
         for attach in self._attached.values():
             self._send(attach)
+
+    def _admit(self, host: str) -> None:
+        if host in self._attached:
+            self._admitted.append(host)
+        else:  # it was sent away before this answer, and upstream would take it for here
+            self._send(m.Detach(host))
+        self._returning.answer(host)
+        self._settle()
 
     def _settle(self) -> None:
         """Show what is here, and let in those whose slices are, unless it is half of a commit or less than the hosts
@@ -342,12 +354,10 @@ class Relay:
             if waiting is not None and not waiting.done():
                 waiting.set_result(None)
             return
-        self._attached.pop(host, None)
-        self.saying.forget(host)
+        self._let_go(host)
         if waiting is not None and not waiting.done():
             waiting.set_exception(JoinError(reason))
         self.hub.dismiss(host, reason)
-        self._returning.answer(host)
         self._settle()
 
     def _pass_renewal(self, message: m.JoinedFor) -> None:

@@ -166,18 +166,19 @@ class Relays:
         """Let go of one host of a relay."""
         connection.dismiss(host, reason)
         if self._seats.leave(host, connection):
-            self._turns.add(host, lambda: self._fleet.present(host, False))
+            self._turns.add(host, lambda: self._part(host))
 
     async def _hear(self, connection: Connection, said: m.Said) -> None:
-        """What is said of a host that is still being let in waits until it is."""
+        """What is said of a host that is still being let in waits until it is; what takes as long as the store does is
+        waited for by that host alone, or nothing would be heard of the others, not even that they are there."""
         words: dict[str, m.Ack | int] = {**said.acks, **said.same}
         for host, ack in words.items():
-            if self._turns.is_busy(host):
+            if self._turns.is_busy(host) or speaks_of_copies(connection, host, ack):
                 self._turns.add(host, lambda host=host, ack=ack: self._acknowledge(connection, host, ack))  # type: ignore[misc]
             else:
                 await self._acknowledge(connection, host, ack)
         for host, report in said.reports.items():
-            if host in connection.attached:
+            if host in connection.attached or self._turns.is_busy(host):
                 await connection.keep_pace(1.0)
                 self._turns.add(host, lambda host=host, report=report: self._report(connection, host, report))  # type: ignore[misc]
 
@@ -195,6 +196,8 @@ class Relays:
             await self._seats.acknowledge(connection, host, ack)
 
     async def _report(self, connection: Connection, host: str, report: m.Report) -> None:
+        if host not in connection.attached:
+            return
         try:
             told, zone = parse_report(report.configurations, report.availability_zone)
             await self._fleet.report(host, told, zone)
@@ -245,3 +248,9 @@ class Relays:
                 if reason := ended or void(link.name, link.issued_s):
                     self.dismiss(connection, host, reason)
                     break
+
+
+def speaks_of_copies(connection: Connection, host: str, said: m.Ack | int) -> bool:
+    """Whether the word, or the one that it repeats, is of copies of routers, which are written one by one."""
+    ack = connection.words.get(host) if isinstance(said, int) else said
+    return ack is not None and bool(ack.copies)

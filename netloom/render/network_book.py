@@ -113,7 +113,8 @@ class NetworkBook:
     def _render_common(self) -> None:
         central, open_hosts = self._places.servers > 0, self._places.open_hosts.keys() & self._remotes.keys()
         served = tuple(one for one in self._subnets if has_server(self.scene, one))
-        servers = {} if central else self._servers.find(served, self._places)
+        found = self._servers.find(served, self._places)  # each time: it goes by what was touched since the last
+        servers = {} if central else found
         self._keep("services", (self._subnets, central, servers), lambda: self._render_services(central, servers))
         reachable, open_outside = bool(self._remotes), bool(self.scene.provider or open_hosts)
         self._keep(

@@ -52,6 +52,12 @@ def touch_addresses(snapshot: Snapshot, doc: Doc) -> Iterator[RowKey]:
         yield f"addresses/{doc['id']}", f"prefix/{prefix}"
 
 
+def differ_addresses(before: Doc, after: Doc) -> Iterator[RowKey]:
+    """Of a set that changed: what came and what went. Of the others nothing is another."""
+    for prefix in {*before["addresses"]} ^ {*after["addresses"]}:
+        yield f"addresses/{after['id']}", f"prefix/{prefix}"
+
+
 # -- what a slice is made of -------------------------------------------------------------------------------------------
 
 

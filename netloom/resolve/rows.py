@@ -126,6 +126,9 @@ TOUCHES: dict[str, Callable[[Snapshot, Doc], Iterable[RowKey]]] = {
 }
 """By kind of object: the rows it may stand in. What is not here is of no concern to hosts."""
 
+DIFFERS: dict[str, Callable[[Doc, Doc], Iterable[RowKey]]] = {"address_group": groups.differ_addresses}
+"""By kind of object of many rows: those that tell one state of it from the next."""
+
 SHOWN = {"agent": ("host", "agent_type", "configurations")}
 """By kind of object, where rows show only some of it: what they show. A host that is alive again changes no row; when a
 thousand come back at once, to look for those costs as much as to let them in."""

@@ -15,7 +15,7 @@ from netloom.intent.schema import Doc
 from netloom.intent.snapshot import Change, Snapshot
 from netloom.model.delta import SliceDelta, apply_delta, changes_leads
 from netloom.model.slices import Row, Slice, find_leads
-from netloom.resolve.rows import KEYS, SHOWN, SOURCES, TOUCHES, RowKey, resolve_row
+from netloom.resolve.rows import DIFFERS, KEYS, SHOWN, SOURCES, TOUCHES, RowKey, resolve_row
 
 
 def resolve_slice(snapshot: Snapshot, name: str) -> Slice | None:
@@ -38,10 +38,13 @@ def find_touched(old: Snapshot, new: Snapshot, changes: Iterable[Change]) -> set
     touched: set[RowKey] = set()
     for kind, id in {(change.kind, change.id) for change in changes}:
         touch = TOUCHES.get(kind)
-        if touch is None or shows_the_same(kind, old.get(kind, id), new.get(kind, id)):
+        before, after = old.get(kind, id), new.get(kind, id)
+        if touch is None or shows_the_same(kind, before, after):
             continue
-        for snapshot in (old, new):
-            doc = snapshot.get(kind, id)
+        if before is not None and after is not None and kind in DIFFERS:
+            touched.update(DIFFERS[kind](before, after))
+            continue
+        for snapshot, doc in ((old, before), (new, after)):
             if doc is not None:
                 touched.update(touch(snapshot, doc))
     return touched

@@ -149,9 +149,9 @@ def probe(netns: str, address: str) -> Iterator[Callable[[], float]]:
 
 
 @contextmanager
-def listen(netns: str) -> Iterator[Callable[[], list[tuple[str, str]]]]:
-    """(source, destination) of the IPv4 packets that come in by eth0 from here on."""
-    wire = open_socket(netns, "eth0")
+def listen(netns: str, device: str = "eth0") -> Iterator[Callable[[], list[tuple[str, str]]]]:
+    """(source, destination) of the IPv4 packets that come in by the device from here on."""
+    wire = open_socket(netns, device)
 
     def heard() -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []

@@ -23,6 +23,8 @@ from tests.dataplane.settled import wait_quiet
 from tests.dataplane.wire import Pinging
 
 pytestmark = pytest.mark.dataplane
+FAILOVER_S = 5.0
+"""The longest time without an answer while another host takes over: some 0.3 s, on a machine that has time."""
 
 
 def test_what_dies_takes_no_routing_with_it(cloud: Cloud) -> None:
@@ -88,12 +90,15 @@ def test_another_host_hides_addresses_when_the_first_is_lost() -> None:
             session.wait_answers(3)
             lost_s = measure_outage(one, lambda: away.stop("ovs-vswitchd"), others_are_active)
             print(f"the switch of the first host is lost: {lost_s:.2f} s")
+            assert lost_s < FAILOVER_S
             session.wait_answers(3)
             lost_s = measure_outage(one, away.start_switch, lambda: find_active(cloud, router) == [first])
             print(f"and back: {lost_s:.2f} s")
+            assert lost_s < FAILOVER_S
             session.wait_answers(3)
             lost_s = measure_outage(one, lambda: kill_host(cloud, first), others_are_active)
             print(f"the first host is lost whole: {lost_s:.2f} s")
+            assert lost_s < FAILOVER_S
             session.wait_answers(3)
             print(f"an open connection waited at most {session.longest_s:.2f} s")
 

@@ -11,6 +11,7 @@ import pytest
 from netloom.render.answers.announce import announce_frame
 from tests.dataplane.distributed_kit import (
     boot_bare,
+    listen,
     make_tenant,
     read_ttl,
 )
@@ -76,13 +77,13 @@ def boot_v6(cloud: Cloud, host: str, network: str) -> Instance:
     return one
 
 
-FORMS = ((True, False), (True, True), (False, True), (True, False), (False, False))
+FORMS = ((True, False), (True, True), (False, True), (True, False), (False, False), (False, True), (False, False))
 """(distributed, ha), one after another."""
 
 
 def test_a_router_changes_its_form(cloud: Cloud) -> None:
-    """From a namespace to flows, to both with a second host and back, with its addresses, its floating IPs and what it
-    hides."""
+    """From a namespace to flows, to both with a second host and back, to copies and back, with its addresses, its
+    floating IPs and what it hides; and each time another tenant's network stays out of reach."""
     external = cloud.make_external()
     networks = {name: cloud.make_plain_network(name) for name in ("red", "blue")}
     subnets = [cloud.make_subnet(networks["red"], "10.1.0.0/24"), cloud.make_subnet(networks["blue"], "10.2.0.0/24")]
@@ -90,6 +91,7 @@ def test_a_router_changes_its_form(cloud: Cloud) -> None:
     a = cloud.boot("h1", networks["red"], "10.1.0.1")
     c = cloud.boot("h2", networks["blue"], "10.2.0.1")
     floating = cloud.associate(external, c.id)["floating_ip_address"]
+    stranger, friend = boot_strangers(cloud)
     for distributed, ha in FORMS:
         form = {"distributed": distributed, "ha": ha}
         for change in ({"admin_state_up": False}, form, {"admin_state_up": True}):
@@ -98,9 +100,23 @@ def test_a_router_changes_its_form(cloud: Cloud) -> None:
         run("ip", "-n", cloud.outside, "neigh", "flush", "dev", "eth0")
         for netns, address in ((a.netns, c.address), (a.netns, OUTSIDE), (cloud.outside, floating)):
             wait_ping(netns, address)
+        wait_ping(friend.netns, stranger.address)
+        with listen(stranger.netns, stranger.device) as heard:
+            assert not any(pings(netns, stranger.address, wait_s=0.5) for netns in (a.netns, c.netns))
+            assert {source for source, to in heard() if to == stranger.address} <= {friend.address}
         cloud.wait_router(router)
         wait_states(cloud, router, ["active", "standby"] if ha else [None])
         wait_planned(*cloud.hosts.values())
+
+
+def boot_strangers(cloud: Cloud) -> tuple[Instance, Instance]:
+    """Another tenant's two networks behind a router of its own, with an instance on each host."""
+    networks = [cloud.make_plain_network(name) for name in ("green", "gold")]
+    subnets = [cloud.make_subnet(network, f"10.{n}.0.0/24") for n, network in enumerate(networks, 3)]
+    cloud.make_router(*subnets, project_id="other")
+    one, other = (cloud.boot(f"h{n}", network, f"10.{n + 2}.0.1") for n, network in enumerate(networks, 1))
+    wait_ping(other.netns, one.address)
+    return one, other
 
 
 def wait_states(cloud: Cloud, router: str, states: list[str | None]) -> None:

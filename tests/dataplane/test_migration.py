@@ -15,6 +15,9 @@ from tests.dataplane.wire import Pinging
 
 pytestmark = pytest.mark.dataplane
 EVERY_S = 0.005
+LOST_S, WORST_S = 0.1, 2.0
+"""What a move may lose: the best of a few each way, and any."""
+TURNS = 3
 
 
 def answer_pings(one: Instance, answers: bool) -> None:
@@ -24,15 +27,23 @@ def answer_pings(one: Instance, answers: bool) -> None:
 
 def expect(cloud: Cloud, port: dict[str, Any], host: str, number: int) -> Instance:
     """The second binding, and the device that is plugged there before the instance arrives."""
-    rig = cloud.hosts[host]
-    bound = rig.ask("POST", f"ports/{port['id']}/bindings", {"binding": {"host": host}})["binding"]
-    assert (bound["status"], bound["vif_type"]) == ("INACTIVE", "ovs")
-    there = rig.boot(port, number)
+    bind_too(cloud, port, host)
+    there = cloud.hosts[host].boot(port, number)
     answer_pings(there, False)
-    rig.plug([there])
-    ofport = rig.host.vsctl("get", "interface", there.tap, "ofport")
-    wait_until(lambda: f"reg2=0x{int(ofport):x}" in rig.host.ofctl("dump-flows", "br-int", "table=80"))
+    cloud.hosts[host].plug([there])
+    wait_delivered(cloud.hosts[host], there)
     return there
+
+
+def bind_too(cloud: Cloud, port: dict[str, Any], host: str) -> None:
+    bound = cloud.api.ask("POST", f"ports/{port['id']}/bindings", {"binding": {"host": host}})["binding"]
+    assert (bound["status"], bound["vif_type"]) == ("INACTIVE", "ovs")
+
+
+def wait_delivered(rig: Rig, one: Instance) -> None:
+    """Until what is for the instance goes to its device here."""
+    ofport = int(rig.host.vsctl("get", "interface", one.tap, "ofport"))
+    wait_until(lambda: f"reg2=0x{ofport:x}" in rig.host.ofctl("dump-flows", "br-int", "table=80"))
 
 
 def find_tunnels(rig: Rig, mac: str) -> list[str]:
@@ -43,7 +54,8 @@ def find_tunnels(rig: Rig, mac: str) -> list[str]:
 
 
 def test_little_is_lost_when_an_instance_moves(capsys: pytest.CaptureFixture[str]) -> None:
-    """Pinged 200 times a second from both hosts, from before the move until after it, and back again."""
+    """Pinged 200 times a second from both hosts, from before the move until after it, and back again: what is lost is
+    less than 100 ms each way. A machine that stands still meanwhile gets three turns."""
     if reason := why_not():
         pytest.skip(reason)
     with make_cloud(2) as cloud:
@@ -56,22 +68,45 @@ def test_little_is_lost_when_an_instance_moves(capsys: pytest.CaptureFixture[str
         for peer in peers:
             wait_ping(peer.netns, here.address)
         there = expect(cloud, port, "h2", 11)
-        wait_until(lambda: "192.0.2.2" in find_tunnels(cloud.hosts["h1"], here.mac))
-        pinging = [Pinging(peer, here.address, EVERY_S) for peer in peers]
-        for ping in pinging:
-            ping.wait_more()
-        activate(cloud, port, "h2", here, there, peers)
-        for ping in pinging:
-            ping.wait_more()
-        told = [ping.stop() for ping in pinging]
+        lost_s: dict[str, list[float]] = {"h2": [], "h1": []}
+        for _ in range(TURNS):
+            lost_s["h2"].append(move(cloud, port, "h2", here, there, peers))
+            expect_again(cloud, port, "h1", here)
+            lost_s["h1"].append(move(cloud, port, "h1", there, here, peers))
+            if all(min(each) < LOST_S for each in lost_s.values()):
+                break
+            expect_again(cloud, port, "h2", there)
         with capsys.disabled():
-            print(f"\nlost of {[got for got, _ in told]}: {[len(lost) for _, lost in told]} pings, {EVERY_S} s each")
-        for _, lost in told:
-            assert len(lost) * EVERY_S < 2, lost
-        shown = cloud.api.ask("GET", f"ports/{port['id']}/bindings")["bindings"]
-        assert {one["host"]: one["status"] for one in shown} == {"h1": "INACTIVE", "h2": "ACTIVE"}
-        wait_until(lambda: not find_tunnels(cloud.hosts["h2"], here.mac))
-        wait_planned(cloud.hosts["h2"])
+            print(f"\nseconds of pings lost by moves to each host: {lost_s}")
+        assert all(min(each) < LOST_S for each in lost_s.values())
+        assert all(max(each) < WORST_S for each in lost_s.values())
+
+
+def expect_again(cloud: Cloud, port: dict[str, Any], host: str, there: Instance) -> None:
+    """As Nova does before a second move: the binding of before goes, another comes. The device is still plugged."""
+    cloud.api.ask("DELETE", f"ports/{port['id']}/bindings/{host}")
+    bind_too(cloud, port, host)
+    wait_delivered(cloud.hosts[host], there)
+
+
+def move(
+    cloud: Cloud, port: dict[str, Any], host: str, here: Instance, there: Instance, peers: list[Instance]
+) -> float:
+    """To the host that expects it: seconds of pings that were lost, of the peer who lost more."""
+    (old,) = cloud.hosts.keys() - {host}
+    wait_until(lambda: cloud.hosts[host].tunnel_ip in find_tunnels(cloud.hosts[old], here.mac))
+    pinging = [Pinging(peer, here.address, EVERY_S) for peer in peers]
+    for ping in pinging:
+        ping.wait_more()
+    activate(cloud, port, host, here, there, peers)
+    for ping in pinging:
+        ping.wait_more()
+    lost = [len(ping.stop()[1]) for ping in pinging]
+    shown = cloud.api.ask("GET", f"ports/{port['id']}/bindings")["bindings"]
+    assert {one["host"]: one["status"] for one in shown} == {old: "INACTIVE", host: "ACTIVE"}
+    wait_until(lambda: not find_tunnels(cloud.hosts[host], here.mac))
+    wait_planned(*cloud.hosts.values())
+    return max(lost) * EVERY_S
 
 
 def activate(

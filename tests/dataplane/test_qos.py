@@ -78,6 +78,27 @@ def test_what_a_port_sends_and_receives_is_held_to_its_rate(rig: Rig, kind: str)
     wait_planned(rig)
 
 
+def test_what_a_network_allows_holds_for_its_ports(rig: Rig) -> None:
+    """8 Mbit/s by the network's policy, 16 where the port has one of its own, and without either many times that."""
+    slow, quick = (
+        make_policy(rig, bandwidth_limit={"max_kbps": kbps, "direction": "egress"}) for kbps in (8_000, 16_000)
+    )
+    network = rig.make_network("red", "10.1.0.0/24", qos_policy_id=slow)
+    plain, own = (rig.make_ports(network, 1, port_security_enabled=False)[0] for _ in range(2))
+    rig.ask("PUT", f"ports/{own['id']}", {"port": {"qos_policy_id": quick}})
+    one, other = rig.boot(plain, 1), rig.boot(own, 2)
+    rig.plug([one, other])
+    wait_active(rig)
+    wait_planned(rig)
+    for source, target, wanted in ((one, other, 8), (other, one, 16)):
+        found = try_rate(wanted, lambda s=source, t=target: measure(s, t, "udp", seconds=4))  # type: ignore[misc]
+        print(f"limit {wanted} Mbit/s: {found:.2f}")
+        assert found == pytest.approx(wanted, rel=0.1)
+    rig.ask("PUT", f"networks/{network}", {"network": {"qos_policy_id": None}})
+    wait_planned(rig)
+    assert any(measure(one, other, "udp", seconds=3) > 20 for _ in range(4))
+
+
 def count_arrivals(rig: Rig, source: Instance, target: Instance, per_s: int, seconds: float = 3.0) -> float:
     """Packets a second that arrive at `target` when `source` sends `per_s`, after the first; 0: it was slower."""
     sender, hearer = open_socket(source.netns, source.device), open_socket(target.netns, target.device)

@@ -17,11 +17,14 @@ from pyroute2 import netns as spaces
 from tests.dataplane.ovs import PATIENCE_S, wait_until
 from tests.dataplane.rig import Instance
 
+PING_S = 0.01
+"""From one ping to the next, where nobody says otherwise."""
+
 
 class Pinging:
     """`ping` from one instance to another, a hundred a second, until `stop`; then what was lost. `answered` grows."""
 
-    def __init__(self, source: Instance, address: str, every_s: float = 0.01) -> None:
+    def __init__(self, source: Instance, address: str, every_s: float = PING_S) -> None:
         command = ["ip", "netns", "exec", source.netns, "ping", "-n", "-i", str(every_s), address]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.answered: set[int] = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import pytest
 
 from netloom.intent.agents.agent import mark_alive, report_host
 from netloom.intent.catalog import CATALOG
-from netloom.intent.operation import Context, Operation, Settings
+from netloom.intent.operation import Context, Operation, Outcome, Settings
 from netloom.intent.operations import make_create
 from netloom.intent.schema import parse_create
+from netloom.intent.security.address_group import add_addresses, remove_addresses
 from netloom.intent.snapshot import Snapshot
-from netloom.lab.swarm_fill import ADMIN, NO_QUOTAS, describe_host, fill_store, name_network
+from netloom.lab.swarm_fill import ADMIN, COMMON, NO_QUOTAS, describe_host, fill_store, name_network
 from netloom.lab.swarm_plan import Shape, find_concerned, plan_cloud
 from netloom.model.slices import find_reached
 from netloom.resolve.slices import SliceBook, find_touched
@@ -115,3 +117,22 @@ def test_a_host_that_comes_or_goes_concerns_those_that_share_a_network_with_it(f
         }
         assert told and told <= neighbours
         assert len(slices) <= rows <= 3 * len(fleet.book.leads(f"host/{host}"))
+
+
+def test_an_address_more_costs_the_same_in_a_set_of_any_size(fleets: tuple[Fleet, Fleet]) -> None:
+    """One row and one slice, told to those who follow the set; also when the address goes."""
+    for fleet in fleets:
+        group = next(doc["id"] for doc in fleet.snapshot.docs("address_group") if doc["name"] == COMMON)
+        fleet.run(change_set(add_addresses, group, [f"203.0.113.{number}/32" for number in range(200)]))
+        for change in (add_addresses, remove_addresses):
+            found = fleet.run(change_set(change, group, ["198.51.100.1/32"]))
+            assert found == (1, {f"addresses/{group}"}, fleet.followers[f"addresses/{group}"])
+
+
+def change_set(change: Callable[..., Outcome], group: str, addresses: list[str]) -> Operation:
+    def run(snapshot: Snapshot, context: Context) -> Outcome:
+        held = snapshot.get("address_group", group)
+        assert held is not None
+        return change(snapshot, held, addresses, context)
+
+    return run

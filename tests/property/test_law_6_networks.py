@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +77,20 @@ def test_law_1_bit_by_bit_is_the_same_as_all_at_once(
         if seen:
             whole = NetworkBook(scene).render(found, plugged)
             assert flatten(dict(book.render(found, plugged))) == flatten(dict(whole))
+
+
+def test_law_1_an_address_that_became_free_is_found_after_a_server_of_its_own() -> None:
+    """While a server of its own answers nobody looks for an address; when that is on no host any more, the first is."""
+    server = PlaceRow("2", "fa:16:3e:00:00:02", "", (Address("10.0.0.2"),), device_owner="network:dhcp")
+    first = {"place/1": PlaceRow("1", "fa:16:3e:00:00:01", "h2", (Address("10.0.0.1"),))}
+    subnet = {"subnet/a": SubnetRow("a", "n", "10.0.0.0/29", 4)}
+    book, found = NetworkBook(SCENES[0]), change(None, {"network/n": NETWORK, **subnet, **first, "place/2": server}, [])
+    book.render(found, ())
+    story: list[tuple[dict[str, Row], list[str]]]
+    story = [({"place/2": replace(server, host="h2")}, []), ({}, ["place/1"]), ({"place/2": server}, [])]
+    for put, drop in story:
+        found = change(found, put, drop)
+        assert flatten(dict(book.render(found, ()))) == flatten(dict(NetworkBook(SCENES[0]).render(found, ())))
 
 
 @settings(max_examples=30, deadline=None)

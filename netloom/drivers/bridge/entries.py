@@ -25,6 +25,8 @@ SELF, MASTER = 0x02, 0x04  # NTF_SELF, NTF_MASTER
 NDA_DST, NDA_LLADDR = 1, 2
 FAMILIES = {4: 2, 6: 10}
 BRIDGES = 7  # AF_BRIDGE
+EVERYBODY = "00:00:00:00:00:00"
+"""In a tunnel's table: all that leads nowhere else."""
 NO_DEVICE, EXISTS, NO_SUCH = 19, 17, (2, 19, 95)
 """Errors: of a device that is in no bridge any more the kernel knows no such table."""
 AT_ONCE = 64
@@ -91,8 +93,10 @@ def make_message(op: Op, index: int, number: int) -> bytes:
     """What asks the kernel for one op on the device of that index."""
     put = isinstance(op, Put)
     family, state, flags, attributes = describe_entry(op.thing, put)
-    # One MAC may lead to several hosts by a tunnel, so entries are appended there; one that is there stays.
-    how = (CREATE | APPEND if op.thing.kind == "tunnel_fdb" else CREATE | REPLACE) if put else 0
+    # What is for everybody goes to many hosts by a tunnel, so those are appended. Any other MAC leads to one, and the
+    # kernel takes a second without a word and does nothing: where the old one is still there, it has to be replaced.
+    many = op.thing.kind == "tunnel_fdb" and op.thing.key[2] == EVERYBODY
+    how = CREATE | (APPEND if many else REPLACE) if put else 0
     body = BODY.pack(family, index, state, flags, 0) + attributes
     return HEAD.pack(HEAD.size + len(body), NEW if put else DELETE, REQUEST | ACK | how, number, 0) + body
 

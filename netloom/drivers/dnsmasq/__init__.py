@@ -17,7 +17,7 @@ import signal
 import subprocess
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
@@ -99,14 +99,15 @@ class DnsmasqDriver:
             await self._news.wait()
         return self._ends
 
-    def _follow(self, names: Iterator[str] | set[str]) -> None:
+    def _follow(self, names: Iterable[str]) -> None:
         """Watch the processes of these servers and of no others."""
-        loop = asyncio.get_running_loop()
-        for number in self._watched.values():
+        loop, wanted = asyncio.get_running_loop(), set(names)
+        for name in self._watched.keys() - wanted:
+            number = self._watched.pop(name)
             loop.remove_reader(number)
             os.close(number)
-        self._watched = {}
-        for name in sorted(names):
+        # One that is watched stays so: that it ended may be told already, and not yet taken.
+        for name in sorted(wanted - self._watched.keys()):
             pid = find_pid(self._folder / name)
             with suppress(ProcessLookupError):
                 if pid:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 from netloom.drivers.ovs.ovsdb import Tables
@@ -21,6 +22,9 @@ LOG = logging.getLogger(__name__)
 PAUSE_S = 0.5
 """The switch looks through its flows at least that often (max-revalidator, ovs-vswitchd.conf.db(5))."""
 LOOKS = 2
+REST = 9
+"""How much longer than a look took the switch is then left alone: where changes never end and flows are many, a tenth
+of the time goes to this."""
 LAST_S = 1.0
 """How long an agent that ends waits for a switch that does not answer."""
 WAIT, PURGE = "revalidator/wait", "revalidator/purge"
@@ -41,11 +45,13 @@ class Forgetter:
             self._task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
+        clock = asyncio.get_running_loop().time
         while self._left:
             self._left -= 1
+            began = clock()
             await self._forget(self._timeout_s, WAIT, PURGE)
             if self._left:
-                await asyncio.sleep(self._pause_s)
+                await asyncio.sleep(max(self._pause_s, (clock() - began) * REST))
 
     async def _forget(self, timeout_s: float, *methods: str) -> None:
         """A switch that cannot be asked goes on as it is."""
@@ -98,6 +104,9 @@ def find_control(rundir: Path) -> Path:
     OSError or ValueError when there is none.
     """
     pid = int((rundir / "ovs-vswitchd.pid").read_text())
-    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    given = [word.removeprefix("--unixctl=") for word in words if word.startswith("--unixctl=")]
-    return Path(given[-1]) if given else rundir / f"ovs-vswitchd.{pid}.ctl"
+    words = b""
+    with suppress(OSError):  # where it runs in another container its number says nothing here
+        words = Path(f"/proc/{pid}/cmdline").read_bytes()
+    told = words.decode(errors="replace").split("\0")
+    given = [word.removeprefix("--unixctl=") for word in told if word.startswith("--unixctl=")]
+    return rundir / (given[-1] if given else f"ovs-vswitchd.{pid}.ctl")

@@ -63,25 +63,26 @@ class SriovDriver:
 
     def find_slots(self) -> dict[str, tuple[str, int]]:
         """By PCI slot, the NIC and the number of each virtual function."""
+        found = self._find_functions()
+        return {slot: (device, int(path.name.removeprefix("virtfn"))) for slot, (device, path) in found.items()}
+
+    def _find_functions(self) -> dict[str, tuple[str, Path]]:
+        """By PCI slot, the NIC of each virtual function and the link to it in the device tree."""
         found = {}
         for device in self._devices:
             for link in (self._sysfs / "class/net" / device / "device").glob("virtfn*"):
-                found[link.resolve().name] = device, int(link.name.removeprefix("virtfn"))
+                found[link.resolve().name] = device, link
         return {slot: place for slot, place in found.items() if slot not in self._excluded}
 
     async def read_taps(self) -> dict[str, Interface]:
         """By PCI slot, the macvtap device that whoever boots instances made on the function there."""
-        lower = {name: slot for slot in self.find_slots() for name in self._list_devices(slot)}
+        functions = self._find_functions().items()
+        lower = {path.name: slot for slot, (_, link) in functions for path in link.glob("net/*")}
         if not lower:
             return {}
         told = json.loads(await self._run(["-json", "-details", "link", "show", "type", "macvtap"]) or "[]")
         found = {lower[one["link"]]: read_tap(one) for one in told if one.get("link") in lower}
         return dict(sorted(found.items()))
-
-    def _list_devices(self, slot: str) -> list[str]:
-        """The network devices of the function at a slot: one, while the host has it."""
-        places = [link for device in self._devices for link in self._sysfs.glob(f"class/net/{device}/device/virtfn*")]
-        return [path.name for link in places if link.resolve().name == slot for path in link.glob("net/*")]
 
     async def read(self) -> State:
         """The functions that have a MAC."""
@@ -110,18 +111,13 @@ class SriovDriver:
         """Each in its own call. A slot that no NIC has fails a Put and satisfies a Remove."""
         slots = self.find_slots()
         self._works += 1
+        left, self._left = self._left, None  # until all are set
         failures = [failure for op in ops if (failure := await self._apply_one(op, slots.get(op.thing.key[1])))]
         self._works += 1
-        self._note({op.thing.key: op for op in ops}, {failure.op.thing.key for failure in failures})
+        set_here = {op.thing.key: op for op in ops if op.thing.key[1] in slots}
+        if left is not None and set_here.keys().isdisjoint(failure.op.thing.key for failure in failures):
+            self._left = note_ops(left, set_here)  # else nobody knows, until all are read again
         return failures
-
-    def _note(self, ops: Mapping[Key, Op], failed: set[Key]) -> None:
-        """A function that the NIC refused to set holds nobody knows what: the next look is at all of them."""
-        if failed or self._left is None:
-            self._left = None
-            return
-        kept = {key: thing for key, thing in self._left.items() if key not in ops}
-        self._left = kept | {key: op.thing for key, op in ops.items() if isinstance(op, Put)}
 
     async def _apply_one(self, op: Op, place: tuple[str, int] | None) -> Failure | None:
         if place is None:
@@ -146,6 +142,12 @@ RESET = (
     *("mac", NO_MAC, "vlan", "0", "spoofchk", "on", "trust", "off"),
     *("max_tx_rate", "0", "min_tx_rate", "0", "state", "auto"),
 )
+
+
+def note_ops(left: Mapping[Key, Thing], ops: Mapping[Key, Op]) -> dict[Key, Thing]:
+    """What functions hold after ops that all were done."""
+    kept = {key: thing for key, thing in left.items() if key not in ops}
+    return kept | {key: op.thing for key, op in ops.items() if isinstance(op, Put)}
 
 
 def list_values(state: State) -> dict[Key, object]:

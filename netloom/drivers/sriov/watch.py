@@ -33,7 +33,7 @@ class NicWatch:
             if await self._driver.is_meddled():
                 self._on_meddling()
             self._trouble = ""
-        except OSError as error:
+        except (OSError, ValueError, LookupError) as error:  # what is no answer is none: the agent goes on
             if str(error) != self._trouble:
                 LOG.info("the functions of NICs were not looked at: %s", error)
             self._trouble = str(error)

@@ -2,7 +2,8 @@
 count.
 
 Law: whoever Placement has placed (the binding profile names its allocation) is not refused by another count; for every
-other port the binding counts, by the amounts that the host told and that Placement would go by.
+other port the binding counts, by the amounts that the host told and that Placement would go by. A binding that waits
+for an instance on its way counts too: the instance is not refused when it has arrived.
 """
 
 from __future__ import annotations
@@ -11,10 +12,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from netloom.intent.draft import Draft
+from netloom.intent.l2.segments import find_segments
 from netloom.intent.schema import Doc
 
 CLASSES = {"egress": "NET_BW_EGR_KILOBIT_PER_SEC", "ingress": "NET_BW_IGR_KILOBIT_PER_SEC"}
 """By direction, what Placement calls it (os-resource-classes)."""
+UNPLUGGED = ("unbound", "binding_failed")
+"""The vif_types of a binding that no host has anything of."""
 
 
 def refuse_guarantee(draft: Draft, port: Doc, segment: Doc, agent: Doc) -> str:
@@ -34,11 +38,16 @@ def refuse_guarantee(draft: Draft, port: Doc, segment: Doc, agent: Doc) -> str:
 
 
 def is_promised(draft: Draft, port: Doc, wanted: Mapping[str, int]) -> bool:
-    """Whether the host has promised the port just this already: what it has is not taken away by another update."""
-    old = draft.get("port", port["id"])
-    if old is None or not old.get("bound_segment"):
+    """Whether the host has promised the port as much already: what it has is not taken away by another update, nor by
+    one that needs less, nor from an instance that has arrived."""
+    old, host = draft.get("port", port["id"]), port["binding:host_id"]
+    if old is None:
         return False
-    return bool(old["binding:host_id"] == port["binding:host_id"] and find_asked(old) == wanted)
+    had, here = find_asked(old), old["binding:host_id"] == host and bool(old.get("bound_segment"))
+    awaited = (binding for binding in draft.find("binding", "port_id", port["id"]) if binding["host"] == host)
+    return all(amount <= had.get(name, 0) for name, amount in wanted.items()) and (
+        here or any(binding["vif_type"] not in UNPLUGGED for binding in awaited)
+    )
 
 
 def find_asked(port: Doc) -> dict[str, int]:
@@ -58,9 +67,16 @@ def find_capacity(told: Mapping[str, Any], physical: str) -> Iterator[tuple[str,
 
 
 def find_promised(draft: Draft, port: Doc, physical: str) -> Iterator[dict[str, int]]:
-    """What the other ports are guaranteed that are bound there."""
+    """What the other ports are guaranteed that are bound there, or are to be when their instance has arrived."""
     for other in draft.find("port", "binding:host_id", port["binding:host_id"]):
         if other["id"] != port["id"] and other.get("bound_segment") and (asked := find_asked(other)):
             segment = draft.get("segment", other["bound_segment"])
             if segment is not None and segment["physical_network"] == physical:
                 yield asked
+    for binding in draft.find("binding", "expecting", port["binding:host_id"]):
+        moving = draft.get("port", binding["port_id"])
+        if moving is None or moving["id"] == port["id"]:
+            continue
+        asked, segments = find_asked(moving), find_segments(draft, moving["network_id"])
+        if asked and any(segment["physical_network"] == physical for segment in segments):
+            yield asked

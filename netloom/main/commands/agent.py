@@ -23,7 +23,7 @@ app = typer.Typer(
 
     | on the host | on the server's machine |
     |---|---|
-    | run, join, sweep | token, list, revoke |
+    | run, join, sweep, why | token, list, revoke |
 
     **Try**
 
@@ -193,3 +193,30 @@ def sweep(
         fail(str(error), 1)
     if not count:
         print("nothing is there that is not Netloom's")
+
+
+@app.command("why")
+@explain_errors
+def why(
+    text: Annotated[str, typer.Argument(help="Part of it: an address, a MAC, a device, an id.", show_default=False)],
+    config_file: Files = None,
+    set_: Sets = None,
+) -> None:
+    """On the host: of each flow, route, translation and rule with TEXT in it say why it is wanted: for what,
+    as of which revision, and made by which function.
+
+    It is worked out anew, from what the agent keeps on disk and what the switch says; the agent need not run.
+
+    Examples: `netloom agent why 203.0.113.120`, `netloom agent why port/5e8cba42`
+    """
+    from netloom.main.options.host import load_host_options
+
+    options = load_host_options(config_file or (), parse_sets(set_))
+    from netloom.main.hosts.why import WhyError, explain_host
+
+    try:
+        lines = explain_host(options, text)
+    except WhyError as error:
+        fail(str(error), 1)
+    for line in lines or [f"nothing that is wanted on host {options.host} has {text} in it"]:
+        print(line)

@@ -116,7 +116,12 @@ class Fleet:
         agents = [change.doc for change in changes if change.kind == "agent" and change.doc is not None]
         for host in {agent["host"] for agent in agents if not agent["alive"]}:
             if self.hub.has(host):
-                self.words.start(self.words.write(ALIVE, host, True))
+                self.words.start(self._insist_on(host))
+
+    async def _insist_on(self, host: str) -> None:
+        """It is here, unless it has gone by the time that this is its turn."""
+        if self.hub.has(host):
+            await self.words.write(ALIVE, host, True)
 
     # -- what hosts say ------------------------------------------------------------------------------------------------
 

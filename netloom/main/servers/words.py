@@ -30,7 +30,7 @@ GATHER_S = 0.002
 AGAIN_S = 1.0
 """How long a word waits that could not be written."""
 UNKNOWN = 501
-"""What a writer answers to a word that its version does not know."""
+"""What a writer answers to a word that it cannot make sense of, such as one that its version does not know."""
 AWAY = 503
 """What it answers where the store does not take anything, or where nobody writes."""
 
@@ -60,6 +60,7 @@ class Words:
         self._said: dict[str, Word] = {}
         self._due: dict[str, float] = {}  # when what they said may be written
         self._telling: set[str] = set()  # whose words are being written
+        self._void: set[str] = set()  # of those, who came or went since
         self._news = asyncio.Event()
         self._shown = Shown()
         self._copies: dict[str, dict[str, str]] = {}
@@ -94,6 +95,7 @@ class Words:
         self._shown.forget(host)
         self._said.pop(host, None)
         self._due.pop(host, None)
+        self._void |= self._telling & {host}
         for (name, owing), owed in self._owed.items():
             if owing == host and name != ALIVE:
                 owed.values = None
@@ -151,8 +153,10 @@ class Words:
             if wait_s := self._find_pace(host).spend(asyncio.get_running_loop().time()):
                 await asyncio.sleep(wait_s)
             self._copies[host] = dict(copies)
-            if copies:  # of those that are gone nothing is shown
+            if copies:
                 await self.write("copies", host, dict(copies))
+            elif owed := self._owed.get(("copies", host)):  # of those that are gone nothing is shown
+                owed.values = None
 
     def _find_pace(self, host: str) -> Pace:
         """A host that never stops saying something new is written down so often, and no more; the last word stands."""
@@ -184,11 +188,11 @@ class Words:
                 words = self._take(clock())
                 if words and await self._is_away(words):
                     self._put_back(words, clock() + self.again_s)
-                self._telling = set()
+                self._telling, self._void = set(), set()
                 if self._due:
                     await self._wait(min(self._due.values()) - clock())
         finally:
-            self._teller, self._telling = False, set()
+            self._teller, self._telling, self._void = False, set(), set()
 
     def _take(self, now_s: float) -> list[Word]:
         """What may be written by now."""
@@ -205,16 +209,25 @@ class Words:
                 await self._news.wait()
 
     def _put_back(self, words: Sequence[Word], due_s: float) -> None:
-        """What was said meanwhile is newer."""
+        """What was said meanwhile is newer, and what was forgotten meanwhile is no word any more."""
         for word in words:
-            if self._said.setdefault(word[0], word) is word:
+            if word[0] not in self._void and self._said.setdefault(word[0], word) is word:
                 self._due[word[0]] = due_s
 
     async def _is_away(self, words: Sequence[Word]) -> bool:
-        """Write them; whether nobody could. A writer of the version before is told them one by one."""
+        """Write them; whether nobody could. What is not taken all at once is told one by one: by a writer of the
+        version before, and where one word is in the way of the others."""
         self.operations += 1
-        errors = [await self.try_once("acknowledge_all", words)]
-        if errors[0] is not None and errors[0].status == UNKNOWN:
+        errors = [await self._tell_one("acknowledge_all", words)]
+        if errors[0] is not None and errors[0].status != AWAY:
             self.operations += len(words)
-            errors = [await self.try_once("acknowledge", *word) for word in words]
+            errors = [await self._tell_one("acknowledge", *word) for word in words]
         return any(error is not None and error.status == AWAY for error in errors)
+
+    async def _tell_one(self, name: str, *values: Any) -> ApiError | None:
+        """As `try_once`; a fault of ours ends no more than this."""
+        try:
+            return await self.try_once(name, *values)
+        except Exception as error:
+            LOG.exception("what a host said was not written")
+            return ApiError(UNKNOWN, "NotImplemented", str(error))

@@ -150,3 +150,21 @@ def test_a_device_of_the_same_name_is_another(index: int, replugged: bool) -> No
     """The instance was booted anew: what was set on the old device went with it."""
     before, after = (HostFacts("h1", taps={SLOT: Interface("macvtap0", number)}) for number in (7, index))
     assert is_replugged(before, after) is replugged
+
+
+def test_what_could_not_be_read_is_asked_for_by_the_next_turn() -> None:
+    """No device need change for it; what was read is not read again."""
+
+    async def whole() -> None:
+        devices, links = Devices(), Links()
+        facts = LinkFacts(FakeSwitch(HostFacts("h1")), {"taps": devices.read}, links)
+        devices.held[SLOT] = Interface("macvtap0", 7)
+        devices.broken = True
+        for reads in (1, 2):
+            assert (await facts.read_facts()).taps == {} and devices.reads == reads
+        devices.broken = False
+        for _ in range(3):
+            assert (await facts.read_facts()).taps == devices.held
+        assert devices.reads == 3
+
+    asyncio.run(whole())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 
-from netloom.drivers.bridge.entries import AT_ONCE, is_bad, make_message, parse_answers
+from netloom.drivers.bridge.entries import AT_ONCE, EVERYBODY, is_bad, make_message, parse_answers
 from netloom.model.bridge import Leads, Neighbour
 from netloom.model.plan import Op, Put, Remove, Thing
 
@@ -16,6 +16,7 @@ MAC, END, SIX = "fa:16:3e:00:00:0b", "192.0.2.2", "2001:db8::5"
 REPLACED, APPENDED, GONE = 0x505, 0xC05, 0x005
 BRIDGE = Thing(("bridge_fdb", "vxlan-7", MAC), Leads())
 TUNNEL = Thing(("tunnel_fdb", "vxlan-7", MAC, END), Leads())
+FLOOD = Thing(("tunnel_fdb", "vxlan-7", EVERYBODY, END), Leads())
 NEIGHBOUR = Thing(("neighbour", "vxlan-7", SIX), Neighbour(MAC))
 
 
@@ -31,13 +32,15 @@ def read_back(op: Op) -> tuple[dict[str, Any], dict[str, Any]]:
     ("thing", "flags", "body"),
     [
         (BRIDGE, REPLACED, {"family": 7, "state": 0x40, "flags": 4, "NDA_LLADDR": MAC}),
-        (TUNNEL, APPENDED, {"family": 7, "state": 0x80, "flags": 2, "NDA_LLADDR": MAC, "NDA_DST": END}),
+        (TUNNEL, REPLACED, {"family": 7, "state": 0x80, "flags": 2, "NDA_LLADDR": MAC, "NDA_DST": END}),
+        (FLOOD, APPENDED, {"family": 7, "state": 0x80, "flags": 2, "NDA_LLADDR": EVERYBODY, "NDA_DST": END}),
         (NEIGHBOUR, REPLACED, {"family": 10, "state": 0x80, "flags": 0, "NDA_DST": SIX, "NDA_LLADDR": MAC}),
     ],
     ids=lambda given: given.kind if isinstance(given, Thing) else "",
 )
 def test_what_is_asked_of_the_kernel(thing: Thing, flags: int, body: dict[str, Any]) -> None:
-    """A MAC of a bridge leads to one port, one of a tunnel to any number of hosts; an address has one MAC."""
+    """A MAC leads to one port of a bridge and to one host by a tunnel, what is for everybody to any number of them; an
+    address has one MAC."""
     put, gone = read_back(Put(thing)), read_back(Remove(thing))
     length = len(make_message(Put(thing), 9, 63))
     assert put == ({"length": length, "type": 28, "flags": flags, "sequence_number": 63}, {**body, "ifindex": 9})

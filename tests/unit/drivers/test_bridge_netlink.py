@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import struct
+from typing import cast
 
 import pytest
 
@@ -79,3 +82,21 @@ def test_who_changed_which_table(told: bytes, meddling: int) -> None:
     """Another program in our tables is news; we ourselves, and others in their own, are none."""
     one = watch.LinkWatch("netloom")
     assert one.count_meddling(told) == meddling
+
+
+class Overrun:
+    """A socket of which the kernel says that it had more to tell than there was room for, and then goes on."""
+
+    def __init__(self) -> None:
+        self.told: list[bytes | OSError] = [b"one", OSError(errno.ENOBUFS, "no room"), b"two", BlockingIOError()]
+
+    def recv(self, size: int) -> bytes:
+        found = self.told.pop(0)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+
+def test_what_was_lost_is_told_of() -> None:
+    """Nothing says what it was, so it may have been anything; what came before and after it is read all the same."""
+    assert list(watch.read_all(cast(socket.socket, Overrun()))) == [b"one", None, b"two"]

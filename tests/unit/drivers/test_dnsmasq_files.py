@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from netloom.drivers.dnsmasq import find_host, find_pid, name_config, put_server, read_server, sort_leases
+from netloom.drivers.dnsmasq import (
+    DnsmasqDriver,
+    find_host,
+    find_pid,
+    name_config,
+    put_server,
+    read_server,
+    sort_leases,
+)
 from netloom.model.netns import DhcpServer
+from netloom.model.plan import Remove, Thing
 
 HOSTS = "fa:16:3e:00:00:05,web,10.0.0.5\nfa:16:3e:00:00:05,tag:dhcpv6,web,[2001:db8::5]\n"
 
@@ -50,6 +62,34 @@ def test_a_process_of_another_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "pid").write_text("x")
     assert find_pid(tmp_path) == 0
     assert read_server(tmp_path) is None
+
+
+def test_an_end_that_is_told_while_others_are_changed_is_not_lost(tmp_path: Path) -> None:
+    """A server that ended before its driver heard of it is told of, though another is set at that moment."""
+
+    (tmp_path / "q").mkdir()
+    words = ["-c", "import sys; sys.stdin.read()", f"--conf-file={tmp_path}/q/config-1"]
+    process = subprocess.Popen([sys.executable, *words], stdin=subprocess.PIPE)
+
+    def end() -> None:
+        process.kill()
+        process.communicate(timeout=10)
+
+    async def story() -> int:
+        driver = DnsmasqDriver(tmp_path, tmp_path)
+        (tmp_path / "q/pid").write_text(f"{process.pid}\n")
+        await driver.read()
+        end()  # the loop does not run before what follows
+        assert await driver.apply([Remove(Thing(("dhcp_server", "other"), DhcpServer("", "")))]) == []
+        async with asyncio.timeout(10):
+            ends = await driver.wait_change(0)
+        await driver.close()
+        return ends
+
+    try:
+        assert asyncio.run(story()) == 1
+    finally:
+        end()
 
 
 def test_another_configuration_is_another_file() -> None:

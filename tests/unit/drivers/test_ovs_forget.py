@@ -143,6 +143,12 @@ def test_a_socket_that_its_command_names_is_taken(tmp_path: Path) -> None:
         switch.kill()
 
 
+def test_a_switch_in_another_container_is_found(tmp_path: Path) -> None:
+    """Its folder is shared, its process is not seen: the socket is where it is by default."""
+    (tmp_path / "ovs-vswitchd.pid").write_text("999999999")
+    assert find_control(tmp_path) == tmp_path / "ovs-vswitchd.999999999.ctl"
+
+
 @pytest.mark.parametrize("pid", [None, "no number", "999999999"])
 def test_a_switch_that_is_away_is_left_alone(tmp_path: Path, pid: str | None) -> None:
     """What was changed went well before, so nothing is raised; who asks to be sure is told that nobody answers."""

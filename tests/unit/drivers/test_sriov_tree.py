@@ -132,3 +132,27 @@ def test_a_function_that_somebody_else_changed_is_noticed(tree: Path) -> None:
         assert await look() == 2, "the slow clock will say what is wrong"
 
     asyncio.run(story())
+
+
+def test_what_is_being_set_is_nobodys_meddling(tree: Path) -> None:
+    """Whoever looks while functions are set, some of them already, learns nothing; nor is a port that waits for a
+    function that is not there in the way of a look."""
+    run, seen = choose_run(tree), list[bool]()
+
+    async def look_between(words: Sequence[str]) -> str:
+        if words[0] == "link" and words[5] == "1":
+            seen.append(await driver.is_meddled())
+        return await run(words)
+
+    driver = SriovDriver(("ens1",), tree, look_between)
+
+    async def story() -> bool:
+        await driver.read()
+        await driver.apply([Put(thing) for thing in THINGS])
+        await driver.apply([Put(make_thing("0000:09:00.0", 1))])
+        assert not await driver.is_meddled()
+        set_function(find_file(tree, "ens1"), 1, ("vlan", "7"))
+        return await driver.is_meddled()
+
+    assert asyncio.run(story())
+    assert seen == [False]

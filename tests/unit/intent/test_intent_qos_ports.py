@@ -11,7 +11,7 @@ import pytest
 
 from netloom.intent.catalog import CATALOG
 from netloom.intent.l2.binding import VIF_TYPE
-from netloom.intent.operations import make_create
+from netloom.intent.operations import make_action, make_create
 from netloom.intent.qos.qos_use import check_supported
 from netloom.intent.schema import Doc, parse_create
 from tests.unit.intent.intent_kit import refused
@@ -278,6 +278,47 @@ def test_what_was_promised_is_not_taken_away() -> None:
         assert world.update("port", port, binding__profile={"seen": "yes"})[VIF_TYPE] == "ovs"
     world.host("h2", bridge_mappings={"physnet1": "br-ex"}, resource_provider_bandwidths={"br-ex": {"egress": 999}})
     assert world.update("port", ports[0], binding__host_id="h2")[VIF_TYPE] == "binding_failed"
+
+
+def test_less_than_was_promised_is_not_refused() -> None:
+    """Two ports are on a host that has room for neither, by policies that came later: one that needs less stays bound,
+    and one that needs more does not."""
+    world = Admin()
+    tell_bandwidth(world, 10)
+    policies = [world.policy(shared=True) for _ in range(3)]
+    for policy, least in zip(policies, (500, 1000, 2000), strict=True):
+        world.rule(policy, "minimum_bandwidth", min_kbps=least)
+    less, much, more = policies
+    network = world.network(**VLAN)
+    ports = [world.port(network, binding__host_id="h1") for _ in range(2)]
+    first, second = (world.update("port", port, qos_policy_id=much["id"]) for port in ports)
+    kept = world.update("port", first, qos_policy_id=less["id"], binding__profile={"seen": "yes"})
+    assert kept[VIF_TYPE] == "ovs"
+    lost = world.update("port", second, qos_policy_id=more["id"], binding__profile={"seen": "yes"})
+    assert lost[VIF_TYPE] == "binding_failed"
+
+
+def test_an_instance_that_arrives_finds_what_it_was_promised() -> None:
+    """While it is on its way another port is not given the bandwidth that waits for it; when it has arrived it is not
+    refused, though the host has less by then; and whoever goes elsewhere leaves what waited."""
+    world = Admin()
+    tell_bandwidth(world, 1500)
+    world.host("h2", bridge_mappings={"physnet1": "br-ex"})
+    policy, network = guaranteed(world), world.network(**VLAN)
+    moving = world.port(network, qos_policy_id=policy["id"], binding__host_id="h2", device_owner="compute:nova")
+    resource = CATALOG["binding"]
+    body = {**parse_create(resource, {"host": "h1"}), "port_id": moving["id"]}
+    (waiting,) = world.run(make_create(resource, [body]))
+    other = bind(world, network, policy)
+    assert other[VIF_TYPE] == "binding_failed"
+    tell_bandwidth(world, 900)
+    world.run(make_action(resource, resource.actions[0], waiting["id"], {}))
+    arrived = world.get("port", moving)
+    assert (arrived["binding:host_id"], arrived[VIF_TYPE]) == ("h1", "ovs")
+    tell_bandwidth(world, 1500)
+    assert world.get("port", other)[VIF_TYPE] == "binding_failed"
+    assert world.update("port", arrived, binding__host_id="h2")[VIF_TYPE] == "ovs"
+    assert world.update("port", other, name="again")[VIF_TYPE] == "ovs"
 
 
 def test_who_is_not_counted() -> None:

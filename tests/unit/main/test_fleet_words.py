@@ -16,8 +16,9 @@ from netloom.intent.errors import ApiError
 from netloom.intent.operation import Operation, Requester
 from netloom.intent.operations import make_create
 from netloom.intent.schema import Doc, parse_create
+from netloom.intent.snapshot import Change
 from netloom.main.servers.fleet import Fleet, make_operation, serve_fleet
-from netloom.main.servers.words import SAID_BURST, SAID_S, UNKNOWN
+from netloom.main.servers.words import SAID_BURST, SAID_S, UNKNOWN, Words
 from netloom.store.writer import Writer
 from tests.unit.main.fleet_kit import make_options, open_writers
 from tests.waiting import until
@@ -207,9 +208,74 @@ def test_what_was_not_written_gives_way_to_what_is_newer(tmp_path: Path) -> None
         await fleet.present("h0", False)
         written.away = False
         await until(lambda: not fleet.words.waiting)
-        assert {word for word in written.words if word[0] != "acknowledge_all"} <= {("alive", ("h0", False))}
+        assert set(written.told) <= {"alive"} and {values for _, values in written.words} <= {("h0", False)}
         assert not find_agent(written, "h0")["alive"]
         assert find_agent(written, "h0")["configurations"]["tunneling_ip"] == "192.0.2.1"
+
+    run(tmp_path, test)
+
+
+def test_a_word_that_is_on_its_way_when_its_host_goes_is_not_said_again(tmp_path: Path) -> None:
+    """Another server may have the host by now, and a newer word of it."""
+
+    async def test(written: Written, fleet: Fleet) -> None:
+        asked, go, said = asyncio.Event(), asyncio.Event(), []
+
+        async def say(name: str, words: list[tuple[str, ...]]) -> None:
+            said.append([word[0] for word in words])
+            asked.set()
+            await go.wait()
+            raise ApiError(503, "ServiceUnavailable", "the store cannot be reached")
+
+        words = Words(say, lambda: written.writer.snapshot, again_s=0.0)
+        for host in ("h0", "h1"):
+            words.acknowledge(host, 0, [written.ports[host]], {})
+        await asked.wait()
+        words.forget("h0")
+        asked.clear()
+        go.set()
+        await asked.wait()
+        await until(lambda: len(said) > 2)
+        assert set(said[0]) == {"h0", "h1"} and all(later == ["h1"] for later in said[1:])
+        await words.finish(0.0)
+
+    run(tmp_path, test)
+
+
+def test_a_word_that_cannot_be_written_takes_no_other_with_it(tmp_path: Path) -> None:
+    """However unexpected the failure: the ports of all other hosts are shown as they are."""
+
+    async def test(written: Written, fleet: Fleet) -> None:
+        submit = written.writer.submit
+
+        async def say(name: str, *values: Any) -> None:
+            if "h1" in (values[0], *(word[0] for word in values[0] if name == "acknowledge_all")):
+                raise RuntimeError("a fault of ours")
+            await submit(make_operation(name, values), ADMIN)
+
+        words = Words(say, lambda: written.writer.snapshot)
+        for host in HOSTS[:3]:
+            words.acknowledge(host, written.writer.snapshot.revision, [written.ports[host]], {})
+        await until(lambda: not words.waiting)
+        assert [written.status(host) for host in HOSTS[:3]] == ["ACTIVE", "DOWN", "ACTIVE"]
+
+    run(tmp_path, test)
+
+
+def test_a_host_that_has_gone_is_not_said_to_be_here(tmp_path: Path) -> None:
+    """Another server wrote that it is not alive while it was here; by the time this is denied it has gone."""
+
+    async def test(written: Written, fleet: Fleet) -> None:
+        written.words.clear()
+        here = {"h0"}
+        fleet.hub.has = here.__contains__  # type: ignore[method-assign, assignment]
+        agent = {**find_agent(written, "h0"), "alive": False}
+        fleet._contradict([Change("agent", agent["id"], agent)])
+        here.clear()
+        await fleet.present("h0", False)
+        await until(lambda: not fleet.words.waiting)
+        assert ("alive", ("h0", True)) not in written.words
+        assert not find_agent(written, "h0")["alive"]
 
     run(tmp_path, test)
 

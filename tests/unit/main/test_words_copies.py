@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from netloom.intent.agents.agent import report_host
+from netloom.intent.errors import ApiError
 from netloom.intent.l3.router_copies import report_copies
 from netloom.intent.l3.router_schedule import L3_AGENT, show_states
 from netloom.intent.schema import Doc
 from netloom.main.servers.words import Words
 from tests.unit.intent.intent_kit import HOST, SETTINGS
 from tests.unit.intent.router_kit import RouterWorld
+from tests.waiting import until
 
 HOSTS = ("h1", "h2")
 
@@ -104,3 +106,27 @@ def test_a_copy_that_gives_up_while_its_word_is_on_its_way_is_no_more_active() -
 
     asyncio.run(talk())
     assert told.shown()["h1"] == "standby"
+
+
+def test_copies_that_went_while_the_store_was_away_are_not_shown() -> None:
+    """The word that waits is of what is there no more."""
+    told = Told()
+    tries: list[bool] = []
+    away = [True]
+
+    async def write(name: str, host: str, copies: Mapping[str, str]) -> None:
+        tries.append(away[0])
+        if away[0]:
+            raise ApiError(503, "ServiceUnavailable", "the store cannot be reached")
+        await told.write(name, host, copies)
+
+    async def talk() -> None:
+        told.words = Words(write, lambda: told.world.snapshot, again_s=0.01)
+        await told.say(h1="active")
+        await until(lambda: len(tries) > 2)
+        await told.words.copies("h1", {})
+        away[0] = False
+        await until(lambda: not told.words.waiting)
+
+    asyncio.run(talk())
+    assert told.written == 0 and told.shown()["h1"] == "standby"
