@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -20,7 +19,6 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from netloom.drivers.netns import conntrack, kernel, links, nftables
 from netloom.drivers.netns.keepers import Keepers
-from netloom.drivers.netns.others import Others
 from netloom.drivers.netns.watch import Watch, Watched, open_watched
 from netloom.model.netns import Namespace, Ruleset
 from netloom.model.plan import Failure, Key, Op, Put, Remove, State, Thing
@@ -77,15 +75,13 @@ T = TypeVar("T")
 
 
 class NetnsDriver:
-    """`folder` has a file for each namespace, as `ip netns` looks for them; `keepers` a folder for each daemon.
-    `guarded`: what other programs change there is counted, from the first reading on."""
+    """`folder` has a file for each namespace, as `ip netns` looks for them; `keepers` a folder for each daemon."""
 
-    def __init__(self, folder: Path = FOLDER, keepers: Path = KEEPERS, guarded: bool = False) -> None:
+    def __init__(self, folder: Path = FOLDER, keepers: Path = KEEPERS) -> None:
         self._folder = folder
         self._worker = kernel.Worker()
         self._keepers = Keepers(keepers)
         self._watch = Watch(self._look)
-        self._others = Others(folder, self._read_one, self._work, self._watch.note_meddling) if guarded else None
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -102,30 +98,16 @@ class NetnsDriver:
     async def read(self) -> State:
         """All namespaces of ours with what is in them; about two milliseconds each."""
         state = await self._work(self._read_all)
-        if self._others:
-            self._others.listen()
         await self._follow({thing.key[1] for thing in state.values() if thing.kind == "keeper"})
         return state
 
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
-        failures = await self._work(partial(self._apply_noted, ops)) if ops else []
-        if self._others:
-            self._others.mark(*find_touched(ops))
+        failures = await self._work(partial(self._apply_all, ops)) if ops else []
         put = {op.thing.key[1] for op in ops if op.thing.kind == "keeper" and isinstance(op, Put)}
         gone = {op.thing.key[1] for op in ops if op.thing.kind == "keeper" and not isinstance(op, Put)}
         if put or gone:
             await self._follow((self._watch.names - gone) | put)
         return failures
-
-    @property
-    def meddlings(self) -> int:
-        """Grows when another program changed what is ours in a namespace; `wait_change` returns then, too."""
-        return self._watch.meddled
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether all that was heard of what other programs do was looked at."""
-        return self._others is None or self._others.is_quiet
 
     # -- copies of routers ---------------------------------------------------------------------------------------------
 
@@ -135,7 +117,7 @@ class NetnsDriver:
         return {name.removeprefix("qrouter-"): state for name, state in self._watch.states.items()}
 
     async def wait_change(self, seen: int) -> int:
-        """Wait until a copy's state, or `meddlings`, changed since `seen` (0 at first); what to give next time."""
+        """Wait until a copy's state changed since `seen` (0 at first); what to give next time."""
         return await self._watch.wait_change(seen)
 
     async def _follow(self, names: set[str]) -> None:
@@ -165,33 +147,22 @@ class NetnsDriver:
 
     async def close(self) -> None:
         self._watch.follow({})
-        if self._others:
-            self._others.close()
         self._worker.close()
 
     # -- in the worker's thread ----------------------------------------------------------------------------------------
 
     def _read_all(self) -> State:
-        names = sorted(path.name for path in self._folder.iterdir()) if self._folder.is_dir() else ()
-        spaces = {name: there for name in names if (there := self._read_one(name))}
-        if self._others:
-            self._others.note_read(spaces)
-        return {key: thing for there in spaces.values() for key, thing in there.items()}
-
-    def _read_one(self, name: str) -> State:
-        """Nothing, where there is no such namespace of ours."""
-        path, out = self._folder / name, dict[Key, Thing]()
-        if is_candidate(path):
-            with suppress(FileNotFoundError), kernel.entered(path):  # it may go while we look
-                out.update({thing.key: thing for thing in read_space(name)})
-                if keeper := self._keepers.read(name):
-                    out["keeper", name] = Thing(("keeper", name), keeper)
+        out: dict[Key, Thing] = {}
+        for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+            if is_candidate(path):
+                try:
+                    with kernel.entered(path):
+                        out.update({thing.key: thing for thing in read_space(path.name)})
+                        if keeper := self._keepers.read(path.name):
+                            out["keeper", path.name] = Thing(("keeper", path.name), keeper)
+                except FileNotFoundError:
+                    continue  # it went while we looked
         return out
-
-    def _apply_noted(self, ops: Sequence[Op]) -> list[Failure]:
-        if self._others:
-            self._others.note_left(find_touched(ops))
-        return self._apply_all(ops)
 
     def _apply_all(self, ops: Sequence[Op]) -> list[Failure]:
         """Runs of ops of one namespace and kind, in the order given."""
@@ -261,12 +232,6 @@ def find_netns(thing: Thing) -> str:
     """The namespace that a thing is in: in its key, but of a pair of devices."""
     netns: str = thing.value.netns if thing.kind == "veth" else thing.key[1]
     return netns
-
-
-def find_touched(ops: Iterable[Op]) -> set[str]:
-    """Namespaces that these change."""
-    things = [thing for op in ops for thing in (op.thing, op.before if isinstance(op, Put) else None) if thing]
-    return {find_netns(thing) for thing in things}
 
 
 def is_moved(op: Put) -> bool:

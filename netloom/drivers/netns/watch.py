@@ -49,7 +49,6 @@ class Watch:
         self._turn = 0
         self._news = asyncio.Event()
         self.states: dict[str, str] = {}
-        self.meddled = 0
 
     @property
     def names(self) -> set[str]:
@@ -86,19 +85,11 @@ class Watch:
     def note(self, name: str, state: str) -> None:
         if name in self._held and self.states.get(name) != state:
             self.states[name] = state
-            self._wake_waiting()
-
-    def note_meddling(self) -> None:
-        """Somebody changed what is ours in a namespace."""
-        self.meddled += 1
-        self._wake_waiting()
-
-    def _wake_waiting(self) -> None:
-        self._turn += 1
-        self._news.set()
+            self._turn += 1
+            self._news.set()
 
     async def wait_change(self, seen: int) -> int:
-        """Wait until a state changed, or somebody something, since `seen`; the number to give next time."""
+        """Wait until a state changed since `seen`; the number to give next time."""
         while self._turn <= seen:
             self._news.clear()
             await self._news.wait()

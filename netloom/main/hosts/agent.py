@@ -287,7 +287,7 @@ def make_agent(
     """`filters`: the host's rules are kept by iptables, or were, and it is to be left empty. `nics`: see
     `make_nic_driver`."""
     host = OvsHost(driver, make_facts(options))
-    spaces = NetnsDriver(options.netns_path, options.state_path / "keepers", guarded=True)
+    spaces = NetnsDriver(options.netns_path, options.state_path / "keepers")
     servers = DnsmasqDriver(options.state_path / "dhcp", options.netns_path)
     neighbours = NeighbourFile(options.state_path / "neighbours")
     facts = watch_links(DaemonFacts(JoinedFacts(host, spaces), servers), options.local_ip, nics)
@@ -312,7 +312,7 @@ def make_agent(
         find_floating=find_floating,
         find_foreign=driver.find_foreign,
         describe=lambda: {**driver.describe(), **describe_underlay(facts.known)},
-        count_meddlings=lambda: driver.meddlings + spaces.meddlings,
+        count_meddlings=lambda: driver.meddlings,
         neighbours=neighbours.load(),
         save_neighbours=neighbours.save,
         turned=observed.turned,

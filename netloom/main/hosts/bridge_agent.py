@@ -57,7 +57,7 @@ def open_bridges(options: HostOptions, facts: HostFacts, feed: SliceFeed) -> tup
     hands = Hands(
         BridgeDriver(),
         FilterDriver(),
-        NetnsDriver(options.netns_path, options.state_path / "keepers", guarded=True),
+        NetnsDriver(options.netns_path, options.state_path / "keepers"),
         TcDriver(options.netns_path),
         CopyDriver(),
         DnsmasqDriver(options.state_path / "dhcp", options.netns_path),
@@ -81,7 +81,7 @@ def make_bridge_parts(
         facts=facts,
         describe=lambda: describe_underlay(facts.known),
         packets=host,
-        count_meddlings=lambda: host.meddlings + hands.netns.meddlings,
+        count_meddlings=lambda: host.meddlings,
         drivers=hands.named,
         render=BridgeRenderer(settings).render,
         find_pending=find_pending,
