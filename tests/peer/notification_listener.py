@@ -16,10 +16,16 @@ import oslo_messaging
 from oslo_config import cfg
 
 
+def say(found: dict[str, Any]) -> None:
+    """In one write: several threads hear at a time, and `print` writes the end of a line for itself."""
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
 class Endpoint:
     def info(self, ctxt: Any, publisher_id: str, event_type: str, payload: Any, metadata: Any) -> None:
         found = {"publisher": publisher_id, "type": event_type, "payload": payload, "context": dict(ctxt)}
-        print(json.dumps(found), flush=True)
+        say(found)
 
 
 def main() -> None:
@@ -32,7 +38,7 @@ def main() -> None:
     targets = [oslo_messaging.Target(topic="notifications", exchange="neutron")]
     listener = oslo_messaging.get_notification_listener(transport, targets, [Endpoint()], executor="threading")
     listener.start()
-    print(json.dumps({"ready": True}), flush=True)
+    say({"ready": True})
     while True:
         time.sleep(1)
 
