@@ -14,6 +14,7 @@ from typing import Any
 
 from netloom.agent.announcer import Announcer
 from netloom.agent.desk import Desk
+from netloom.agent.looks import Looks
 from netloom.agent.mirror import Mirror
 from netloom.agent.neighbours import Neighbours
 from netloom.agent.parts import Parts, Tuning
@@ -57,6 +58,7 @@ class Agent:
         self._mirror = Mirror(parts.drivers)
         self._retries = Retries()
         self._wake = asyncio.Event()
+        self._looks = Looks(self._mirror.differs, parts.clock, self._wake.set)
         self._neighbours = Neighbours(
             parts.packets, parts.clock, self._wake.set, parts.neighbours, parts.save_neighbours
         )
@@ -90,6 +92,7 @@ class Agent:
                 self._announcer.run,
                 self._neighbours.run,
                 self._introduce,
+                self._look,
             ):
                 group.create_task(self._keep(watch))
             group.create_task(self._run_turns())
@@ -197,7 +200,7 @@ class Agent:
 
     def _note_clock(self) -> bool:
         """Whether this turn is the slow clock's, or comes of what somebody else changed: it reads everything."""
-        now, meddlings = self._parts.clock(), self._parts.count_meddlings()
+        now, meddlings = self._parts.clock(), self._count_meddlings()
         if now < self._drift_due and (meddlings == self._meddlings or now < self._look_due):
             return False
         if meddlings != self._meddlings:
@@ -206,6 +209,10 @@ class Agent:
         self._drift_due = now + self._tuning.drift_s
         self._mirror.mark_stale()
         return True
+
+    def _count_meddlings(self) -> int:
+        """Those that devices told of, and those that were seen by looking."""
+        return self._parts.count_meddlings() + self._looks.found
 
     def _find_due(self, ops: Plan) -> Plan:
         """The ops to try now. One that was taken last time and is missing again waits, or a turn would chase a turn."""
@@ -279,7 +286,7 @@ class Agent:
         """Seconds to sleep if nothing happens: until a retry, a device to be read, or the slow clock."""
         now = self._parts.clock()
         waits = [self._drift_due - now]
-        if self._parts.count_meddlings() != self._meddlings:
+        if self._count_meddlings() != self._meddlings:
             waits.append(self._look_due - now)
         waits += [held.due_s - now for held in self._retries.held.values() if held.due_s is not None]
         if self._mirror.is_stale:
@@ -303,6 +310,10 @@ class Agent:
         while True:
             seen = await self._parts.facts.wait_change(seen)
             self._wake.set()
+
+    async def _look(self) -> None:
+        await self._looks.run(self._mirror.find_looking())
+        await asyncio.Event().wait()  # where there is nothing to look at
 
     async def _introduce(self) -> None:
         """Say what this host is, and take its packets; both hold for as long as the other end may come and go."""

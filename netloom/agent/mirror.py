@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from netloom.model.driver import Driver, Ordered, Settling
+from netloom.model.driver import Driver, Looking, Ordered, Settling
 from netloom.model.plan import Failure, Key, Op, Plan, Put, State, Thing
 from netloom.reconcile.backoff import Refusal
-from netloom.reconcile.plan import FLOW, LOCKS, ends_locks, join_runs, split_by_driver
+from netloom.reconcile.plan import FLOW, LOCKS, diff_states, ends_locks, join_runs, split_by_driver
 
 LOG = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class Mirror:
         self._stale = set(drivers)
         self.unreachable: dict[str, str] = {}
         self._misses = 0
+        self._moves = 0  # grows when something is read or applied, at its beginning and at its end
+        self._moving = 0
         self.owners = {kind: name for name, driver in drivers.items() for kind in driver.kinds}
         self._stands_on = join_needs(driver.needs for driver in drivers.values())
         self.needs = join_needs([self._stands_on, *(find_after(driver) for driver in drivers.values())])
@@ -47,7 +50,13 @@ class Mirror:
     async def read(self) -> bool:
         """Ask the devices that are marked stale; whether any was asked."""
         asked = sorted(self._stale)
-        for name in asked:
+        with self._move():
+            await self._read(asked)
+        self._misses = self._misses + 1 if self.unreachable else 0
+        return bool(asked)
+
+    async def _read(self, names: Iterable[str]) -> None:
+        for name in names:
             try:
                 found = await self._drivers[name].read()
             except (OSError, TimeoutError) as error:
@@ -58,8 +67,35 @@ class Mirror:
             self._stale.discard(name)
             if self.unreachable.pop(name, None):
                 LOG.info("%s answers again", name)
-        self._misses = self._misses + 1 if self.unreachable else 0
-        return bool(asked)
+
+    @contextmanager
+    def _move(self) -> Iterator[None]:
+        self._moves, self._moving = self._moves + 1, self._moving + 1
+        try:
+            yield
+        finally:
+            self._moves, self._moving = self._moves + 1, self._moving - 1
+
+    # -- looks ---------------------------------------------------------------------------------------------------------
+
+    def find_looking(self) -> list[str]:
+        """Drivers whose devices tell nobody when somebody else changes them."""
+        return sorted(name for name, driver in self._drivers.items() if isinstance(driver, Looking))
+
+    async def differs(self, name: str) -> bool:
+        """Whether a look at a driver's devices shows something else than is known of them here. One that failed, or
+        during which something was read or applied, says nothing."""
+        driver, moves = self._drivers[name], self._moves
+        if self._moving or name in self._stale or not isinstance(driver, Looking):
+            return False
+        try:
+            found = await driver.look()
+        except (OSError, TimeoutError):
+            return False
+        if self._moves != moves or name in self._stale:
+            return False
+        known = {key: thing for key, thing in self._state.items() if key[0] in driver.kinds}
+        return any(diff_states(known, found))
 
     def _note_lost(self, name: str, words: str) -> None:
         if self.unreachable.get(name) != words:
@@ -80,6 +116,12 @@ class Mirror:
 
         Runs that follow one another and have nothing to do with one another go at the same time.
         """
+        if not ops:
+            return []
+        with self._move():
+            return await self._apply(ops, held)
+
+    async def _apply(self, ops: Plan, held: Iterable[Refusal]) -> list[Failure]:
         failures: list[Failure] = []
         settling, tried = ends_locks(ops), {op.thing.key for op in ops}
         waiting = [refusal for refusal in held if refusal.op.thing.key not in tried] if settling else []

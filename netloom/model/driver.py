@@ -40,6 +40,15 @@ class Settling(Protocol):
 
 
 @runtime_checkable
+class Looking(Protocol):
+    """A driver whose devices tell nobody when somebody else changes them."""
+
+    async def look(self) -> State:
+        """As `read`, beside whatever goes on; what is applied meanwhile may be half in it. OSError as there."""
+        ...
+
+
+@runtime_checkable
 class Ordered(Protocol):
     """A driver whose kinds, or those of others, come in an order though nothing stands on the other: the door last.
 

@@ -52,6 +52,9 @@ class CopyDriver:
             out |= {(key := ("copy", device, way, to)): Thing(key, Copy()) for way, to in find_copies(found)}
         return out
 
+    async def look(self) -> State:
+        return await self.read()
+
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
         return [failure for op in ops if (failure := await apply_one(op))]
 

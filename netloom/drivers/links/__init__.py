@@ -98,6 +98,9 @@ class LinksDriver:
                 out[key] = Thing(key, link)
         return out
 
+    async def look(self) -> State:
+        return await self.read()
+
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
         """Each op in its own call; a device that is not there fails a Put and satisfies a Remove."""
         if not ops:

@@ -101,6 +101,13 @@ class NetnsDriver:
         await self._follow({thing.key[1] for thing in state.values() if thing.kind == "keeper"})
         return state
 
+    async def look(self) -> State:
+        """One namespace after another: what is to be applied meanwhile waits for one of them and no more."""
+        out: dict[Key, Thing] = {}
+        for path in await self._work(self._list):
+            out |= await self._work(partial(self._read_one, path))
+        return out
+
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
         failures = await self._work(partial(self._apply_all, ops)) if ops else []
         put = {op.thing.key[1] for op in ops if op.thing.kind == "keeper" and isinstance(op, Put)}
@@ -153,16 +160,23 @@ class NetnsDriver:
 
     def _read_all(self) -> State:
         out: dict[Key, Thing] = {}
-        for path in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
-            if is_candidate(path):
-                try:
-                    with kernel.entered(path):
-                        out.update({thing.key: thing for thing in read_space(path.name)})
-                        if keeper := self._keepers.read(path.name):
-                            out["keeper", path.name] = Thing(("keeper", path.name), keeper)
-                except FileNotFoundError:
-                    continue  # it went while we looked
+        for path in self._list():
+            out |= self._read_one(path)
         return out
+
+    def _list(self) -> list[Path]:
+        return [path for path in sorted(self._folder.iterdir()) if is_candidate(path)] if self._folder.is_dir() else []
+
+    def _read_one(self, path: Path) -> dict[Key, Thing]:
+        """Nothing of one that went while we looked."""
+        try:
+            with kernel.entered(path):
+                out = {thing.key: thing for thing in read_space(path.name)}
+                if keeper := self._keepers.read(path.name):
+                    out["keeper", path.name] = Thing(("keeper", path.name), keeper)
+                return out
+        except FileNotFoundError:
+            return {}
 
     def _apply_all(self, ops: Sequence[Op]) -> list[Failure]:
         """Runs of ops of one namespace and kind, in the order given."""

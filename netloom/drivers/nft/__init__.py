@@ -100,6 +100,9 @@ class NftDriver:
         found = read_guards(await run_nft(["list", "table", "netdev", TABLE]))
         return {key: thing if is_silent(key[1]) else replace(thing, value=None) for key, thing in found.items()}
 
+    async def look(self) -> State:
+        return await self.read()
+
     async def apply(self, ops: Sequence[Op]) -> Sequence[Failure]:
         """All ops in one transaction; if nft refuses it, each in its own."""
         if not ops:

@@ -69,6 +69,9 @@ class TcDriver:
                     raise  # else the namespace is gone, and what was in it
         return out
 
+    async def look(self) -> State:
+        return await self.read()
+
     async def _read_space(self, space: str) -> dict[Key, Thing]:
         at, out = self._at(space), dict[Key, Thing]()
         for device in find_shaped(await run_tc(at, ["qdisc", "show"])):
